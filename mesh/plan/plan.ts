@@ -4,6 +4,7 @@
  * Lists are sorted by name, so that equal declarations give byte-equal JSON.
  */
 import type { EnvironmentName } from '#graph/environment.ts'
+import type { StandIn } from '#graph/external.ts'
 import type { Backoff, Breaker, RateLimit, RetryOn } from '#graph/policy.ts'
 import type { Objective, Resources } from '#graph/service.ts'
 import type { Start } from '#graph/start.ts'
@@ -114,7 +115,7 @@ export type PlannedExternal = {
   readonly tls: boolean
   readonly routes: readonly MethodRef[]
   readonly expectedLatencyMs: number
-  readonly standIn: Start | null
+  readonly standIn: StandIn | null
 }
 
 /** What one service may ask of one system outside. */
