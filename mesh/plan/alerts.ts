@@ -1,3 +1,5 @@
+import type { Plan, PlannedService } from './plan.ts'
+
 /** What somebody must be told of, by the declaration's objectives and edges. Providers of alerting render these. */
 export type Alert =
   | {
@@ -35,3 +37,54 @@ export type Alert =
 
 /** Whether somebody is woken, or reads it in the morning. */
 export type Severity = 'page' | 'ticket'
+
+/**
+ * Derives the alerts. Availability burns by the two windows of the SRE workbook: 14.4 times too fast over an hour
+ * wakes somebody (2 % of a month's budget gone), 6 times over six hours likewise (5 %), once over three days is read.
+ */
+export function deriveAlerts(
+  plan: Pick<Plan, 'services' | 'links' | 'subscriptions' | 'queues' | 'stores' | 'sagas' | 'topics'>,
+): Alert[] {
+  return [
+    ...plan.services.filter(({ protocol }) => protocol).flatMap(objectiveAlerts),
+    ...plan.links.map(({ from, to }): Alert => ({ kind: 'breaker-open', from, to, severity: 'ticket' })),
+    ...plan.subscriptions.flatMap(({ service, topic, group, deadLetterTopic }): Alert[] => [
+      { kind: 'consumer-lag', service, topic, group, recordsMax: 10_000, severity: 'ticket' },
+      ...deadLetterAlert(service, deadLetterTopic),
+    ]),
+    ...plan.queues.flatMap(({ worker, deadLetterQueue }) => deadLetterAlert(worker, deadLetterQueue)),
+    ...plan.stores
+      .filter(({ owner }) => plan.topics.some((topic) => topic.owner === owner && topic.kind === 'events'))
+      .map(({ owner }): Alert => ({ kind: 'outbox-age', service: owner, ageMsMax: 30_000, severity: 'page' })),
+    ...plan.sagas.map(
+      ({ name, owner, timeoutMs }): Alert => ({
+        kind: 'saga-stuck',
+        saga: name,
+        service: owner,
+        timeoutMs,
+        severity: 'page',
+      }),
+    ),
+  ]
+}
+
+function objectiveAlerts({ name, objective }: PlannedService): Alert[] {
+  const burn = (windowMinutes: number, burnRate: number, severity: Severity): Alert => ({
+    kind: 'availability-burn',
+    service: name,
+    objective: objective.availability,
+    windowMinutes,
+    burnRate,
+    severity,
+  })
+  return [
+    burn(60, 14.4, 'page'),
+    burn(360, 6, 'page'),
+    burn(4_320, 1, 'ticket'),
+    { kind: 'latency', service: name, p99Ms: objective.p99Ms, severity: 'ticket' },
+  ]
+}
+
+function deadLetterAlert(service: string, destination: string | null): Alert[] {
+  return destination ? [{ kind: 'dead-letter', service, destination, severity: 'ticket' }] : []
+}

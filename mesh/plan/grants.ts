@@ -1,3 +1,5 @@
+import type { Plan } from './plan.ts'
+
 /**
  * Who may do what: the whole of it. Whatever is not here is refused, by the mesh, the broker, the queue server and the
  * database alike. Evaluators and access tests hold every identity against it.
@@ -22,4 +24,36 @@ export type QueueGrant = {
   readonly service: string
   readonly queue: string
   readonly operation: 'send' | 'work' | 'ask'
+}
+
+/** Derives the grants from the edges, and from nothing else. */
+export function deriveGrants(
+  plan: Pick<Plan, 'links' | 'topics' | 'subscriptions' | 'queues' | 'stores' | 'egress'>,
+): Grants {
+  const { links, topics, subscriptions, queues, stores, egress } = plan
+  return {
+    calls: links.flatMap(({ from, to, routes }) =>
+      routes.flatMap(({ methods }) => methods.map(({ verb, path }) => ({ from, to, verb, path }))),
+    ),
+    topics: [
+      ...topics.map(({ owner, name }): TopicGrant => ({ service: owner, topic: name, operation: 'write' })),
+      ...subscriptions.flatMap(({ service, topic, deadLetterTopic }): TopicGrant[] => [
+        { service, topic, operation: 'read' },
+        // A service reads its own dead letters, to list and to replay them.
+        ...(deadLetterTopic ? [{ service, topic: deadLetterTopic, operation: 'read' as const }] : []),
+      ]),
+    ],
+    groups: subscriptions.map(({ service, group }) => ({ service, group })).filter(firstOfItsKind),
+    queues: queues.flatMap(({ name, worker, senders, askers }): QueueGrant[] => [
+      ...senders.map((service): QueueGrant => ({ service, queue: name, operation: 'send' })),
+      ...(worker ? [{ service: worker, queue: name, operation: 'work' as const }] : []),
+      ...askers.map(({ service }): QueueGrant => ({ service, queue: name, operation: 'ask' })),
+    ]),
+    databases: stores.map(({ role, database }) => ({ service: role, database })),
+    egress: egress.map(({ from, external }) => ({ service: from, external })),
+  }
+}
+
+function firstOfItsKind<T>(item: T, index: number, all: readonly T[]): boolean {
+  return all.findIndex((other) => JSON.stringify(other) === JSON.stringify(item)) === index
 }

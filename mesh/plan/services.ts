@@ -1,0 +1,90 @@
+import { type Api, apiName, methodFacts, methodsOf } from '#graph/api.ts'
+import type { Environment } from '#graph/environment.ts'
+import type { ServiceNode } from '#graph/service.ts'
+import { module } from '#graph/start.ts'
+import type { SystemNode } from '#graph/system.ts'
+import { sortedBy } from './freeze.ts'
+import type {
+  Identity,
+  MethodRef,
+  PlannedApi,
+  PlannedExposure,
+  PlannedService,
+  PlannedStore,
+  Protocol,
+} from './plan.ts'
+
+/** Every service with its defaults filled in, by name. */
+export function deriveServices(system: SystemNode, env: Environment): PlannedService[] {
+  return sortedBy(
+    system.services.map((service): PlannedService => {
+      const { spec, name } = service
+      return {
+        name,
+        identity: identityOf(name, system.name, env.trustDomain),
+        start: spec.start ?? module(`services/${name}/main.ts`),
+        replicas: spec.replicas ?? env.replicas,
+        resources: spec.resources ?? { cpuMillis: 100, memoryMiB: 192 },
+        objective: spec.objective ?? { availability: 0.999, p99Ms: 500 },
+        protocol: protocolOf(service),
+        apis: (spec.exposes ?? []).map(plannedApi),
+        rateLimit: spec.rateLimit ?? null,
+      }
+    }),
+    (service) => service.name,
+  )
+}
+
+/** One database and one role a store, by owner and name. */
+export function deriveStores(system: SystemNode, env: Environment): PlannedStore[] {
+  const stores = system.services.flatMap((service) =>
+    (service.spec.owns ?? []).map((store) => ({
+      owner: service.name,
+      database: store.name ?? service.name,
+      role: service.name,
+      connectionsMax: store.connectionsMax,
+      instances: env.databaseInstances,
+      storageGiB: env.storage.databaseGiB,
+    })),
+  )
+  return sortedBy(stores, (store) => `${store.database} ${store.owner}`)
+}
+
+/** Every way in, by name. */
+export function deriveExposures(system: SystemNode): PlannedExposure[] {
+  return sortedBy(
+    system.exposures.map(({ kind: _kind, accepts: _accepts, service, api, ...rest }) => ({
+      ...rest,
+      service: service.name,
+      api: apiName(api),
+    })),
+    (exposure) => exposure.name,
+  )
+}
+
+/** The service that exposes an interface; null where none does. */
+export function exposerOf(system: SystemNode, api: Api): ServiceNode | null {
+  return system.services.find((service) => service.spec.exposes?.includes(api)) ?? null
+}
+
+/** How a service's port is spoken, by its first interface; the checks refuse a mixture. */
+export function protocolOf(service: ServiceNode): Protocol | null {
+  const first = service.spec.exposes?.[0]
+  if (!first) return null
+  return first.kind === 'service' ? 'grpc' : 'http'
+}
+
+/** A method in the words of the wire. */
+export function methodRef(api: Api, name: string): MethodRef {
+  const { verb, path, streaming } = methodFacts(api, name)
+  return { name, verb, path, streaming }
+}
+
+function identityOf(name: string, namespace: string, trustDomain: string): Identity {
+  return { name, spiffe: `spiffe://${trustDomain}/ns/${namespace}/sa/${name}` }
+}
+
+function plannedApi(api: Api): PlannedApi {
+  const kind = api.kind === 'service' ? 'grpc' : api.kind
+  return { name: apiName(api), kind, methods: methodsOf(api).map((method) => methodRef(api, method)) }
+}

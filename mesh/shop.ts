@@ -1,0 +1,146 @@
+import { rest } from '#graph/api.ts'
+import { calls } from '#graph/call.ts'
+import { exposure } from '#graph/exposure.ts'
+import { external, externalTcp, reaches } from '#graph/external.ts'
+import { queue, sends, works } from '#graph/queue.ts'
+import { choreography, step } from '#graph/saga.ts'
+import { service } from '#graph/service.ts'
+import { module } from '#graph/start.ts'
+import { postgres } from '#graph/store.ts'
+import { system } from '#graph/system.ts'
+import { consumes, topic } from '#graph/topic.ts'
+import {
+  StockRejectedSchema as StockRejected,
+  StockReleasedSchema as StockReleased,
+  StockReservedSchema as StockReserved,
+} from '#proto/parley/inventory/v1/events_pb.ts'
+import { InventoryService } from '#proto/parley/inventory/v1/inventory_pb.ts'
+import { SendEmailSchema as SendEmail } from '#proto/parley/notifications/v1/tasks_pb.ts'
+import {
+  OrderCancelledSchema as OrderCancelled,
+  OrderConfirmedSchema as OrderConfirmed,
+  OrderPlacedSchema as OrderPlaced,
+  OrderShippedSchema as OrderShipped,
+} from '#proto/parley/orders/v1/events_pb.ts'
+import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
+import {
+  PaymentCapturedSchema as PaymentCaptured,
+  PaymentDeclinedSchema as PaymentDeclined,
+  PaymentRefundedSchema as PaymentRefunded,
+} from '#proto/parley/payments/v1/events_pb.ts'
+import { ShipmentDispatchedSchema as ShipmentDispatched } from '#proto/parley/shipping/v1/events_pb.ts'
+
+// What travels. A topic belongs to the service that publishes it.
+export const orderEvents = topic('orders', {
+  carries: [OrderPlaced, OrderConfirmed, OrderCancelled, OrderShipped],
+  key: 'orderId',
+})
+export const stockEvents = topic('stock', { carries: [StockReserved, StockRejected, StockReleased], key: 'orderId' })
+export const paymentEvents = topic('payments', {
+  carries: [PaymentCaptured, PaymentDeclined, PaymentRefunded],
+  key: 'orderId',
+})
+export const shipmentEvents = topic('shipments', { carries: [ShipmentDispatched], key: 'orderId' })
+export const emails = queue('emails', { carries: [SendEmail] })
+
+// What is outside.
+export const ordersApi = rest('orders-api', { createOrder: 'POST /api/v1/orders', getOrder: 'GET /api/v1/orders/{id}' })
+export const bank = external('bank', {
+  host: 'bank.example',
+  port: 443,
+  expectedLatencyMs: 3_000,
+  routes: { charge: 'PUT /charges/{id}', refund: 'PUT /refunds/{id}' },
+  standIn: { start: module('services/bank/main.ts') },
+})
+export const mail = externalTcp('mail', {
+  host: 'mail.example',
+  port: 587,
+  expectedLatencyMs: 1_000,
+  standIn: { start: module('services/mailbox/main.ts'), webPort: 8025 },
+})
+
+// Who talks to whom. Nothing else is possible.
+export const gateway = service('gateway', {
+  exposes: [ordersApi],
+  edges: [
+    calls(OrderService, ['createOrder'], { deadlineMs: 1_000, retry: { attempts: 2, perTryTimeoutMs: 450 } }),
+    calls(OrderService, ['getOrder'], { deadlineMs: 500 }),
+  ],
+})
+
+export const orders = service('orders', {
+  exposes: [OrderService],
+  owns: [postgres()],
+  publishes: [orderEvents],
+  edges: [
+    calls(InventoryService, ['checkStock'], {
+      deadlineMs: 300,
+      breaker: { failures: 5, openMs: 30_000 },
+      fallback: true,
+    }),
+    consumes(stockEvents, [StockRejected]),
+    consumes(paymentEvents, [PaymentCaptured, PaymentDeclined]),
+    consumes(shipmentEvents, [ShipmentDispatched]),
+  ],
+})
+
+export const inventory = service('inventory', {
+  exposes: [InventoryService],
+  owns: [postgres()],
+  publishes: [stockEvents],
+  edges: [consumes(orderEvents, [OrderPlaced, OrderCancelled])],
+})
+
+export const payments = service('payments', {
+  owns: [postgres()],
+  publishes: [paymentEvents],
+  edges: [
+    consumes(stockEvents, [StockReserved], { concurrency: 6 }),
+    consumes(orderEvents, [OrderCancelled]),
+    reaches(bank),
+  ],
+})
+
+export const shipping = service('shipping', {
+  owns: [postgres()],
+  publishes: [shipmentEvents],
+  edges: [consumes(orderEvents, [OrderConfirmed])],
+})
+
+export const notifications = service('notifications', {
+  owns: [postgres()],
+  edges: [
+    consumes(orderEvents, [OrderConfirmed, OrderCancelled, OrderShipped]),
+    sends(emails),
+    works(emails, { prefetch: 10 }),
+    reaches(mail),
+  ],
+})
+
+// What must end in the same state everywhere.
+export const checkout = choreography('checkout', {
+  timeoutMs: 45_000,
+  steps: [
+    step('place', orders, { emits: OrderPlaced, compensation: { on: PaymentDeclined, emits: OrderCancelled } }),
+    step('reserve', inventory, {
+      on: OrderPlaced,
+      emits: StockReserved,
+      refuses: StockRejected,
+      compensation: { on: OrderCancelled, emits: StockReleased },
+    }),
+    step('charge', payments, {
+      on: StockReserved,
+      emits: PaymentCaptured,
+      refuses: PaymentDeclined,
+      compensation: { on: OrderCancelled, emits: PaymentRefunded },
+    }),
+    step('confirm', orders, { on: PaymentCaptured, emits: OrderConfirmed }),
+  ],
+  pointOfNoReturn: 'confirm',
+})
+
+export const shop = system('shop', {
+  services: [gateway, orders, inventory, payments, shipping, notifications],
+  exposures: [exposure('shop', gateway, ordersApi, { deadlineMs: 3_000 })],
+  sagas: [checkout],
+})
