@@ -54,12 +54,12 @@ export function service<const N extends string, const S extends ServiceSpec>(nam
 export type EdgeOf<S extends ServiceNode> = S['spec']['edges'] extends readonly (infer E)[] ? E : never
 
 /** The interfaces that a service declared to call. */
-export type CalledApi<S extends ServiceNode> =
-  Extract<EdgeOf<S>, { kind: 'calls' }> extends CallEdge<infer A> ? A : never
+export type CalledApi<S extends ServiceNode> = ApiIn<EdgeOf<S>>
+type ApiIn<E> = E extends CallEdge<infer A> ? A : never
 
 /** The methods of one interface that a service declared to call. */
-export type CalledMethod<S extends ServiceNode, A extends Api> =
-  Extract<EdgeOf<S>, { kind: 'calls'; api: A }> extends CallEdge<Api, infer M> ? M : never
+export type CalledMethod<S extends ServiceNode, A extends Api> = MethodIn<Extract<EdgeOf<S>, { kind: 'calls'; api: A }>>
+type MethodIn<E> = E extends CallEdge<Api, infer M> ? M : never
 
 /** The interfaces that a service exposes. */
 export type ExposedApi<S extends ServiceNode> = S['spec']['exposes'] extends readonly (infer A)[] ? A : never
@@ -68,17 +68,21 @@ export type ExposedApi<S extends ServiceNode> = S['spec']['exposes'] extends rea
 export type PublishedTopic<S extends ServiceNode> = S['spec']['publishes'] extends readonly (infer T)[] ? T : never
 
 /** The topics that a service declared to consume. */
-export type ConsumedTopic<S extends ServiceNode> =
-  Extract<EdgeOf<S>, { kind: 'consumes' }> extends ConsumeEdge<infer T> ? T : never
+export type ConsumedTopic<S extends ServiceNode> = TopicIn<EdgeOf<S>>
+type TopicIn<E> = E extends ConsumeEdge<infer T> ? T : never
 
 /** The events of one topic that a service declared to consume, as a union of descriptors. */
-export type ConsumedMessage<S extends ServiceNode, T extends TopicNode> =
-  Extract<EdgeOf<S>, { kind: 'consumes'; topic: T }> extends ConsumeEdge<TopicNode, infer M> ? M : never
+export type ConsumedMessage<S extends ServiceNode, T extends TopicNode> = MessageIn<
+  Extract<EdgeOf<S>, { kind: 'consumes'; topic: T }>
+>
+type MessageIn<E> = E extends ConsumeEdge<TopicNode, infer M> ? M : never
 
 /** The queues towards which a service declared an edge of one kind: `sends`, `works` or `asks`. */
-export type QueueOf<S extends ServiceNode, K extends 'sends' | 'works' | 'asks'> =
-  Extract<EdgeOf<S>, { kind: K }> extends { queue: infer Q } ? Extract<Q, QueueNode> : never
+export type QueueOf<S extends ServiceNode, K extends 'sends' | 'works' | 'asks'> = QueueIn<
+  Extract<EdgeOf<S>, { kind: K }>
+>
+type QueueIn<E> = E extends { queue: infer Q extends QueueNode } ? Q : never
 
 /** The externals that a service declared to reach. */
-export type ReachedExternal<S extends ServiceNode> =
-  Extract<EdgeOf<S>, { kind: 'reaches' }> extends ReachEdge<infer E> ? E : never
+export type ReachedExternal<S extends ServiceNode> = ExternalIn<EdgeOf<S>>
+type ExternalIn<E> = E extends ReachEdge<infer X> ? X : never

@@ -1,0 +1,48 @@
+import { existsSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import type { SystemNode } from '#graph/system.ts'
+import { UsageError } from './exit.ts'
+
+/** The checkout that this command belongs to. */
+export const projectDir = fileURLToPath(new URL('../..', import.meta.url))
+
+/** A system with the file that declares it and the folder to which its `start` paths are relative. */
+export type LoadedSystem = { readonly system: SystemNode; readonly file: string; readonly rootDir: string }
+
+/**
+ * Loads the system that a file exports. Without a file it is the shop. Throws a UsageError when the file is not there,
+ * cannot be run, or does not export exactly one system.
+ */
+export async function loadSystem(file?: string): Promise<LoadedSystem> {
+  const path = file === undefined ? join(projectDir, 'mesh/shop.ts') : resolve(file)
+  if (!existsSync(path)) throw new UsageError(`There is no file ${path}. Give --system a file that exports a system.`)
+  const exported = await importFile(path)
+  const systems = Object.values(exported).filter(isSystem)
+  const [system] = systems
+  if (!system || systems.length > 1) {
+    throw new UsageError(
+      `${path} exports ${systems.length} systems; export exactly one: export const shop = system('shop', { … }).`,
+    )
+  }
+  return { system, file: path, rootDir: packageDir(dirname(path)) }
+}
+
+async function importFile(path: string): Promise<Record<string, unknown>> {
+  try {
+    return await import(pathToFileURL(path).href)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new UsageError(`${path} cannot be loaded: ${reason}`, { cause: error })
+  }
+}
+
+function isSystem(value: unknown): value is SystemNode {
+  return typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'system'
+}
+
+function packageDir(from: string): string {
+  if (existsSync(join(from, 'package.json'))) return from
+  const above = dirname(from)
+  return above === from ? projectDir : packageDir(above)
+}
