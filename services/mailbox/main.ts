@@ -1,0 +1,69 @@
+/**
+ * The mail server's stand-in: takes every e-mail by SMTP, keeps the last thousand in memory, and shows them on a page.
+ * `GET /` is for people, `GET /api/messages` for programs, newest first; `?to=` and `?subject=` narrow it down.
+ */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import PostalMime from 'postal-mime'
+import { SMTPServer } from 'smtp-server'
+import { listen } from '#kit/address.ts'
+import { announceReady, readStandIn } from '#kit/stand-in.ts'
+import { type Email, mailboxPage } from './page.ts'
+
+const keptMax = 1_000
+const emailBytesMax = 1024 * 1024
+const emails: Email[] = []
+
+const smtp = new SMTPServer({
+  authOptional: true,
+  disabledCommands: ['AUTH', 'STARTTLS'],
+  size: emailBytesMax,
+  onData(stream, _session, done) {
+    const chunks: Buffer[] = []
+    stream.on('data', (chunk: Buffer) => chunks.push(chunk))
+    stream.on('end', () => {
+      if (stream.sizeExceeded) return done(Object.assign(new Error('The e-mail is too large'), { responseCode: 552 }))
+      keep(Buffer.concat(chunks)).then(() => done(), done)
+    })
+  },
+})
+
+async function keep(raw: Buffer): Promise<void> {
+  const { messageId = '', from, to = [], subject = '', text = '' } = await PostalMime.parse(raw)
+  const addresses = to.flatMap(({ address }) => address ?? [])
+  emails.unshift({
+    messageId,
+    from: from?.address ?? '',
+    to: addresses,
+    subject,
+    text: text.trim(),
+    at: new Date().toISOString(),
+  })
+  emails.length = Math.min(emails.length, keptMax)
+}
+
+function show(request: IncomingMessage, response: ServerResponse): void {
+  const url = new URL(request.url ?? '/', 'http://mailbox')
+  if (url.pathname === '/api/messages') {
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(matching(url.searchParams)))
+  } else if (url.pathname === '/') {
+    response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(mailboxPage(matching(url.searchParams)))
+  } else {
+    response.writeHead(404).end()
+  }
+}
+
+function matching(query: URLSearchParams): Email[] {
+  const to = query.get('to')
+  const subject = query.get('subject')
+  return emails.filter((email) => (!to || email.to.includes(to)) && (!subject || email.subject.includes(subject)))
+}
+
+const { listen: smtpAddress, web } = readStandIn()
+await new Promise<void>((resolve, reject) => {
+  smtp.once('error', reject)
+  smtp.listen(smtpAddress.port, smtpAddress.host, resolve)
+})
+const pages = createServer(show)
+if (web) await listen(pages, web)
+await announceReady()
+process.once('SIGTERM', () => process.exit(0))
