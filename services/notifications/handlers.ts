@@ -1,0 +1,48 @@
+import type { AnyTx } from '#kit/database.ts'
+import { PermanentFailure } from '#kit/dead-letter.ts'
+import { sender } from '#kit/publisher.ts'
+import { emails, notifications } from '#mesh/shop.ts'
+import type { Money } from '#proto/parley/money/v1/money_pb.ts'
+import { type SendEmail, SendEmailSchema } from '#proto/parley/notifications/v1/tasks_pb.ts'
+import type { OrderCancelled, OrderConfirmed, OrderShipped } from '#proto/parley/orders/v1/events_pb.ts'
+import { renderEmail } from './email.ts'
+import type { Mailer } from './mailer.ts'
+
+const send = sender(notifications, emails)
+
+/** What the customer hears of: each becomes one task, named after the order and the text, however often it is asked for. */
+export const orderNews = {
+  OrderConfirmed: async ({ orderId, customerId, total }: OrderConfirmed, tx: AnyTx) => {
+    ask(tx, orderId, customerId, 'order-confirmed', { total: formatted(total) })
+  },
+  OrderShipped: async ({ orderId, customerId, trackingNumber }: OrderShipped, tx: AnyTx) => {
+    ask(tx, orderId, customerId, 'order-shipped', { trackingNumber })
+  },
+  OrderCancelled: async ({ orderId, customerId, reason }: OrderCancelled, tx: AnyTx) => {
+    ask(tx, orderId, customerId, 'order-cancelled', { reason })
+  },
+}
+
+/** Sends one e-mail. A task that names no known text can never be done, so it is not tried again. */
+export async function deliver(task: SendEmail, mailer: Mailer): Promise<void> {
+  const email = renderEmail(task)
+  if (!email) throw new PermanentFailure(`There is no template ${task.template.slice(0, 50)}`)
+  await mailer.send(email)
+}
+
+function ask(
+  tx: AnyTx,
+  orderId: string,
+  customerId: string,
+  template: string,
+  parameters: Record<string, string>,
+): void {
+  const emailId = `${orderId}.${template}`
+  send(tx, SendEmailSchema, { emailId, orderId, customerId, template, parameters }, { id: emailId })
+}
+
+function formatted(money: Money | undefined): string {
+  if (!money) return 'nothing'
+  const digits = money.minorUnits.toString().padStart(3, '0')
+  return `${digits.slice(0, -2)}.${digits.slice(-2)} ${money.currency}`
+}

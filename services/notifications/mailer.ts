@@ -1,0 +1,42 @@
+import { connect } from 'node:net'
+import { createTransport } from 'nodemailer'
+import { connectOptions } from '#kit/address.ts'
+import { ServiceError } from '#kit/errors.ts'
+import type { Email } from './email.ts'
+
+/** Sends e-mails by SMTP. */
+export type Mailer = {
+  /** Resolves once the server has taken the e-mail. Rejects with `unavailable` where it may be tried again. */
+  send(email: Email): Promise<void>
+  close(): void
+}
+
+type SmtpAddress = Parameters<typeof connectOptions>[0]
+
+/** Opens the way to the mail server: connections are kept and reused, four at most. */
+export function openMailer(address: SmtpAddress): Mailer {
+  const transport = createTransport({
+    pool: true,
+    maxConnections: 4,
+    ignoreTLS: true,
+    connectionTimeout: 2_000,
+    greetingTimeout: 2_000,
+    socketTimeout: 10_000,
+    // The sidecar's socket: nodemailer itself only knows hosts and ports.
+    getSocket: (_options, done) => {
+      const connection = connect(connectOptions(address))
+      connection.once('connect', () => done(null, { connection }))
+      connection.once('error', (error) => done(error, false))
+    },
+  })
+  return {
+    async send({ messageId, from, to, subject, text }) {
+      try {
+        await transport.sendMail({ messageId, from, to, subject, text })
+      } catch (error) {
+        throw new ServiceError('unavailable', `The mail server did not take ${messageId}`, { cause: error })
+      }
+    },
+    close: () => transport.close(),
+  }
+}

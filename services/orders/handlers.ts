@@ -1,0 +1,39 @@
+import type { Database, Tx } from '#kit/database.ts'
+import type { Log } from '#kit/log.ts'
+import type { StockRejected } from '#proto/parley/inventory/v1/events_pb.ts'
+import type { PaymentCaptured, PaymentDeclined } from '#proto/parley/payments/v1/events_pb.ts'
+import type { ShipmentDispatched } from '#proto/parley/shipping/v1/events_pb.ts'
+import { command, commandIn, type OrdersTables, overdueOrders } from './store.ts'
+
+type OrdersTx = Tx<OrdersTables>
+
+/** What the other services' events mean for an order. */
+export const reactions = {
+  StockRejected: ({ orderId, reason }: StockRejected, tx: OrdersTx) =>
+    commandIn(tx, orderId, { kind: 'cancel', reason }),
+  PaymentCaptured: ({ orderId }: PaymentCaptured, tx: OrdersTx) => commandIn(tx, orderId, { kind: 'confirm' }),
+  PaymentDeclined: ({ orderId, reason }: PaymentDeclined, tx: OrdersTx) =>
+    commandIn(tx, orderId, { kind: 'cancel', reason }),
+  ShipmentDispatched: ({ orderId, trackingNumber }: ShipmentDispatched, tx: OrdersTx) =>
+    commandIn(tx, orderId, { kind: 'ship', trackingNumber }),
+}
+
+const overdueMax = 100
+
+/**
+ * Cancels what has been open for longer than the saga may take, so that every order ends. What others did for it
+ * meanwhile they undo at the cancellation. Gives how many were cancelled.
+ */
+export async function cancelOverdue(
+  database: Database<OrdersTables>,
+  now: Date,
+  timeoutMs: number,
+  log: Log,
+): Promise<number> {
+  const overdue = await overdueOrders(database.db, new Date(now.getTime() - timeoutMs), overdueMax)
+  for (const orderId of overdue) {
+    await command(database, orderId, { kind: 'cancel', reason: 'timed out' })
+    log.warn('The checkout of an order took too long; it was cancelled', { orderId, timeoutMs })
+  }
+  return overdue.length
+}

@@ -1,0 +1,106 @@
+import { randomUUID } from 'node:crypto'
+import { create } from '@bufbuild/protobuf'
+import type { Database } from '#kit/database.ts'
+import { isUniqueViolation } from '#kit/database.ts'
+import { invalidArgument, isServiceError, ServiceError } from '#kit/errors.ts'
+import type { LineAvailability } from '#proto/parley/inventory/v1/inventory_pb.ts'
+import { MoneySchema } from '#proto/parley/money/v1/money_pb.ts'
+import {
+  type CreateOrderRequest,
+  type Order,
+  type OrderItem,
+  OrderItemSchema,
+  StockCheck,
+} from '#proto/parley/orders/v1/orders_pb.ts'
+import { requestHash, unknownProducts, validate } from './request.ts'
+import { command, findRequest, type KnownRequest, type OrdersTables, readPrices, rememberRequest } from './store.ts'
+import { showOrder } from './view.ts'
+
+/** Asks inventory. Rejects with a transient error where it cannot be had. */
+export type AskStock = (
+  lines: readonly { productId: string; quantity: number }[],
+) => Promise<readonly LineAvailability[]>
+
+/**
+ * Places an order. The same key of the same customer gives the same order; with other contents it is refused with
+ * `idempotency-key-reused`. Unknown products are `invalid-argument`, too little stock is `failed-precondition`.
+ */
+export async function place(
+  request: CreateOrderRequest,
+  database: Database<OrdersTables>,
+  askStock: AskStock,
+): Promise<{ order: Order; replayed: boolean }> {
+  validate(request)
+  const { customerId, idempotencyKey } = request
+  const hash = requestHash(request)
+  const known = await findRequest(database.db, customerId, idempotencyKey)
+  if (known) return replay(database, known, hash)
+
+  const items = await priced(request, database)
+  const stockCheck = await checkStock(request, askStock)
+  const orderId = randomUUID()
+  const paymentMethod = request.paymentMethod || 'card'
+  const order = { kind: 'place', orderId, customerId, items, total: totalOf(items), paymentMethod, stockCheck } as const
+  try {
+    await command(database, orderId, order, (tx) =>
+      rememberRequest(tx, customerId, idempotencyKey, { orderId, requestHash: hash }),
+    )
+  } catch (error) {
+    if (!isUniqueViolation(error)) throw error
+    // A request with the same key was placed since we looked. Nothing of ours was written.
+    const first = await findRequest(database.db, customerId, idempotencyKey)
+    if (!first) throw error
+    return replay(database, first, hash)
+  }
+  return { order: await showOrder(database.db, orderId), replayed: false }
+}
+
+async function replay(
+  database: Database<OrdersTables>,
+  known: KnownRequest,
+  hash: string,
+): Promise<{ order: Order; replayed: boolean }> {
+  if (known.requestHash !== hash) {
+    throw new ServiceError(
+      'idempotency-key-reused',
+      'This idempotency key stands for an order with other contents; use a new one',
+    )
+  }
+  return { order: await showOrder(database.db, known.orderId), replayed: true }
+}
+
+async function priced(request: CreateOrderRequest, database: Database<OrdersTables>): Promise<OrderItem[]> {
+  const prices = await readPrices(
+    database.db,
+    request.lines.map(({ productId }) => productId),
+  )
+  const unknown = unknownProducts(request, prices)
+  if (unknown.length > 0) throw invalidArgument('The order names products that nobody sells', ...unknown)
+  return request.lines.map(({ productId, quantity }) => {
+    const unitPrice = prices.get(productId)
+    return create(OrderItemSchema, { productId, quantity, ...(unitPrice && { unitPrice }) })
+  })
+}
+
+/** The declared fallback: an order is accepted though inventory cannot be asked, and the reservation decides. */
+async function checkStock({ lines }: CreateOrderRequest, askStock: AskStock): Promise<StockCheck> {
+  try {
+    const short = (await askStock(lines)).findIndex(({ sufficient }) => !sufficient)
+    if (short === -1) return StockCheck.AVAILABLE
+    const message = `There is not enough of ${lines[short]?.productId} left`
+    throw new ServiceError('failed-precondition', message, {
+      violations: [{ field: `lines[${short}].quantity`, code: 'out-of-stock', message }],
+    })
+  } catch (error) {
+    if (isServiceError(error, 'unavailable', 'deadline-exceeded', 'overloaded')) return StockCheck.UNKNOWN
+    throw error
+  }
+}
+
+function totalOf(items: readonly OrderItem[]) {
+  const minorUnits = items.reduce(
+    (sum, { quantity, unitPrice }) => sum + BigInt(quantity) * (unitPrice?.minorUnits ?? 0n),
+    0n,
+  )
+  return create(MoneySchema, { currency: items[0]?.unitPrice?.currency ?? 'EUR', minorUnits })
+}

@@ -1,0 +1,138 @@
+import type { Kysely } from 'kysely'
+import type { Database, Tx } from '#kit/database.ts'
+import { decideAndAppend, decideIn, eventStore } from '#kit/event-store.ts'
+import { publisher } from '#kit/publisher.ts'
+import { orderEvents, orders } from '#mesh/shop.ts'
+import {
+  OrderCancelledSchema,
+  OrderConfirmedSchema,
+  OrderPlacedSchema,
+  OrderShippedSchema,
+} from '#proto/parley/orders/v1/events_pb.ts'
+import { decide, evolve, noOrder, type OrderCommand, type OrderEvent, type OrderState } from './order.ts'
+
+/** The tables of the orders' database; the events are the kit's. */
+export type OrdersTables = {
+  price: { product_id: string; currency: string; minor_units: bigint }
+  idempotency: { customer_id: string; key: string; request_hash: string; order_id: string; created_at: Date }
+  open_order: { order_id: string; placed_at: Date }
+}
+
+type OrdersTx = Tx<OrdersTables>
+
+/** What a client's key stands for. */
+export type KnownRequest = { readonly orderId: string; readonly requestHash: string }
+
+const events = eventStore([OrderPlacedSchema, OrderConfirmedSchema, OrderCancelledSchema, OrderShippedSchema])
+const publish = publisher(orders, orderEvents)
+
+/** An order as its events tell it, with how many there are and when the first was written; null where there is none. */
+export async function readOrder(
+  db: Kysely<OrdersTables>,
+  orderId: string,
+): Promise<{ state: OrderState; version: number; placedAt: Date } | null> {
+  const stream = await events.read(db, orderId)
+  const [first] = stream.events
+  if (!first) return null
+  const state = stream.events.reduce((folded, { message }) => evolve(folded, message), noOrder)
+  return { state, version: stream.version, placedAt: first.at }
+}
+
+/** Gives a command to an order in a transaction of its own; what follows is appended and published in it. */
+export async function command(
+  database: Database<OrdersTables>,
+  orderId: string,
+  wanted: OrderCommand,
+  also: (tx: OrdersTx) => Promise<void> = async () => {},
+): Promise<void> {
+  await decideAndAppend(database, events, orderId, decider(wanted), async (tx, appended) => {
+    await also(tx)
+    await follow(tx, orderId, appended)
+  })
+}
+
+/** Gives a command to an order within the transaction of an event's handler. */
+export async function commandIn(tx: OrdersTx, orderId: string, wanted: OrderCommand): Promise<void> {
+  await decideIn(tx, events, orderId, decider(wanted), async (appended) => follow(tx, orderId, appended))
+}
+
+/** The order that an earlier request with this key placed, or null. */
+export async function findRequest(
+  db: Kysely<OrdersTables>,
+  customerId: string,
+  key: string,
+): Promise<KnownRequest | null> {
+  const row = await db
+    .selectFrom('idempotency')
+    .select(['order_id', 'request_hash'])
+    .where('customer_id', '=', customerId)
+    .where('key', '=', key)
+    .executeTakeFirst()
+  return row ? { orderId: row.order_id, requestHash: row.request_hash } : null
+}
+
+/** Remembers what a key stands for. Rejects with Postgres' unique violation where a request at the same time was first. */
+export async function rememberRequest(
+  tx: OrdersTx,
+  customerId: string,
+  key: string,
+  request: KnownRequest,
+): Promise<void> {
+  const { orderId, requestHash } = request
+  const row = { customer_id: customerId, key, request_hash: requestHash, order_id: orderId, created_at: tx.at }
+  await tx.db.insertInto('idempotency').values(row).execute()
+}
+
+/** What these products cost, by id; an unknown one is missing. */
+export async function readPrices(
+  db: Kysely<OrdersTables>,
+  productIds: readonly string[],
+): Promise<Map<string, { currency: string; minorUnits: bigint }>> {
+  const rows = await db.selectFrom('price').selectAll().where('product_id', 'in', productIds).execute()
+  return new Map(
+    rows.map(({ product_id, currency, minor_units }) => [product_id, { currency, minorUnits: minor_units }]),
+  )
+}
+
+/** Orders that were placed before a time and are still open, oldest first, at most `limit`. */
+export async function overdueOrders(db: Kysely<OrdersTables>, before: Date, limit: number): Promise<string[]> {
+  const rows = await db
+    .selectFrom('open_order')
+    .select('order_id')
+    .where('placed_at', '<', before)
+    .orderBy('placed_at')
+    .limit(limit)
+    .execute()
+  return rows.map(({ order_id }) => order_id)
+}
+
+function decider(wanted: OrderCommand) {
+  return { initial: noOrder, evolve, decide: (state: OrderState) => decide(state, wanted) }
+}
+
+/** What follows from appended events in the same transaction: they are published, and the list of open orders is kept. */
+async function follow(tx: OrdersTx, orderId: string, appended: readonly OrderEvent[]): Promise<void> {
+  for (const event of appended) {
+    switch (event.$typeName) {
+      case 'parley.orders.v1.OrderPlaced':
+        publish(tx, OrderPlacedSchema, event)
+        await tx.db.insertInto('open_order').values({ order_id: orderId, placed_at: tx.at }).execute()
+        break
+      case 'parley.orders.v1.OrderConfirmed':
+        publish(tx, OrderConfirmedSchema, event)
+        await close(tx, orderId)
+        break
+      case 'parley.orders.v1.OrderCancelled':
+        publish(tx, OrderCancelledSchema, event)
+        await close(tx, orderId)
+        break
+      case 'parley.orders.v1.OrderShipped':
+        publish(tx, OrderShippedSchema, event)
+        break
+    }
+  }
+}
+
+async function close(tx: OrdersTx, orderId: string): Promise<void> {
+  await tx.db.deleteFrom('open_order').where('order_id', '=', orderId).execute()
+}

@@ -1,0 +1,32 @@
+import { create } from '@bufbuild/protobuf'
+import type { Kysely } from 'kysely'
+import { notFound } from '#kit/errors.ts'
+import { type Order, OrderSchema, OrderStatus } from '#proto/parley/orders/v1/orders_pb.ts'
+import { type OrdersTables, readOrder } from './store.ts'
+
+const statuses = {
+  placed: OrderStatus.PLACED,
+  confirmed: OrderStatus.CONFIRMED,
+  shipped: OrderStatus.SHIPPED,
+  cancelled: OrderStatus.CANCELLED,
+} as const
+
+/** An order for others to see. Throws `not-found`. */
+export async function showOrder(db: Kysely<OrdersTables>, orderId: string): Promise<Order> {
+  const found = await readOrder(db, orderId)
+  if (!found || found.state.status === 'none') throw notFound(`There is no order ${orderId.slice(0, 64)}`)
+  const { state, version, placedAt } = found
+  const { customerId, items, total, stockCheck } = state.placed
+  return create(OrderSchema, {
+    orderId,
+    customerId,
+    items,
+    ...(total && { total }),
+    status: statuses[state.status],
+    stockCheck,
+    cancelReason: state.cancelReason,
+    trackingNumber: state.trackingNumber,
+    version: BigInt(version),
+    placedAt: placedAt.toISOString(),
+  })
+}

@@ -1,0 +1,40 @@
+import { ServiceError } from '#kit/errors.ts'
+import { reach } from '#kit/rest-client.ts'
+import { bank, payments } from '#mesh/shop.ts'
+
+/** What the bank said to a charge. */
+export type ChargeAnswer = { readonly kind: 'captured' } | { readonly kind: 'declined'; readonly reason: string }
+
+/** The bank in the words of payments. Both calls are idempotent by the payment's id: an unknown outcome is asked again. */
+export type BankClient = {
+  charge(paymentId: string, amount: { currency: string; minorUnits: bigint }, method: string): Promise<ChargeAnswer>
+  /** Resolves when nothing is charged any more, also where nothing ever was. */
+  refund(paymentId: string): Promise<void>
+}
+
+/** Opens the way to the bank that the declaration allows. */
+export function openBank(): BankClient {
+  const client = reach(payments, bank)
+  return {
+    async charge(id, { currency, minorUnits }, method) {
+      const { status, body } = await client.charge({
+        params: { id },
+        body: { amount: { currency, minorUnits: Number(minorUnits) }, method },
+      })
+      if (status === 200) return { kind: 'captured' }
+      if (status === 402) return { kind: 'declined', reason: reasonOf(body) }
+      throw new ServiceError('unavailable', `The bank answered ${status} to charge ${id}`)
+    },
+    async refund(id) {
+      const { status } = await client.refund({ params: { id } })
+      // 404: the bank never saw the charge, so there is nothing to give back.
+      if (status !== 200 && status !== 404)
+        throw new ServiceError('unavailable', `The bank answered ${status} to refund ${id}`)
+    },
+  }
+}
+
+function reasonOf(body: unknown): string {
+  const { reason } = (body ?? {}) as { reason?: unknown }
+  return typeof reason === 'string' && reason !== '' ? reason.slice(0, 200) : 'declined'
+}

@@ -1,0 +1,15 @@
+import type { Tx } from '#kit/database.ts'
+import { publisher } from '#kit/publisher.ts'
+import { shipmentEvents, shipping } from '#mesh/shop.ts'
+import type { OrderConfirmed } from '#proto/parley/orders/v1/events_pb.ts'
+import { ShipmentDispatchedSchema } from '#proto/parley/shipping/v1/events_pb.ts'
+import { shipmentOf } from './shipment.ts'
+import { insertShipment, type ShippingTables } from './store.ts'
+
+const publish = publisher(shipping, shipmentEvents)
+
+/** Sends the parcel of a confirmed order off. */
+export async function dispatch({ orderId }: OrderConfirmed, tx: Tx<ShippingTables>): Promise<void> {
+  const shipment = shipmentOf(orderId)
+  if (await insertShipment(tx, orderId, shipment)) publish(tx, ShipmentDispatchedSchema, { orderId, ...shipment })
+}
