@@ -62,10 +62,15 @@ export type CalledMethod<S extends ServiceNode, A extends Api> = MethodIn<Extrac
 type MethodIn<E> = E extends CallEdge<Api, infer M> ? M : never
 
 /** The interfaces that a service exposes. */
-export type ExposedApi<S extends ServiceNode> = S['spec']['exposes'] extends readonly (infer A)[] ? A : never
+export type ExposedApi<S extends ServiceNode> = S['spec']['exposes'] extends readonly (infer A extends Api)[]
+  ? A
+  : never
 
 /** The topics that a service owns. */
-export type PublishedTopic<S extends ServiceNode> = S['spec']['publishes'] extends readonly (infer T)[] ? T : never
+export type PublishedTopic<S extends ServiceNode> = S['spec']['publishes'] extends readonly (infer T extends
+  TopicNode)[]
+  ? T
+  : never
 
 /** The topics that a service declared to consume. */
 export type ConsumedTopic<S extends ServiceNode> = TopicIn<EdgeOf<S>>

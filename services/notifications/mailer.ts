@@ -1,6 +1,5 @@
-import { connect } from 'node:net'
+import { createConnection, type Socket } from 'node:net'
 import { createTransport } from 'nodemailer'
-import { connectOptions } from '#kit/address.ts'
 import { ServiceError } from '#kit/errors.ts'
 import type { Email } from './email.ts'
 
@@ -11,7 +10,7 @@ export type Mailer = {
   close(): void
 }
 
-type SmtpAddress = Parameters<typeof connectOptions>[0]
+type SmtpAddress = { socketPath: string } | { host: string; port: number }
 
 /** Opens the way to the mail server: connections are kept and reused, four at most. */
 export function openMailer(address: SmtpAddress): Mailer {
@@ -23,8 +22,8 @@ export function openMailer(address: SmtpAddress): Mailer {
     greetingTimeout: 2_000,
     socketTimeout: 10_000,
     // The sidecar's socket: nodemailer itself only knows hosts and ports.
-    getSocket: (_options, done) => {
-      const connection = connect(connectOptions(address))
+    getSocket: (_options: unknown, done: (error: Error | null, socket: { connection: Socket } | false) => void) => {
+      const connection = createConnection('socketPath' in address ? { path: address.socketPath } : address)
       connection.once('connect', () => done(null, { connection }))
       connection.once('error', (error) => done(error, false))
     },

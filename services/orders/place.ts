@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { create } from '@bufbuild/protobuf'
 import type { Database } from '#kit/database.ts'
-import { isUniqueViolation } from '#kit/database.ts'
+import { violates } from '#kit/database-errors.ts'
 import { invalidArgument, isServiceError, ServiceError } from '#kit/errors.ts'
 import type { LineAvailability } from '#proto/parley/inventory/v1/inventory_pb.ts'
 import { MoneySchema } from '#proto/parley/money/v1/money_pb.ts'
@@ -46,7 +46,7 @@ export async function place(
       rememberRequest(tx, customerId, idempotencyKey, { orderId, requestHash: hash }),
     )
   } catch (error) {
-    if (!isUniqueViolation(error)) throw error
+    if (!violates(error, 'idempotency_pkey')) throw error
     // A request with the same key was placed since we looked. Nothing of ours was written.
     const first = await findRequest(database.db, customerId, idempotencyKey)
     if (!first) throw error

@@ -1,0 +1,34 @@
+/** One line of a report. `target` is what was promised, `claimed` what articles say; either may be missing. */
+export type Line = {
+  readonly what: string
+  readonly measured: number
+  readonly unit: string
+  /** At most this, or at least this where `atLeast`. */
+  readonly target?: number
+  readonly atLeast?: boolean
+  readonly claimed?: string
+  readonly note?: string
+}
+
+/** Prints lines as a table, and says of each whether it keeps what was promised. */
+export function print(title: string, lines: readonly Line[]): void {
+  console.log(`\n## ${title}\n`)
+  console.log('| what | measured | target | claimed by the field | |')
+  console.log('|---|---|---|---|---|')
+  for (const line of lines) {
+    const { what, measured, unit, target, atLeast = false, claimed = '', note = '' } = line
+    const bound = target === undefined ? '' : `${atLeast ? '≥' : '≤'} ${target} ${unit}`
+    console.log(
+      `| ${what} | ${figure(measured)} ${unit} | ${bound} | ${claimed} | ${[verdict(line), note].filter(Boolean).join('; ')} |`,
+    )
+  }
+}
+
+function verdict({ measured, target, atLeast = false }: Line): string {
+  if (target === undefined) return ''
+  return (atLeast ? measured >= target : measured <= target) ? 'kept' : 'MISSED'
+}
+
+function figure(value: number): string {
+  return Math.abs(value) >= 100 ? value.toFixed(0) : value.toFixed(2)
+}
