@@ -3,19 +3,23 @@ import type { Log } from '#kit/log.ts'
 import type { StockRejected } from '#proto/parley/inventory/v1/events_pb.ts'
 import type { PaymentCaptured, PaymentDeclined } from '#proto/parley/payments/v1/events_pb.ts'
 import type { ShipmentDispatched } from '#proto/parley/shipping/v1/events_pb.ts'
+import type { OrderCommand } from './order.ts'
 import { command, commandIn, type OrdersTables, overdueOrders } from './store.ts'
 
 type OrdersTx = Tx<OrdersTables>
 
 /** What the other services' events mean for an order. */
 export const reactions = {
-  StockRejected: ({ orderId, reason }: StockRejected, tx: OrdersTx) =>
-    commandIn(tx, orderId, { kind: 'cancel', reason }),
-  PaymentCaptured: ({ orderId }: PaymentCaptured, tx: OrdersTx) => commandIn(tx, orderId, { kind: 'confirm' }),
+  StockRejected: ({ orderId, reason }: StockRejected, tx: OrdersTx) => react(tx, orderId, { kind: 'cancel', reason }),
+  PaymentCaptured: ({ orderId }: PaymentCaptured, tx: OrdersTx) => react(tx, orderId, { kind: 'confirm' }),
   PaymentDeclined: ({ orderId, reason }: PaymentDeclined, tx: OrdersTx) =>
-    commandIn(tx, orderId, { kind: 'cancel', reason }),
+    react(tx, orderId, { kind: 'cancel', reason }),
   ShipmentDispatched: ({ orderId, trackingNumber }: ShipmentDispatched, tx: OrdersTx) =>
-    commandIn(tx, orderId, { kind: 'ship', trackingNumber }),
+    react(tx, orderId, { kind: 'ship', trackingNumber }),
+}
+
+async function react(tx: OrdersTx, orderId: string, wanted: OrderCommand): Promise<void> {
+  await commandIn(tx, orderId, wanted)
 }
 
 const overdueMax = 100

@@ -13,8 +13,16 @@ import {
   StockCheck,
 } from '#proto/parley/orders/v1/orders_pb.ts'
 import { requestHash, unknownProducts, validate } from './request.ts'
-import { command, findRequest, type KnownRequest, type OrdersTables, readPrices, rememberRequest } from './store.ts'
-import { showOrder } from './view.ts'
+import {
+  findRequest,
+  type KnownRequest,
+  type OrdersTables,
+  placeOrder,
+  readOrder,
+  readPrices,
+  rememberRequest,
+} from './store.ts'
+import { orderView } from './view.ts'
 
 /** Asks inventory. Rejects with a transient error where it cannot be had. */
 export type AskStock = (
@@ -42,9 +50,10 @@ export async function place(
   const paymentMethod = request.paymentMethod || 'card'
   const order = { kind: 'place', orderId, customerId, items, total: totalOf(items), paymentMethod, stockCheck } as const
   try {
-    await command(database, orderId, order, (tx) =>
+    const placed = await placeOrder(database, order, (tx) =>
       rememberRequest(tx, customerId, idempotencyKey, { orderId, requestHash: hash }),
     )
+    return { order: orderView(orderId, placed), replayed: false }
   } catch (error) {
     if (!violates(error, 'idempotency_pkey')) throw error
     // A request with the same key was placed since we looked. Nothing of ours was written.
@@ -52,7 +61,6 @@ export async function place(
     if (!first) throw error
     return replay(database, first, hash)
   }
-  return { order: await showOrder(database.db, orderId), replayed: false }
 }
 
 async function replay(
@@ -66,7 +74,7 @@ async function replay(
       'This idempotency key stands for an order with other contents; use a new one',
     )
   }
-  return { order: await showOrder(database.db, known.orderId), replayed: true }
+  return { order: orderView(known.orderId, await readOrder(database, known.orderId)), replayed: true }
 }
 
 async function priced(request: CreateOrderRequest, database: Database<OrdersTables>): Promise<OrderItem[]> {

@@ -1,6 +1,6 @@
 import type { Kysely } from 'kysely'
 import type { Database, Tx } from '#kit/database.ts'
-import { decideAndAppend, decideIn, eventStore } from '#kit/event-store.ts'
+import { type Decided, decideAndAppend, decideIn, eventStore, fold } from '#kit/event-store.ts'
 import { publisher } from '#kit/publisher.ts'
 import { orderEvents, orders } from '#mesh/shop.ts'
 import {
@@ -24,36 +24,53 @@ type OrdersTx = Tx<OrdersTables>
 export type KnownRequest = { readonly orderId: string; readonly requestHash: string }
 
 const events = eventStore([OrderPlacedSchema, OrderConfirmedSchema, OrderCancelledSchema, OrderShippedSchema])
+const aggregate = { initial: noOrder, evolve }
 const publish = publisher(orders, orderEvents)
 
-/** An order as its events tell it, with how many there are and when the first was written; null where there is none. */
-export async function readOrder(
-  db: Kysely<OrdersTables>,
-  orderId: string,
-): Promise<{ state: OrderState; version: number; placedAt: Date } | null> {
-  const stream = await events.read(db, orderId)
+/** An order with how many events it has and when the first was written. */
+export type StoredOrder = { readonly state: OrderState; readonly version: number; readonly placedAt: Date }
+
+/** An order as its events tell it; null where there is none. */
+export async function readOrder(database: Database<OrdersTables>, orderId: string): Promise<StoredOrder | null> {
+  const stream = await events.read(database, orderId)
   const [first] = stream.events
-  if (!first) return null
-  const state = stream.events.reduce((folded, { message }) => evolve(folded, message), noOrder)
-  return { state, version: stream.version, placedAt: first.at }
+  return first ? { state: fold(aggregate, stream.events), version: stream.version, placedAt: first.at } : null
 }
 
-/** Gives a command to an order in a transaction of its own; what follows is appended and published in it. */
-export async function command(
+/** Places a new order. `also` runs in the same transaction, and fails it. */
+export async function placeOrder(
   database: Database<OrdersTables>,
-  orderId: string,
-  wanted: OrderCommand,
-  also: (tx: OrdersTx) => Promise<void> = async () => {},
-): Promise<void> {
-  await decideAndAppend(database, events, orderId, decider(wanted), async (tx, appended) => {
+  order: Extract<OrderCommand, { kind: 'place' }>,
+  also: (tx: OrdersTx) => Promise<void>,
+): Promise<StoredOrder> {
+  return database.transaction(async (tx) => {
     await also(tx)
-    await follow(tx, orderId, appended)
+    const { state, version } = await commandIn(tx, order.orderId, order)
+    return { state, version, placedAt: tx.at }
   })
 }
 
-/** Gives a command to an order within the transaction of an event's handler. */
-export async function commandIn(tx: OrdersTx, orderId: string, wanted: OrderCommand): Promise<void> {
-  await decideIn(tx, events, orderId, decider(wanted), async (appended) => follow(tx, orderId, appended))
+/** Gives a command to an order in a transaction of its own, again where an event came in between. */
+export async function command(database: Database<OrdersTables>, orderId: string, wanted: OrderCommand): Promise<void> {
+  await decideAndAppend(
+    database,
+    events,
+    aggregate,
+    orderId,
+    (state) => decide(state, wanted),
+    (tx, { messages }) => follow(tx, orderId, messages),
+  )
+}
+
+/** Gives a command to an order within a transaction; what follows is appended and published in it. */
+export async function commandIn(
+  tx: OrdersTx,
+  orderId: string,
+  wanted: OrderCommand,
+): Promise<Decided<OrderState, OrderEvent>> {
+  const decided = await decideIn(tx, events, aggregate, orderId, (state) => decide(state, wanted))
+  await follow(tx, orderId, decided.messages)
+  return decided
 }
 
 /** The order that an earlier request with this key placed, or null. */
@@ -104,10 +121,6 @@ export async function overdueOrders(db: Kysely<OrdersTables>, before: Date, limi
     .limit(limit)
     .execute()
   return rows.map(({ order_id }) => order_id)
-}
-
-function decider(wanted: OrderCommand) {
-  return { initial: noOrder, evolve, decide: (state: OrderState) => decide(state, wanted) }
 }
 
 /** What follows from appended events in the same transaction: they are published, and the list of open orders is kept. */

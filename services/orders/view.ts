@@ -1,8 +1,7 @@
 import { create } from '@bufbuild/protobuf'
-import type { Kysely } from 'kysely'
 import { notFound } from '#kit/errors.ts'
 import { type Order, OrderSchema, OrderStatus } from '#proto/parley/orders/v1/orders_pb.ts'
-import { type OrdersTables, readOrder } from './store.ts'
+import type { StoredOrder } from './store.ts'
 
 const statuses = {
   placed: OrderStatus.PLACED,
@@ -11,9 +10,8 @@ const statuses = {
   cancelled: OrderStatus.CANCELLED,
 } as const
 
-/** An order for others to see. Throws `not-found`. */
-export async function showOrder(db: Kysely<OrdersTables>, orderId: string): Promise<Order> {
-  const found = await readOrder(db, orderId)
+/** An order for others to see. Throws `not-found` where nothing was ever placed. */
+export function orderView(orderId: string, found: StoredOrder | null): Order {
   if (!found || found.state.status === 'none') throw notFound(`There is no order ${orderId.slice(0, 64)}`)
   const { state, version, placedAt } = found
   const { customerId, items, total, stockCheck } = state.placed
