@@ -95,8 +95,8 @@ export const payments = service('payments', {
   owns: [postgres()],
   publishes: [paymentEvents],
   edges: [
-    consumes(stockEvents, [StockReserved], { concurrency: 6 }),
-    consumes(orderEvents, [OrderCancelled]),
+    consumes(stockEvents, [StockReserved], { redelivery: { attempts: 12 } }),
+    consumes(orderEvents, [OrderCancelled], { redelivery: { attempts: 12 } }),
     reaches(bank),
   ],
 })
@@ -116,6 +116,9 @@ export const notifications = service('notifications', {
     reaches(mail),
   ],
 })
+
+// What is open to the outside.
+export const shopExposure = exposure('shop', gateway, ordersApi, { deadlineMs: 3_000 })
 
 // What must end in the same state everywhere.
 export const checkout = choreography('checkout', {
@@ -141,6 +144,6 @@ export const checkout = choreography('checkout', {
 
 export const shop = system('shop', {
   services: [gateway, orders, inventory, payments, shipping, notifications],
-  exposures: [exposure('shop', gateway, ordersApi, { deadlineMs: 3_000 })],
+  exposures: [shopExposure],
   sagas: [checkout],
 })

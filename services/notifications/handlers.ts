@@ -23,11 +23,15 @@ export const orderNews = {
   },
 }
 
-/** Sends one e-mail. A task that names no known text can never be done, so it is not tried again. */
-export async function deliver(task: SendEmail, mailer: Mailer): Promise<void> {
+/**
+ * Sends one e-mail; all that is left for the transaction is the note that it was. A crash in between sends a second copy,
+ * under the same Message-ID. A task that names no known text can never be done, so it is not tried again.
+ */
+export async function deliver(task: SendEmail, mailer: Mailer): Promise<() => Promise<void>> {
   const email = renderEmail(task)
   if (!email) throw new PermanentFailure(`There is no template ${task.template.slice(0, 50)}`)
   await mailer.send(email)
+  return async () => {}
 }
 
 function ask(

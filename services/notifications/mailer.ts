@@ -7,7 +7,7 @@ import type { Email } from './email.ts'
 export type Mailer = {
   /** Resolves once the server has taken the e-mail. Rejects with `unavailable` where it may be tried again. */
   send(email: Email): Promise<void>
-  close(): void
+  close(): Promise<void>
 }
 
 type SmtpAddress = { socketPath: string } | { host: string; port: number }
@@ -36,6 +36,6 @@ export function openMailer(address: SmtpAddress): Mailer {
         throw new ServiceError('unavailable', `The mail server did not take ${messageId}`, { cause: error })
       }
     },
-    close: () => transport.close(),
+    close: async () => transport.close(),
   }
 }

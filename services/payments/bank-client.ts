@@ -1,6 +1,7 @@
 import { ServiceError } from '#kit/errors.ts'
+import type { App } from '#kit/lifecycle.ts'
 import { reach } from '#kit/rest-client.ts'
-import { bank, payments } from '#mesh/shop.ts'
+import { bank, type payments } from '#mesh/shop.ts'
 
 /** What the bank said to a charge. */
 export type ChargeAnswer = { readonly kind: 'captured' } | { readonly kind: 'declined'; readonly reason: string }
@@ -13,8 +14,8 @@ export type BankClient = {
 }
 
 /** Opens the way to the bank that the declaration allows. */
-export function openBank(): BankClient {
-  const client = reach(payments, bank)
+export function openBank(app: App<typeof payments>): BankClient {
+  const client = reach(app, bank)
   return {
     async charge(id, { currency, minorUnits }, method) {
       const { status, body } = await client.charge({

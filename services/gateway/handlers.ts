@@ -1,0 +1,45 @@
+import { ServiceError } from '#kit/errors.ts'
+import type { Client } from '#kit/grpc-client.ts'
+import type { RestRequest, RestResponse } from '#kit/http-server.ts'
+import { readIdempotencyKey } from '#kit/idempotency.ts'
+import type { gateway, ordersApi } from '#mesh/shop.ts'
+import type { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
+import type { newOrderSchema } from './schemas.ts'
+import { orderJson } from './view.ts'
+
+type Orders = Client<typeof gateway, typeof OrderService>
+type NewOrderRequest = RestRequest<(typeof ordersApi)['routes']['createOrder'], typeof newOrderSchema>
+
+/** Places an order: 201 with where it is, 200 where the same key had placed it before. */
+export async function createOrder({ body, headers }: NewOrderRequest, orders: Orders): Promise<RestResponse> {
+  const { customerId, items, paymentMethod = '' } = body
+  const idempotencyKey = readIdempotencyKey(headers['idempotency-key'])
+  const lines = items.map(({ productId, quantity }) => ({ productId, quantity }))
+  const answer = await inOurWords(orders.createOrder({ customerId, lines, paymentMethod, idempotencyKey }))
+  const order = orderJson(answer.order)
+  const replayed: Record<string, string> = answer.replayed ? { 'idempotency-replayed': 'true' } : {}
+  return { status: 201, body: order, headers: { location: `/api/v1/orders/${order.orderId}`, ...replayed } }
+}
+
+/** Shows an order. */
+export async function getOrder(orderId: string, orders: Orders): Promise<RestResponse> {
+  return { status: 200, body: orderJson((await orders.getOrder({ orderId })).order) }
+}
+
+/** Orders names the fields of its own contract; a client of ours knows only ours. */
+async function inOurWords<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer
+  } catch (thrown) {
+    if (!(thrown instanceof ServiceError) || thrown.violations.length === 0) throw thrown
+    const violations = thrown.violations.map((violation) => ({ ...violation, field: ourField(violation.field) }))
+    throw new ServiceError(thrown.code, thrown.message, { violations, cause: thrown })
+  }
+}
+
+function ourField(field: string): string {
+  return field
+    .replace(/^lines/, 'items')
+    .replace('idempotency_key', 'header:idempotency-key')
+    .replace(/_([a-z])/g, (_match, letter: string) => letter.toUpperCase())
+}

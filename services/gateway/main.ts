@@ -1,0 +1,31 @@
+/** The gateway: the shop's REST interface to the outside, in front of orders. */
+import { client } from '#kit/grpc-client.ts'
+import { restServer } from '#kit/http-server.ts'
+import { run } from '#kit/lifecycle.ts'
+import { gateway, ordersApi, shopExposure } from '#mesh/shop.ts'
+import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
+import { createOrder, getOrder } from './handlers.ts'
+import { newOrderSchema, orderSchema } from './schemas.ts'
+
+await run(gateway, async (app) => {
+  const orders = client(app, OrderService)
+  const rest = restServer(
+    app,
+    ordersApi,
+    {
+      createOrder: {
+        summary: 'Places an order. It is confirmed, paid and shipped by events afterwards.',
+        body: newOrderSchema,
+        responses: { 201: orderSchema },
+        handler: (request) => createOrder(request, orders),
+      },
+      getOrder: {
+        summary: 'Shows how far an order is.',
+        responses: { 200: orderSchema },
+        handler: ({ params }) => getOrder(params.id, orders),
+      },
+    },
+    shopExposure,
+  )
+  await app.add('rest', rest)
+})

@@ -1,0 +1,60 @@
+import { ServiceError } from '#kit/errors.ts'
+import type { Money } from '#proto/parley/money/v1/money_pb.ts'
+import { type Order, OrderStatus, StockCheck } from '#proto/parley/orders/v1/orders_pb.ts'
+
+type MoneyJson = { readonly currency: string; readonly minorUnits: number }
+
+/** An order as clients outside see it. */
+export type OrderJson = {
+  readonly orderId: string
+  readonly customerId: string
+  readonly items: readonly { readonly productId: string; readonly quantity: number; readonly unitPrice: MoneyJson }[]
+  readonly total: MoneyJson
+  readonly status: string
+  readonly stockCheck: string
+  readonly cancelReason?: string
+  readonly trackingNumber?: string
+  readonly version: number
+  readonly placedAt: string
+}
+
+const statuses = {
+  [OrderStatus.UNSPECIFIED]: 'unknown',
+  [OrderStatus.PLACED]: 'placed',
+  [OrderStatus.CONFIRMED]: 'confirmed',
+  [OrderStatus.SHIPPED]: 'shipped',
+  [OrderStatus.CANCELLED]: 'cancelled',
+} as const
+
+const stockChecks = {
+  [StockCheck.UNSPECIFIED]: 'unknown',
+  [StockCheck.AVAILABLE]: 'available',
+  [StockCheck.UNKNOWN]: 'unknown',
+} as const
+
+/** Writes an order in the words of the REST interface. An answer without an order is a fault of ours. */
+export function orderJson(order: Order | undefined): OrderJson {
+  if (!order) throw new ServiceError('internal', 'Orders answered without an order')
+  const { orderId, customerId, items, total, status, stockCheck, cancelReason, trackingNumber, version, placedAt } =
+    order
+  return {
+    orderId,
+    customerId,
+    items: items.map(({ productId, quantity, unitPrice }) => ({
+      productId,
+      quantity,
+      unitPrice: moneyJson(unitPrice),
+    })),
+    total: moneyJson(total),
+    status: statuses[status],
+    stockCheck: stockChecks[stockCheck],
+    ...(cancelReason && { cancelReason }),
+    ...(trackingNumber && { trackingNumber }),
+    version: Number(version),
+    placedAt,
+  }
+}
+
+function moneyJson(money: Money | undefined): MoneyJson {
+  return { currency: money?.currency ?? '', minorUnits: Number(money?.minorUnits ?? 0n) }
+}

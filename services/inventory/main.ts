@@ -1,0 +1,22 @@
+/** Inventory: tells what there is, and sets it aside for orders. */
+import { join } from 'node:path'
+import { consumer } from '#kit/consumer.ts'
+import { openDatabase } from '#kit/database.ts'
+import { implement } from '#kit/grpc-implementation.ts'
+import { grpcServer } from '#kit/grpc-server.ts'
+import { run } from '#kit/lifecycle.ts'
+import { startMessaging } from '#kit/messaging.ts'
+import { migrate } from '#kit/migrations.ts'
+import { inventory, orderEvents } from '#mesh/shop.ts'
+import { InventoryService } from '#proto/parley/inventory/v1/inventory_pb.ts'
+import { checkStock, release, reserve } from './handlers.ts'
+import type { InventoryTables } from './store.ts'
+
+await run(inventory, async (app) => {
+  const database = await app.add('database', openDatabase<InventoryTables>(app))
+  await migrate(database, join(import.meta.dirname, 'migrations'))
+  const consumers = [consumer(inventory, orderEvents, database, { OrderPlaced: reserve, OrderCancelled: release })]
+  await app.add('messaging', startMessaging(app, { database, consumers }))
+  const service = implement(InventoryService, { checkStock: (request) => checkStock(request, database.db) })
+  await app.add('grpc', grpcServer(app, service))
+})

@@ -1,0 +1,47 @@
+/** Orders: takes them, keeps their events as the truth, and follows the checkout to its end. */
+import { join } from 'node:path'
+import { consumer } from '#kit/consumer.ts'
+import { openDatabase } from '#kit/database.ts'
+import { client } from '#kit/grpc-client.ts'
+import { implement } from '#kit/grpc-implementation.ts'
+import { grpcServer } from '#kit/grpc-server.ts'
+import { run } from '#kit/lifecycle.ts'
+import { startMessaging } from '#kit/messaging.ts'
+import { migrate } from '#kit/migrations.ts'
+import { every } from '#kit/timer.ts'
+import { checkout, orders, paymentEvents, shipmentEvents, stockEvents } from '#mesh/shop.ts'
+import { InventoryService } from '#proto/parley/inventory/v1/inventory_pb.ts'
+import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
+import { cancelOverdue, reactions } from './handlers.ts'
+import { place } from './place.ts'
+import { type OrdersTables, readOrder } from './store.ts'
+import { orderView } from './view.ts'
+
+const overdueEveryMs = 5_000
+
+await run(orders, async (app) => {
+  const database = await app.add('database', openDatabase<OrdersTables>(app))
+  await migrate(database, join(import.meta.dirname, 'migrations'))
+
+  const { StockRejected, PaymentCaptured, PaymentDeclined, ShipmentDispatched } = reactions
+  const consumers = [
+    consumer(orders, stockEvents, database, { StockRejected }),
+    consumer(orders, paymentEvents, database, { PaymentCaptured, PaymentDeclined }),
+    consumer(orders, shipmentEvents, database, { ShipmentDispatched }),
+  ]
+  await app.add('messaging', startMessaging(app, { database, consumers }))
+
+  const inventory = client(app, InventoryService)
+  const askStock = async (lines: readonly { productId: string; quantity: number }[]) =>
+    (await inventory.checkStock({ lines: [...lines] })).lines
+
+  const service = implement(OrderService, {
+    createOrder: (request) => place(request, database, askStock),
+    getOrder: async ({ orderId }) => ({ order: orderView(orderId, await readOrder(database, orderId)) }),
+  })
+  await app.add('grpc', grpcServer(app, service))
+  await app.add(
+    'overdue',
+    every(overdueEveryMs, app, () => cancelOverdue(database, new Date(), checkout.timeoutMs, app.log)),
+  )
+})
