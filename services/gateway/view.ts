@@ -18,19 +18,13 @@ export type OrderJson = {
   readonly placedAt: string
 }
 
-const statuses = {
-  [OrderStatus.UNSPECIFIED]: 'unknown',
+/** A status that a newer version of orders may have and we do not is shown as `unknown`. */
+const statuses: Readonly<Record<number, string>> = {
   [OrderStatus.PLACED]: 'placed',
   [OrderStatus.CONFIRMED]: 'confirmed',
   [OrderStatus.SHIPPED]: 'shipped',
   [OrderStatus.CANCELLED]: 'cancelled',
-} as const
-
-const stockChecks = {
-  [StockCheck.UNSPECIFIED]: 'unknown',
-  [StockCheck.AVAILABLE]: 'available',
-  [StockCheck.UNKNOWN]: 'unknown',
-} as const
+}
 
 /** Writes an order in the words of the REST interface. An answer without an order is a fault of ours. */
 export function orderJson(order: Order | undefined): OrderJson {
@@ -46,8 +40,8 @@ export function orderJson(order: Order | undefined): OrderJson {
       unitPrice: moneyJson(unitPrice),
     })),
     total: moneyJson(total),
-    status: statuses[status],
-    stockCheck: stockChecks[stockCheck],
+    status: statuses[status] ?? 'unknown',
+    stockCheck: stockCheck === StockCheck.AVAILABLE ? 'available' : 'unknown',
     ...(cancelReason && { cancelReason }),
     ...(trackingNumber && { trackingNumber }),
     version: Number(version),
