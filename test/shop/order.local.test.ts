@@ -1,0 +1,162 @@
+/** The shop on its real parts, as a customer and an operator meet it. One stack for all of it. */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { eventually, type Stack, startShop, startTimeoutMs } from '../stack.ts'
+import { chargesOf, emailsAbout, getOrder, orderIn, placeOrder, request } from './client.ts'
+
+let shop: Stack
+beforeAll(async () => {
+  shop = await startShop(11)
+}, startTimeoutMs)
+afterAll(async () => shop?.stop(), 60_000)
+
+describe('an order', () => {
+  test('is accepted, confirmed, shipped, and its news reach the customer', async () => {
+    const placed = await placeOrder(shop, { quantity: 2 })
+    expect(placed).toMatchObject({
+      status: 201,
+      body: { status: 'placed', stockCheck: 'available', total: { currency: 'EUR', minorUnits: 1498 } },
+    })
+    expect(placed.headers.get('location')).toBe(`/api/v1/orders/${placed.body.orderId}`)
+    const { trackingNumber } = await orderIn(shop, placed.body.orderId, 'shipped')
+    expect(trackingNumber).toMatch(/^PLY[0-9A-F]{12}$/)
+    const emails = await eventually(
+      () => emailsAbout(shop, String(placed.body.orderId)),
+      (found) => found.length === 2,
+    )
+    expect(emails.map(({ subject }) => subject.replace(String(placed.body.orderId), 'ID')).sort()).toEqual([
+      'Your order ID is confirmed',
+      'Your order ID is on its way',
+    ])
+    expect(await chargesOf(shop)).toContainEqual(
+      expect.objectContaining({
+        id: `pay-${placed.body.orderId}`,
+        status: 'captured',
+        amount: { currency: 'EUR', minorUnits: 1498 },
+      }),
+    )
+  }, 60_000)
+
+  test('of a declined card is cancelled, and its stock is free again', async () => {
+    const { body } = await placeOrder(shop, { productId: 'p-9', quantity: 10, paymentMethod: 'card-declined' })
+    expect(await orderIn(shop, body.orderId, 'cancelled')).toMatchObject({ cancelReason: 'card declined' })
+    // All ten of p-9 were set aside for the first; a second order for all ten finds them again.
+    const second = await eventually(
+      () => placeOrder(shop, { productId: 'p-9', quantity: 10 }),
+      ({ status }) => status === 201,
+    )
+    await orderIn(shop, second.body.orderId, 'shipped')
+    expect(await emailsAbout(shop, `${body.orderId} was cancelled`)).toHaveLength(1)
+  }, 60_000)
+
+  test('whose payment reply is lost is charged once', async () => {
+    const { body } = await placeOrder(shop, { paymentMethod: 'card-lost' })
+    await orderIn(shop, body.orderId, 'shipped')
+    expect((await chargesOf(shop)).filter(({ id }) => id === `pay-${body.orderId}`)).toHaveLength(1)
+  }, 60_000)
+
+  test('is the same for the same key, and a key cannot stand for two', async () => {
+    const key = `key-${Date.now()}`
+    const answers = await Promise.all(Array.from({ length: 8 }, () => placeOrder(shop, { key })))
+    expect(new Set(answers.map(({ body }) => body.orderId)).size).toBe(1)
+    expect(answers.every(({ status }) => status === 201)).toBe(true)
+    expect(await placeOrder(shop, { key, quantity: 3 })).toMatchObject({
+      status: 422,
+      body: { code: 'idempotency-key-reused' },
+    })
+  })
+
+  test('of more than there is, is refused with the line at fault', async () => {
+    expect(await placeOrder(shop, { productId: 'p-9', quantity: 500 })).toMatchObject({
+      status: 409,
+      body: { code: 'failed-precondition', errors: [{ field: 'items[0].quantity', code: 'out-of-stock' }] },
+    })
+  })
+})
+
+describe('bad input', () => {
+  const json = { 'content-type': 'application/json', 'idempotency-key': 'bad' }
+  const item = { productId: 'p-1', quantity: 1 }
+  test.each([
+    ['no JSON', '{"customerId":', json, 400],
+    ['an unknown product', JSON.stringify({ customerId: 'c', items: [{ productId: 'nope', quantity: 1 }] }), json, 400],
+    ['zero', JSON.stringify({ customerId: 'c', items: [{ productId: 'p-1', quantity: 0 }] }), json, 400],
+    ['less than nothing', JSON.stringify({ customerId: 'c', items: [{ productId: 'p-1', quantity: -1 }] }), json, 400],
+    ['half a piece', JSON.stringify({ customerId: 'c', items: [{ productId: 'p-1', quantity: 0.5 }] }), json, 400],
+    ['no items', JSON.stringify({ customerId: 'c', items: [] }), json, 400],
+    ['a field that nobody knows', JSON.stringify({ customerId: 'c', items: [item], admin: true }), json, 400],
+    [
+      'no idempotency key',
+      JSON.stringify({ customerId: 'c', items: [item] }),
+      { 'content-type': 'application/json' },
+      400,
+    ],
+    ['another media type', '<order/>', { ...json, 'content-type': 'application/xml' }, 415],
+    ['two megabytes', JSON.stringify({ customerId: 'c'.repeat(2 * 1024 * 1024), items: [item] }), json, 413],
+  ])('%s is a problem document with a code, and nothing is written', async (_name, body, headers, status) => {
+    const answer = await request(`${shop.url}/api/v1/orders`, { method: 'POST', headers, body })
+    expect(answer.status).toBe(status)
+    expect(answer.headers.get('content-type')).toContain('application/problem+json')
+    expect(answer.body).toMatchObject({ status, code: expect.stringMatching(/^[a-z-]+$/) })
+  })
+
+  test('an order that does not exist is 404', async () => {
+    expect(await getOrder(shop, 'no-such-order')).toMatchObject({ status: 404, body: { code: 'not-found' } })
+  })
+
+  test('a route that does not exist is 404', async () => {
+    expect(await request(`${shop.url}/api/v1/nothing`)).toMatchObject({ status: 404 })
+  })
+})
+
+describe('what is seen', () => {
+  test('one trace holds everybody who took part, through HTTP, gRPC, Kafka and RabbitMQ', async () => {
+    const traceId = [...crypto.getRandomValues(new Uint8Array(16))]
+      .map((byte) => byte.toString(16).padStart(2, '0'))
+      .join('')
+    const { body } = await request(`${shop.url}/api/v1/orders`, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        'idempotency-key': traceId,
+        traceparent: `00-${traceId}-00000000000000a1-01`,
+      },
+      body: JSON.stringify({ customerId: 'c-trace', items: [{ productId: 'p-2', quantity: 1 }] }),
+    })
+    await orderIn(shop, body.orderId, 'shipped')
+    const wanted = ['gateway', 'inventory', 'notifications', 'orders', 'payments', 'shipping']
+    const services = async () => {
+      const response = await fetch(`http://${shop.layout.host}:9411/api/v2/trace/${traceId}`)
+      const spans = response.ok ? ((await response.json()) as { localEndpoint?: { serviceName?: string } }[]) : []
+      return [...new Set(spans.map(({ localEndpoint }) => localEndpoint?.serviceName ?? ''))].sort()
+    }
+    expect(await eventually(services, (found) => wanted.every((name) => found.includes(name)))).toEqual(wanted)
+  }, 60_000)
+
+  test('Prometheus has rate, errors, duration, lag and outbox age of the services, and the sidecars', async () => {
+    const names = async () => {
+      const response = await fetch(`http://${shop.layout.host}:9090/api/v1/label/__name__/values`)
+      return ((await response.json()) as { data: string[] }).data
+    }
+    const patterns = [
+      /^rpc_server.*duration.*_bucket$/,
+      /^http_server_request_duration.*_bucket$/,
+      /lag/,
+      /outbox.*age/,
+      /^envoy_cluster_upstream_rq/,
+      /^rabbitmq_queue_messages/,
+    ]
+    const found = await eventually(
+      names,
+      (all) => patterns.every((pattern) => all.some((name) => pattern.test(name))),
+      45_000,
+    )
+    expect(patterns.filter((pattern) => !found.some((name) => pattern.test(name)))).toEqual([])
+  }, 60_000)
+
+  test('the API describes itself', async () => {
+    expect((await request(`${shop.url}/openapi.json`)).body).toMatchObject({
+      openapi: '3.1.0',
+      paths: { '/api/v1/orders': { post: {} } },
+    })
+  })
+})
