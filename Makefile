@@ -1,0 +1,43 @@
+# Everything runs on the Node that package-lock.json pins; bin/node installs what the lock file names when need be.
+#   TARGET=local|kind   where `up` runs; chosen by itself when not given
+#   MESH=istio|linkerd  which mesh, on a cluster
+#   SYSTEM=FILE         another system than mesh/shop.ts
+.DEFAULT_GOAL := help
+.PHONY: up down status logs check test bench lint typecheck clean help
+
+system := $(if $(SYSTEM),--system '$(SYSTEM)')
+
+up: ## start the system, and say where it is reached
+	@bin/parley up $(if $(TARGET),--target '$(TARGET)') $(if $(MESH),--mesh '$(MESH)') $(system)
+
+down: ## stop it
+	@bin/parley down $(system)
+
+status: ## show each process
+	@bin/parley status $(system)
+
+logs: ## show what the processes say
+	@bin/parley logs $(system)
+
+check: ## hold the declaration against the rules
+	@bin/parley check $(system)
+
+test: ## types, style, unit and local tests (ONLY=static|unit|local for a part)
+	@$(if $(filter static unit,$(ONLY)),,bin/node mesh/local/toolchain/main.ts bring)
+	@bin/node test/run.ts $(ONLY)
+
+bench: ## measure, and print the figures
+	@bin/node bench/run.ts
+
+lint: ## style and format
+	@bin/node node_modules/@biomejs/biome/bin/biome check .
+
+typecheck: ## the compiler
+	@bin/node node_modules/typescript/bin/tsc --noEmit
+
+clean: ## stop every run, then remove all state and the fetched tools
+	@bin/parley down --all
+	@rm -rf .parley
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
