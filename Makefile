@@ -26,8 +26,9 @@ test: ## types, style, unit and local tests (ONLY=static|unit|local for a part)
 	@$(if $(filter static unit,$(ONLY)),,bin/node mesh/local/toolchain/main.ts bring)
 	@bin/node test/run.ts $(ONLY)
 
-bench: ## measure, and print the figures
-	@bin/node bench/run.ts
+bench: ## measure, and print the figures (ONLY=hop|orders for a part)
+	@bin/node mesh/local/toolchain/main.ts bring
+	@bin/node bench/run.ts $(ONLY)
 
 lint: ## style and format
 	@bin/node node_modules/@biomejs/biome/bin/biome check .
