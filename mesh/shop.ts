@@ -118,7 +118,7 @@ export const notifications = service('notifications', {
 })
 
 // What is open to the outside.
-export const shopExposure = exposure('shop', gateway, ordersApi, { deadlineMs: 3_000 })
+export const shopExposure = exposure('shop', gateway, ordersApi, { deadlineMs: 3_000, bodyBytesMax: 65_536 })
 
 // What must end in the same state everywhere.
 export const checkout = choreography('checkout', {

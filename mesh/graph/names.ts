@@ -20,6 +20,14 @@ export function replyQueuePrefix(service: string): string {
   return `${service}.reply.`
 }
 
+/**
+ * The exchange on which the answers of an asked queue travel: an asker binds its reply queue to it, by the queue's own
+ * name. The worker may write here and nowhere else, so that answering gives it no way into other queues.
+ */
+export function replyExchange(queue: string): string {
+  return `${queue}.reply`
+}
+
 /** The environment variable that tells a service where calls to a callee go. */
 export function callVariable(callee: string): string {
   return `PARLEY_CALL_${shout(callee)}`

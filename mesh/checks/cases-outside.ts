@@ -1,0 +1,139 @@
+import { calls } from '#graph/call.ts'
+import { type ExposureNode, exposure } from '#graph/exposure.ts'
+import { external, reaches } from '#graph/external.ts'
+import { type ServiceNode, service } from '#graph/service.ts'
+import { postgres } from '#graph/store.ts'
+import { consumes } from '#graph/topic.ts'
+import { delivers, webhook } from '#graph/webhook.ts'
+import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
+import {
+  answering,
+  api,
+  breaking,
+  type Case,
+  cancelled,
+  orderEvents,
+  orders,
+  outside,
+  placed,
+  tiny,
+} from './test-systems.ts'
+
+const ordersGrpc = service('orders', { exposes: [OrderService] })
+
+function front(spec: Partial<Pick<ExposureNode, 'client' | 'grpcWeb'>>) {
+  return tiny([ordersGrpc], { exposures: [exposure('front', ordersGrpc, OrderService, spec)] })
+}
+
+function reaching(host: string) {
+  return tiny([answering('orders'), service('a', { edges: [reaches(outside('bank', 100, host))] })])
+}
+
+function called(latencyMs: number) {
+  return tiny([
+    service('a', { edges: [calls(api('b'), ['read'], { deadlineMs: 5_000 })] }),
+    answering('b', [reaches(outside('bank', latencyMs), { deadlineMs: 900 })]),
+  ])
+}
+
+function exposedReaching(node: ServiceNode) {
+  return tiny([node], { exposures: node.spec.exposes ? [exposure('front', node, api('a'))] : [] })
+}
+
+function delivering(messages: (typeof placed | typeof cancelled)[], signed: boolean) {
+  const hook = webhook('order-hooks', orderEvents, [placed, cancelled], { signed })
+  return tiny([orders, service('hooks', { edges: [consumes(orderEvents, messages), delivers(hook)] })])
+}
+
+function promising(availability: number, fallback: boolean) {
+  return tiny([
+    service('a', {
+      objective: { availability, p99Ms: 500 },
+      edges: [calls(api('b'), ['read'], { fallback }), calls(api('c'), ['read'])],
+    }),
+    ...['b', 'c'].map((name) => service(name, { exposes: [api(name)], objective: { availability: 0.99, p99Ms: 100 } })),
+  ])
+}
+
+function owning(name?: string) {
+  return tiny([service('a', { owns: [postgres()] }), service('b', { owns: [postgres(name ? { name } : {})] })])
+}
+
+/** Cases of the rules PLY401 to PLY502. */
+export const outsideCases: readonly Case[] = [
+  breaking('PLY401', 'raw gRPC to a browser', {
+    breaks: front({ client: 'browser' }),
+    holds: front({ client: 'browser', grpcWeb: true }),
+    says: ['exposure front', 'OrderService', 'grpcWeb: true'],
+  }),
+  breaking('PLY402', 'a callee that waits for a slow external', {
+    breaks: called(1_001),
+    holds: called(1_000),
+    says: ['a → b.read → external bank', '1,001 ms', 'a gives up after 5,000 ms'],
+  }),
+  breaking('PLY402', 'an exposed service that waits for a slow external', {
+    breaks: exposedReaching(answering('a', [reaches(outside('bank', 3_000))])),
+    holds: exposedReaching(service('a', { edges: [reaches(outside('bank', 3_000))] })),
+    says: ['exposure front a → external bank', '3,000 ms', '10,000 ms'],
+  }),
+  breaking('PLY403', 'an unsigned webhook', {
+    breaks: delivering([placed, cancelled], false),
+    holds: delivering([placed, cancelled], true),
+    says: ['hooks → webhook order-hooks', 'signed: false'],
+  }),
+  breaking('PLY404', 'a webhook whose events do not arrive', {
+    breaks: delivering([placed], true),
+    holds: delivering([placed, cancelled], true),
+    says: ['OrderCancelled', 'consumes(orders, [OrderCancelled])'],
+  }),
+  ...(
+    [
+      ['*.example.com', 'many places'],
+      ['10.0.0.1', 'bare address'],
+      ['[::1]', 'bare address'],
+      ['localhost', 'inside'],
+      ['orders', 'inside'],
+      ['orders.tiny', 'inside'],
+      ['orders.tiny.svc.cluster.local', 'inside'],
+      ['https://bank.example', 'no full host name'],
+      ['bank.example:443', 'no full host name'],
+    ] as const
+  ).map(([host, says]) =>
+    breaking('PLY405', `the host ${host}`, {
+      breaks: reaching(host),
+      holds: reaching('orders.example.com'),
+      says: ['external bank', says],
+    }),
+  ),
+  breaking('PLY405', 'an external without a route', {
+    breaks: tiny([
+      service('a', {
+        edges: [reaches(external('bank', { host: 'bank.example', port: 443, expectedLatencyMs: 9, routes: {} }))],
+      }),
+    ]),
+    holds: reaching('bank.example'),
+    says: ['declares no route'],
+  }),
+  breaking('PLY405', 'two externals at one address', {
+    breaks: tiny([
+      service('a', { edges: ['bank', 'bank-too'].map((name) => reaches(outside(name, 100, 'bank.example'))) }),
+    ]),
+    holds: tiny([service('a', { edges: ['bank', 'bank-too'].map((name) => reaches(outside(name, 100))) })]),
+    says: ['bank and bank-too are one address'],
+  }),
+  breaking('PLY501', 'a shared database', {
+    breaks: owning('a'),
+    holds: owning(),
+    says: ['store a ← a ← b', 'postgres()', 'in b'],
+  }),
+  breaking('PLY502', 'a promise that callees do not allow', {
+    breaks: promising(0.981, false),
+    holds: promising(0.98, false),
+    says: ['98.01 %', '860 minutes a month instead of 821', '0.9801'],
+  }),
+  breaking('PLY502', 'a callee with a fallback does not count', {
+    breaks: promising(0.991, true),
+    holds: promising(0.99, true),
+    says: ['needs c', '99 %'],
+  }),
+]

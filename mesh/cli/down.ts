@@ -1,0 +1,28 @@
+import type { Command } from 'commander'
+import { down } from '#local/up.ts'
+import { allRuns, type FoundRun, findRun, type RunOptions, runOption, stateOption } from './find-run.ts'
+import { print } from './output.ts'
+
+/** `parley down`: stops a run and leaves nothing but its data and logs. Nothing to stop is fine. */
+export function downCommand(program: Command): void {
+  program
+    .command('down')
+    .description('stop everything; data and logs stay')
+    .option(...runOption)
+    .option(...stateOption)
+    .option('--all', 'every run of the state folder')
+    .action(async (options: RunOptions & { all?: boolean }) => {
+      const runs = options.all ? allRuns(options) : [await findRun(options)]
+      const there = runs.filter((run) => run?.file != null)
+      if (there.length === 0) return print(`${options.system ?? 'Nothing'} is${options.system ? ' not' : ''} running.`)
+      for (const run of there) if (run) await downOne(run)
+    })
+}
+
+async function downOne({ system, runDir, file }: FoundRun): Promise<void> {
+  if (!file) return
+  const beganMs = performance.now()
+  const wasAlive = await down(runDir, file)
+  const seconds = ((performance.now() - beganMs) / 1000).toFixed(1)
+  print(wasAlive ? `${system} has ended after ${seconds} s.` : `${system} had died; what it left was cleaned up.`)
+}

@@ -1,0 +1,57 @@
+import { Command, CommanderError } from 'commander'
+import { RunFailure } from '#local/supervisor/failure.ts'
+import { UnknownProcess } from '#local/supervisor/supervisor.ts'
+import { ToolchainError } from '#local/toolchain/problem.ts'
+import { checkCommand } from './check.ts'
+import { devCommand } from './dev.ts'
+import { downCommand } from './down.ts'
+import { exitCodes, UsageError } from './exit.ts'
+import { logsCommand } from './logs.ts'
+import { planCommand } from './plan.ts'
+import { restartCommand } from './restart.ts'
+import { startCommand } from './start.ts'
+import { statusCommand } from './status.ts'
+import { stopCommand } from './stop.ts'
+import { upCommand } from './up.ts'
+
+const program = new Command('parley')
+  .description('Declare once, in TypeScript, how your services talk; get a mesh that does exactly that.')
+  .showHelpAfterError('Run it with --help to see how it is used.')
+  .exitOverride()
+
+for (const register of [
+  checkCommand,
+  planCommand,
+  upCommand,
+  downCommand,
+  statusCommand,
+  logsCommand,
+  startCommand,
+  stopCommand,
+  restartCommand,
+  devCommand,
+]) {
+  register(program)
+}
+for (const command of program.commands) command.exitOverride()
+
+// Whoever reads may have read enough, as `head` does.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+})
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  process.exitCode = exitCodeOf(error)
+}
+
+/** Says what is wrong, where commander has not done so already. A programmer's error keeps its stack. */
+function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.fine : exitCodes.usage
+  const wrongUse = error instanceof UsageError || error instanceof UnknownProcess
+  const expected = wrongUse || error instanceof RunFailure || error instanceof ToolchainError
+  const text = error instanceof Error ? (expected ? error.message : (error.stack ?? error.message)) : String(error)
+  process.stderr.write(`${text}\n`)
+  return wrongUse ? exitCodes.usage : exitCodes.failed
+}

@@ -1,0 +1,66 @@
+import type { Command } from 'commander'
+import { controlOf } from '#local/supervisor/control.ts'
+import type { ProcessStatus, RunStatus } from '#local/supervisor/status.ts'
+import { findRun, type RunOptions, runOption, stateOption } from './find-run.ts'
+import { print } from './output.ts'
+
+/** `parley status`: each process with state, pid, ports, memory, uptime and restarts. */
+export function statusCommand(program: Command): void {
+  program
+    .command('status')
+    .description('show each process: state, memory, uptime, restarts, where it listens')
+    .option(...runOption)
+    .option(...stateOption)
+    .option('--json', 'print the status as JSON')
+    .action(async (options: RunOptions & { json?: boolean }) => {
+      const status = await statusOf(options)
+      print(options.json ? JSON.stringify(status, null, 2) : statusText(status))
+    })
+}
+
+async function statusOf(options: RunOptions): Promise<RunStatus> {
+  const run = await findRun(options)
+  if (run?.live && run.file) return controlOf(run.file.socket).status()
+  return { system: run?.system ?? options.system ?? '', state: 'stopped', urls: [], processes: [], memoryBytes: 0 }
+}
+
+function statusText({ system, state, urls, processes, memoryBytes }: RunStatus): string {
+  if (state === 'stopped') return `${system || 'Nothing'} is${system ? ' not' : ''} running. Start it: parley up`
+  const rows = processes.map((one) => [
+    one.name,
+    one.state,
+    one.pid === null ? '-' : String(one.pid),
+    mebibytes(one.memoryBytes),
+    one.uptimeMs === null ? '-' : duration(one.uptimeMs),
+    String(one.restarts),
+    remark(one),
+  ])
+  return [
+    `${system} is ${state}, ${mebibytes(memoryBytes)} in all.`,
+    '',
+    ...table([['NAME', 'STATE', 'PID', 'MEMORY', 'UPTIME', 'RESTARTS', ''], ...rows]),
+    '',
+    ...table(urls.map(({ name, url }) => [name, url])),
+  ].join('\n')
+}
+
+function remark({ state, detail, lastExit, ports }: ProcessStatus): string {
+  if (state === 'ready' || state === 'stopped') return [...ports, ...(lastExit ? [`last ${lastExit}`] : [])].join(' ')
+  return detail ?? ''
+}
+
+function table(rows: readonly (readonly string[])[]): string[] {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)))
+  return rows.map((row) => `  ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')}`.trimEnd())
+}
+
+function mebibytes(bytes: number): string {
+  return bytes === 0 ? '-' : `${Math.round(bytes / 1024 / 1024)} MiB`
+}
+
+function duration(ms: number): string {
+  const seconds = Math.floor(ms / 1000)
+  if (seconds < 60) return `${seconds} s`
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`
+  return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`
+}

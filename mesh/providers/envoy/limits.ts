@@ -1,0 +1,103 @@
+import type { RateLimit } from '#graph/policy.ts'
+import type { PlannedExposure, PlannedRetry } from '#plan/plan.ts'
+import { type Config, extension, typed } from './config.ts'
+import { retryBudget } from './retries.ts'
+
+/** HTTP/2 windows: enough for a request at once, small enough that a slow reader holds little memory. */
+const windows = { initial_stream_window_size: 64 * 1024, initial_connection_window_size: 1024 * 1024 }
+
+/** HTTP/2 towards callers; `streamsMax` is what one connection may have under way. */
+export function http2Limits(streamsMax: number): Config {
+  return { max_concurrent_streams: Math.max(100, streamsMax), ...windows }
+}
+
+/** HTTP/2 towards a callee, which is asked for a sign of life when it has been silent while something is under way. */
+export const http2Upstream: Config = {
+  ...windows,
+  connection_keepalive: { interval: '10s', timeout: '3s', connection_idle_interval: '10s' },
+}
+
+/** What one caller may have under way at one callee; what exceeds it is refused at once. */
+export function concurrency(
+  limits: { readonly concurrentMax: number; readonly pendingMax: number },
+  retries: readonly (PlannedRetry | null)[],
+): Config {
+  return {
+    thresholds: [
+      { max_requests: limits.concurrentMax, max_pending_requests: limits.pendingMax, ...retryBudget(retries) },
+    ],
+  }
+}
+
+/** The rate that a service takes from all its callers together; beyond it RESOURCE_EXHAUSTED, or 429. */
+export function serviceRate(limit: RateLimit): Config {
+  return localRateLimit('inbound', bucket(limit))
+}
+
+/** The rate that each exposure takes from outside, told apart by the descriptor of its routes. */
+export function edgeRate(exposures: readonly PlannedExposure[]): readonly Config[] {
+  const limited = exposures.flatMap(({ name, rateLimit }) => (rateLimit ? [{ name, rateLimit }] : []))
+  if (limited.length === 0) return []
+  const sum = (pick: (limit: RateLimit) => number) => limited.reduce((all, { rateLimit }) => all + pick(rateLimit), 0)
+  const others = bucket({ perSecond: sum((limit) => limit.perSecond), burst: sum((limit) => limit.burst) })
+  const descriptors = limited.map(({ name, rateLimit }) => ({
+    entries: [{ key: 'exposure', value: name }],
+    token_bucket: bucket(rateLimit),
+  }))
+  return [
+    localRateLimit('edge', others, {
+      descriptors,
+      rate_limits: [byExposure],
+      always_consume_default_token_bucket: false,
+    }),
+  ]
+}
+
+/** What a route carries to count towards its exposure's rate. */
+export function edgeDescriptor(exposure: PlannedExposure): Config {
+  return { filter_metadata: { parley: { exposure: exposure.name } } }
+}
+
+const byExposure: Config = {
+  actions: [
+    {
+      metadata: {
+        descriptor_key: 'exposure',
+        metadata_key: { key: 'parley', path: [{ key: 'exposure' }] },
+        source: 'ROUTE_ENTRY',
+      },
+    },
+  ],
+}
+
+/** Holds a request back until it is whole, so that none larger than its exposure allows reaches the application: 413. */
+export const bodyFilter: Config = {
+  ...extension('envoy.filters.http.buffer', 'extensions.filters.http.buffer.v3.Buffer', { max_request_bytes: 1 }),
+  disabled: true,
+}
+
+/** The size that one exposure's routes take. */
+export function bodyLimit(exposure: PlannedExposure): Config {
+  if (exposure.bodyBytesMax === null) return {}
+  return {
+    'envoy.filters.http.buffer': typed('extensions.filters.http.buffer.v3.BufferPerRoute', {
+      buffer: { max_request_bytes: exposure.bodyBytesMax },
+    }),
+  }
+}
+
+function bucket({ perSecond, burst }: RateLimit): Config {
+  return { max_tokens: burst, tokens_per_fill: perSecond, fill_interval: '1s' }
+}
+
+function localRateLimit(statPrefix: string, tokenBucket: Config, more: Config = {}): Config {
+  const always = { default_value: { numerator: 100, denominator: 'HUNDRED' } }
+  return extension('envoy.filters.http.local_ratelimit', 'extensions.filters.http.local_ratelimit.v3.LocalRateLimit', {
+    stat_prefix: statPrefix,
+    token_bucket: tokenBucket,
+    filter_enabled: always,
+    filter_enforced: always,
+    rate_limited_as_resource_exhausted: true,
+    ...more,
+  })
+}

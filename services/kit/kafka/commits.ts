@@ -1,0 +1,58 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { keyOf } from './lanes.ts'
+import { settledWithin } from './limit.ts'
+import type { PartitionOffset, TopicPartition } from './port.ts'
+
+const retryAfterMs = 100
+
+/**
+ * Sends the newest handled offset of every partition to the group, one request at a time: while one is on its way the
+ * next ones gather, so that committing never holds up handling. A refused commit is tried again until it succeeds, is
+ * overtaken by a newer one, or its partition is no longer owned.
+ */
+export class Commits {
+  readonly #send: (offsets: PartitionOffset[]) => Promise<void>
+  readonly #onRefused: (error: unknown) => void
+  #owned = new Set<string>()
+  #pending = new Map<string, PartitionOffset>()
+  #sending: Promise<void> | undefined
+
+  constructor(send: (offsets: PartitionOffset[]) => Promise<void>, onRefused: (error: unknown) => void) {
+    this.#send = send
+    this.#onRefused = onRefused
+  }
+
+  mark(position: PartitionOffset): void {
+    this.#pending.set(keyOf(position), position)
+    this.#sending ??= this.#sendAll()
+  }
+
+  /** The partitions owned from now on. Drops what waits for others: another member's commits must not be rewound. */
+  own(partitions: readonly TopicPartition[]): void {
+    this.#owned = new Set(partitions.map(keyOf))
+    for (const key of this.#pending.keys()) if (!this.#owned.has(key)) this.#pending.delete(key)
+  }
+
+  /** Waits until nothing is left to commit, or the limit has passed. */
+  async flush(limitMs: number): Promise<void> {
+    await settledWithin(limitMs, this.#sending ?? Promise.resolve())
+    this.#pending.clear()
+  }
+
+  async #sendAll(): Promise<void> {
+    while (this.#pending.size > 0) {
+      const batch = this.#pending
+      this.#pending = new Map()
+      try {
+        await this.#send([...batch.values()])
+      } catch (error) {
+        this.#onRefused(error)
+        for (const [key, position] of batch) {
+          if (this.#owned.has(key) && !this.#pending.has(key)) this.#pending.set(key, position)
+        }
+        await sleep(retryAfterMs)
+      }
+    }
+    this.#sending = undefined
+  }
+}

@@ -1,0 +1,38 @@
+import BrokerPool from 'kafkajs/src/cluster/brokerPool.js'
+import RequestQueue from 'kafkajs/src/network/requestQueue/index.js'
+
+let mended = false
+
+/** Mends two defects of kafkajs 2.2.4, which has had no release since 2023, at their cause. Safe to call again. */
+export function mendKafkajs(): void {
+  if (mended) return
+  mended = true
+  mendIdleTimer()
+  mendOnlyBroker()
+}
+
+/**
+ * After each response the request queue schedules a check of the requests that wait for the end of a throttle, also
+ * when none waits and no throttle is set. "Until" is then -1, the wait a large negative number, which Node turns into
+ * 1 ms (with a `TimeoutNegativeWarning`), and the check schedules the next one: every connection wakes up a thousand
+ * times a second for good. Without a waiting request there is nothing to check; `push` schedules once one waits.
+ */
+function mendIdleTimer(): void {
+  const original = RequestQueue.prototype.scheduleCheckPendingRequests
+  RequestQueue.prototype.scheduleCheckPendingRequests = function scheduleCheckPendingRequests() {
+    if (this.pending.length > 0) original.call(this)
+  }
+}
+
+/**
+ * When a broker closes the connection, kafkajs forgets the broker and fetches from the others. When it was the only
+ * one, "no broker available" ends the consumer without leaving the group, and the next one waits until the group has
+ * given up the lost member. The only broker is kept, and its metadata asked for again.
+ */
+function mendOnlyBroker(): void {
+  const original = BrokerPool.prototype.removeBroker
+  BrokerPool.prototype.removeBroker = function removeBroker(destination) {
+    if (Object.keys(this.brokers).length > 1) original.call(this, destination)
+    else this.metadataExpireAt = null
+  }
+}

@@ -1,0 +1,123 @@
+import kafkajs, { type IHeaders, type KafkaMessage, type RetryOptions } from 'kafkajs'
+import { type ConsumerSession, membership, type SessionSink } from './consumer.ts'
+import type { Refusal } from './failure.ts'
+import type { ConsumeOptions, IncomingRecord, PartitionOffset, TopicPartition } from './port.ts'
+
+export type KafkajsClient = {
+  readonly kafka: kafkajs.Kafka
+  readonly retry: RetryOptions
+  readonly refusal: Refusal
+  /** Opens no connection any more. */
+  close(): void
+}
+
+/** A group membership on kafkajs. */
+export class KafkajsSession implements ConsumerSession {
+  readonly #client: KafkajsClient
+  readonly #consumer: kafkajs.Consumer
+  readonly #options: ConsumeOptions
+  readonly #sink: SessionSink
+
+  constructor(client: KafkajsClient, options: ConsumeOptions, sink: SessionSink) {
+    this.#client = client
+    this.#options = options
+    this.#sink = sink
+    this.#consumer = client.kafka.consumer({
+      groupId: options.groupId,
+      sessionTimeout: membership.sessionTimeoutMs,
+      rebalanceTimeout: membership.rebalanceTimeoutMs,
+      heartbeatInterval: membership.heartbeatMs,
+      maxWaitTimeInMs: membership.fetchWaitMs,
+      maxBytesPerPartition: membership.partitionBytesMax,
+      maxBytes: membership.fetchBytesMax,
+      minBytes: 1,
+      allowAutoTopicCreation: false,
+      // Every crash ends the session and the next one begins clean: kafkajs itself restarts after some errors only.
+      retry: { ...client.retry, restartOnFailure: async () => false },
+    })
+  }
+
+  async start(): Promise<void> {
+    // The debug log is where kafkajs tells why it finds no coordinator.
+    const logger = this.#consumer.logger()
+    logger.setLogLevel(kafkajs.logLevel.DEBUG)
+    try {
+      await this.#client.refusal.unless(this.#join())
+    } finally {
+      logger.setLogLevel(kafkajs.logLevel.ERROR)
+    }
+  }
+
+  async commit(offsets: readonly PartitionOffset[]): Promise<void> {
+    await this.#consumer.commitOffsets(offsets.map((each) => ({ ...each, offset: each.offset.toString() })))
+  }
+
+  hold({ topic, partition }: TopicPartition, hold: boolean): void {
+    const partitions = [{ topic, partitions: [partition] }]
+    try {
+      if (hold) this.#consumer.pause(partitions)
+      else this.#consumer.resume(partitions)
+    } catch (error) {
+      // It refuses once it has stopped fetching, for which there is an event.
+      this.#client.refusal.observe(error)
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#client.close()
+    await this.#consumer.disconnect()
+  }
+
+  async #join(): Promise<void> {
+    const consumer = this.#consumer
+    const joined = Promise.withResolvers<void>()
+    consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
+      this.#assign(payload.memberId, payload.memberAssignment)
+      joined.resolve()
+    })
+    consumer.on(consumer.events.CRASH, ({ payload }) => {
+      joined.reject(payload.error)
+      this.#sink.lost(payload.error)
+    })
+    await consumer.connect()
+    await consumer.subscribe({ topics: [...this.#options.topics], fromBeginning: this.#options.from === 'earliest' })
+    await consumer.run({
+      autoCommit: false,
+      // Only hands over: were the handler awaited here, one slow partition would stop the fetches of all.
+      eachBatch: async ({ batch }) => {
+        this.#sink.offer(batch, batch.messages.map(incoming), BigInt(batch.highWatermark))
+      },
+    })
+    await joined.promise
+  }
+
+  #assign(member: string, assignment: Readonly<Record<string, number[]>>): void {
+    const partitions = Object.entries(assignment).flatMap(([topic, own]) =>
+      own.map((partition) => ({ topic, partition })),
+    )
+    // After each join kafkajs goes back to the committed offsets: what is queued here must not be fetched again.
+    for (const { topic, partition, offset } of this.#sink.assign(member, partitions)) {
+      this.#consumer.seek({ topic, partition, offset: offset.toString() })
+    }
+  }
+}
+
+function incoming({ offset, key, value, headers, timestamp }: KafkaMessage): IncomingRecord {
+  return {
+    offset: BigInt(offset),
+    key: key?.toString() ?? '',
+    value: value ?? Buffer.alloc(0),
+    headers: textHeaders(headers ?? {}),
+    timestampMs: Number(timestamp),
+  }
+}
+
+function textHeaders(headers: IHeaders): Record<string, string> {
+  const texts: Record<string, string> = {}
+  for (const [name, value] of Object.entries(headers)) {
+    // Of a repeated header the last one counts, as in the other client.
+    const last = Array.isArray(value) ? value.at(-1) : value
+    if (last !== undefined) texts[name] = last.toString()
+  }
+  return texts
+}

@@ -1,0 +1,74 @@
+/**
+ * The names of OpenTelemetry's semantic conventions 1.45 that Parley writes, in one place: a new version of the
+ * conventions changes this file and no other. Names below `parley.` are our own.
+ */
+export const attribute = {
+  errorType: 'error.type',
+  correlationId: 'parley.correlation_id',
+  rpcSystem: 'rpc.system.name',
+  /** `package.Service/Method`. */
+  rpcMethod: 'rpc.method',
+  rpcStatus: 'rpc.response.status_code',
+  httpMethod: 'http.request.method',
+  httpRoute: 'http.route',
+  httpStatus: 'http.response.status_code',
+  urlTemplate: 'url.template',
+  urlPath: 'url.path',
+  serverAddress: 'server.address',
+  messagingSystem: 'messaging.system',
+  messagingOperationName: 'messaging.operation.name',
+  messagingOperationType: 'messaging.operation.type',
+  messagingDestination: 'messaging.destination.name',
+  messagingPartition: 'messaging.destination.partition.id',
+  messagingConsumerGroup: 'messaging.consumer.group.name',
+  messagingMessageId: 'messaging.message.id',
+  messagingBatchCount: 'messaging.batch.message_count',
+  messagingKafkaKey: 'messaging.kafka.message.key',
+  messagingKafkaOffset: 'messaging.kafka.offset',
+  messagingRabbitmqRoutingKey: 'messaging.rabbitmq.destination.routing_key',
+  /** The event's CloudEvents type. */
+  eventType: 'parley.event.type',
+} as const
+
+/** Metrics. Prometheus sees them with underscores and the unit, such as `rpc_server_call_duration_seconds`. */
+export const metric = {
+  rpcServerDuration: 'rpc.server.call.duration',
+  rpcClientDuration: 'rpc.client.call.duration',
+  httpServerDuration: 'http.server.request.duration',
+  httpClientDuration: 'http.client.request.duration',
+  messagingProcessDuration: 'messaging.process.duration',
+  messagingSendDuration: 'messaging.client.operation.duration',
+  messagingSent: 'messaging.client.sent.messages',
+  messagingConsumed: 'messaging.client.consumed.messages',
+  messagingDelay: 'parley.messaging.delay',
+  consumerLag: 'parley.consumer.lag',
+  deadLetters: 'parley.dead_letters',
+  outboxAge: 'parley.outbox.age',
+  outboxDepth: 'parley.outbox.depth',
+  queueDepth: 'parley.queue.depth',
+  eventLoopUtilization: 'nodejs.eventloop.utilization',
+} as const
+
+/** What each metric tells, for those who look at `/metrics`. */
+export const metricHelp: Readonly<Record<string, string>> = {
+  [metric.rpcServerDuration]: 'How long gRPC calls took here, by method and status.',
+  [metric.rpcClientDuration]: 'How long gRPC calls to others took, all attempts of the mesh included.',
+  [metric.httpServerDuration]: 'How long HTTP requests took here, by route and status.',
+  [metric.httpClientDuration]: 'How long HTTP requests to others took, all attempts of the mesh included.',
+  [metric.messagingProcessDuration]: 'From the delivery of a message to its acknowledgement, by destination.',
+  [metric.messagingSendDuration]: 'Sending one message or batch to the broker, by destination.',
+  [metric.messagingSent]: 'Messages that the broker confirmed.',
+  [metric.messagingConsumed]: 'Messages that were handled.',
+  [metric.messagingDelay]: 'From the commit of an event at its source to its arrival here.',
+  [metric.consumerLag]: 'Events of a topic that this group has still to handle.',
+  [metric.deadLetters]: 'Messages that were put aside after their attempts were used up.',
+  [metric.outboxAge]: 'How long the oldest event waits to be published.',
+  [metric.outboxDepth]: 'Events that wait to be published.',
+  [metric.queueDepth]: 'Tasks that wait in a queue.',
+  [metric.eventLoopUtilization]: 'The share of time since the last scrape in which the event loop was busy.',
+}
+
+/** Bucket bounds of durations, in seconds: fine where answers are fast, up to the longest deadline in use. */
+export const durationBucketsSeconds = [
+  0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.06, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+]

@@ -1,0 +1,109 @@
+/**
+ * What must not compile, compiled: each line under `@ts-expect-error` is an error of the compiler's, and the type check of
+ * the project fails when one of them is none any more. Nothing here runs.
+ */
+import { expect, test } from '@jest/globals'
+import { rest } from '#graph/api.ts'
+import { calls } from '#graph/call.ts'
+import { external, reaches } from '#graph/external.ts'
+import { service } from '#graph/service.ts'
+import { Health } from '#proto/grpc/health/v1/health_pb.ts'
+import { InventoryService } from '#proto/parley/inventory/v1/inventory_pb.ts'
+import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
+import { client } from './grpc-client.ts'
+import { implement } from './grpc-implementation.ts'
+import { grpcServer } from './grpc-server.ts'
+import { restServer } from './http-server.ts'
+import type { App } from './lifecycle.ts'
+import { reach, restClient } from './rest-client.ts'
+
+const api = rest('shop-api', { place: 'POST /orders', show: 'GET /orders/{id}' })
+const other = rest('other-api', { list: 'GET /others' })
+const bank = external('bank', {
+  host: 'bank.example',
+  port: 443,
+  expectedLatencyMs: 300,
+  routes: { charge: 'PUT /charges/{id}' },
+})
+const post = external('post', {
+  host: 'post.example',
+  port: 443,
+  expectedLatencyMs: 300,
+  routes: { send: 'POST /letters' },
+})
+const gateway = service('gateway', {
+  exposes: [api],
+  edges: [calls(OrderService, ['getOrder']), calls(other, ['list']), calls(Health, ['watch']), reaches(bank)],
+})
+const orders = service('orders', { exposes: [OrderService, InventoryService] })
+
+declare const app: App<typeof gateway>
+declare const ordersApp: App<typeof orders>
+const order = { createOrder: async () => ({}), getOrder: async () => ({ order: { orderId: 'o-1' } }) }
+const stock = implement(InventoryService, { checkStock: async () => ({}) })
+
+function neverRun() {
+  const calling = client(app, OrderService)
+  calling.getOrder({ orderId: 'o-1' }).then(({ order }) => order?.placedAt)
+  // @ts-expect-error: the method exists, but this service did not declare to call it
+  calling.createOrder({})
+  // @ts-expect-error: no such field in the request
+  calling.getOrder({ orderName: 'o-1' })
+  // @ts-expect-error: the field is a string
+  calling.getOrder({ orderId: 1 })
+  // @ts-expect-error: no such field in the answer
+  calling.getOrder({}).then((answer) => answer.orderName)
+  // @ts-expect-error: this service did not declare to call inventory
+  client(app, InventoryService)
+  // @ts-expect-error: a REST interface has no gRPC client
+  client(app, other)
+  // @ts-expect-error: an answer that streams is no promise
+  client(app, Health).watch({}).then
+
+  // @ts-expect-error: this service did not declare to call its own interface
+  restClient(app, api)
+  restClient(app, other).list({})
+  // @ts-expect-error: no such route
+  restClient(app, other).show({})
+  reach(app, bank).charge({ params: { id: 'p-1' } })
+  // @ts-expect-error: the path needs its parameter
+  reach(app, bank).charge({})
+  // @ts-expect-error: the path has no such parameter
+  reach(app, bank).charge({ params: { name: 'p-1' } })
+  // @ts-expect-error: this service did not declare to reach the post
+  reach(app, post)
+
+  // @ts-expect-error: a method without a handler
+  implement(OrderService, { createOrder: order.createOrder })
+  // @ts-expect-error: a handler of no method
+  implement(OrderService, { ...order, refund: async () => ({}) })
+  // @ts-expect-error: no such field in the answer
+  implement(OrderService, { ...order, getOrder: async () => ({ order: { orderId: 1 } }) })
+  grpcServer(ordersApp, implement(OrderService, order), stock)
+  // @ts-expect-error: an exposed interface is not implemented
+  grpcServer(ordersApp, implement(OrderService, order))
+  // @ts-expect-error: an interface that is not exposed
+  grpcServer(app, stock)
+
+  const show = { handler: async () => ({ status: 200 }) }
+  restServer(app, api, {
+    place: {
+      body: { type: 'object', required: ['customerId'], properties: { customerId: { type: 'string' } } },
+      // @ts-expect-error: no such field in the schema
+      handler: async ({ body }) => ({ status: 201, body: body.customerName }),
+    },
+    // @ts-expect-error: the path has no such parameter
+    show: { handler: async ({ params }) => ({ status: 200, body: params.name }) },
+  })
+  // @ts-expect-error: a route without a handler
+  restServer(app, api, { show })
+  // @ts-expect-error: a handler of no route
+  restServer(app, api, { show, place: show, list: show })
+  // @ts-expect-error: an interface that is not exposed
+  restServer(app, other, { list: show })
+}
+
+test('what is not declared does not compile', () => {
+  // The compiler is the test. This line keeps the file from being empty for the runner.
+  expect(typeof neverRun).toBe('function')
+})
