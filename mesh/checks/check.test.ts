@@ -7,7 +7,7 @@ import { topic } from '#graph/topic.ts'
 import { shop } from '../shop.ts'
 import { checkSystem } from './check.ts'
 import { reportText } from './report.ts'
-import { answering, api, chain, placed, tiny } from './test-systems.ts'
+import { answering, api, chain, placed, tiny } from './testdata/systems.ts'
 
 const unordered = topic('clicks', { carries: [placed], key: null })
 

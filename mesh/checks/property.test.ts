@@ -27,7 +27,7 @@ import {
   reserved,
   stockEvents,
   tiny,
-} from './test-systems.ts'
+} from './testdata/systems.ts'
 
 const number = fc.oneof(fc.integer({ min: 1, max: 2_000 }), fc.constantFrom(0, -1, 0.5, Number.NaN, 1e300, Infinity))
 const name = fc.oneof(fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f'), fc.string({ maxLength: 8 }))

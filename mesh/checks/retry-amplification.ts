@@ -31,7 +31,8 @@ function breaches(system: SystemNode, entry: string, layers: readonly Layer[]): 
   if (!keep || (retrying.length < 2 && product <= max)) return []
   const last = layers.findLastIndex((layer) => layer.attempts > 1)
   const path = [entry, ...layers.slice(0, last + 1).map((layer) => layer.label)]
-  const cost = `${retrying.map((layer) => layer.attempts).join(' × ')} = ${product} attempts at the leaf for one request; the bound is ${max}.`
+  const factors = retrying.length > 1 ? `${retrying.map((layer) => layer.attempts).join(' × ')} = ` : ''
+  const cost = `${factors}${product} attempts at the leaf for one request; the bound is ${max}.`
   const owners = retrying.map((layer) => serviceOwner({ name: layer.from }))
   if (others.length === 0) {
     const message = `${keep.from} ${keep.label} makes up to ${product} attempts; the bound is ${max}.`

@@ -1,12 +1,12 @@
 import { describe, expect, test } from '@jest/globals'
-import { figureCases } from './cases-figures.ts'
-import { messageCases } from './cases-messages.ts'
-import { outsideCases } from './cases-outside.ts'
-import { sagaCases } from './cases-sagas.ts'
-import { syncCases } from './cases-sync.ts'
 import { checkSystem } from './check.ts'
 import type { Finding } from './rule.ts'
 import { rules } from './rules.ts'
+import { figureCases } from './testdata/figures.ts'
+import { messageCases } from './testdata/messages.ts'
+import { outsideCases } from './testdata/outside.ts'
+import { sagaCases } from './testdata/sagas.ts'
+import { syncCases } from './testdata/sync.ts'
 
 const cases = [...syncCases, ...messageCases, ...sagaCases, ...outsideCases, ...figureCases]
 

@@ -45,24 +45,23 @@ function watched(service: string, { plan, rootDir }: RunRequest): string[] {
   return [folder, join(rootDir, 'services/kit')].filter((one) => existsSync(one))
 }
 
-/** One restart at a time; changes during it lead to one more. */
+/** A change during a restart begins another at once, and only the last one tells how it went. */
 function restarter(service: string, socket: string): (changed: string) => void {
   let timer: NodeJS.Timeout | undefined
-  let running = Promise.resolve()
+  let last = 0
   const restart = async (changed: string): Promise<void> => {
+    last += 1
+    const own = last
     const beganMs = performance.now()
-    try {
-      await controlOf(socket).restart(service, true)
-      print(`${changed} changed: ${service} is ready again after ${Math.round(performance.now() - beganMs)} ms.`)
-    } catch (error) {
-      print(`${changed} changed: ${error instanceof Error ? error.message : String(error)}`)
-    }
+    const how = await controlOf(socket)
+      .restart(service, true)
+      .then(() => `is ready again after ${Math.round(performance.now() - beganMs)} ms`)
+      .catch((error: unknown) => `does not start: ${error instanceof Error ? error.message.split('\n')[0] : error}`)
+    if (own === last) print(`${changed} changed: ${service} ${how}`)
   }
   return (changed) => {
     if (/(^|\/)\.|~$|\.test\.ts$/.test(changed)) return
     clearTimeout(timer)
-    timer = setTimeout(() => {
-      running = running.then(() => restart(changed))
-    }, settleMs)
+    timer = setTimeout(() => void restart(changed), settleMs)
   }
 }

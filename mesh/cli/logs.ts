@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
@@ -90,5 +90,5 @@ function widthOf(files: readonly LogFile[]): number {
 }
 
 function sizeOf(file: string): number {
-  return existsSync(file) ? readFrom(file, -1).next : 0
+  return statSync(file, { throwIfNoEntry: false })?.size ?? 0
 }

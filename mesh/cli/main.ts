@@ -6,6 +6,7 @@ import { checkCommand } from './check.ts'
 import { devCommand } from './dev.ts'
 import { downCommand } from './down.ts'
 import { exitCodes, UsageError } from './exit.ts'
+import { graphCommand } from './graph.ts'
 import { logsCommand } from './logs.ts'
 import { planCommand } from './plan.ts'
 import { restartCommand } from './restart.ts'
@@ -22,6 +23,7 @@ const program = new Command('parley')
 for (const register of [
   checkCommand,
   planCommand,
+  graphCommand,
   upCommand,
   downCommand,
   statusCommand,

@@ -90,7 +90,7 @@ function openLive(stream: WriteStream, lines: () => string[]) {
   }
   const draw = (): void => {
     erase()
-    const cut = lines().map((line) => line.slice(0, Math.max(20, stream.columns - 1)))
+    const cut = lines().map((line) => line.slice(0, (stream.columns || 80) - 1))
     stream.write(`${cut.join('\n')}\n`)
     shown = cut.length
   }

@@ -18,14 +18,21 @@ export function statusCommand(program: Command): void {
     })
 }
 
-async function statusOf(options: RunOptions): Promise<RunStatus> {
+/** A run's status; `died` is one whose supervisor was killed, which the next `up` or `down` cleans up after. */
+type Status = Omit<RunStatus, 'state'> & { readonly state: RunStatus['state'] | 'died' }
+
+async function statusOf(options: RunOptions): Promise<Status> {
   const run = await findRun(options)
   if (run?.live && run.file) return controlOf(run.file.socket).status()
-  return { system: run?.system ?? options.system ?? '', state: 'stopped', urls: [], processes: [], memoryBytes: 0 }
+  const system = run?.system ?? options.system ?? ''
+  return { system, state: run?.file ? 'died' : 'stopped', urls: [], processes: [], memoryBytes: 0 }
 }
 
-function statusText({ system, state, urls, processes, memoryBytes }: RunStatus): string {
+function statusText({ system, state, urls, processes, memoryBytes }: Status): string {
   if (state === 'stopped') return `${system || 'Nothing'} is${system ? ' not' : ''} running. Start it: parley up`
+  if (state === 'died') {
+    return `${system} lost its supervisor; parts of it may still run. Clean up: parley down. Start it again: parley up`
+  }
   const rows = processes.map((one) => [
     one.name,
     one.state,

@@ -1,6 +1,5 @@
 import { existsSync, mkdirSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
-import type { Start } from '#graph/start.ts'
 import type { Plan, PlannedExternal, PlannedService } from '#plan/plan.ts'
 import { type EnvironmentOptions, serviceEnvironment, standInEnvironment } from './environment.ts'
 import { accepts, statusOnSocket } from './health.ts'
@@ -24,6 +23,8 @@ export type ProgramOptions = {
   readonly telemetry: boolean
   readonly environment: EnvironmentOptions
 }
+
+type Start = PlannedService['start']
 
 /** Services are asked to end, drain for up to 8 s, and are killed after this. */
 const serviceGraceMs = 10_000

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { chmod, chown, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Plan } from '#plan/plan.ts'
+import { errorCode } from './error-code.ts'
 import type { Layout } from './layout.ts'
 import type { UserIds } from './process.ts'
 
@@ -54,7 +55,7 @@ export async function ensureSecret(path: string): Promise<string> {
     await writeFile(path, secret, { mode: 0o600, flag: 'wx' })
     return secret
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return readFile(path, 'utf8')
+    if (errorCode(error) === 'EEXIST') return readFile(path, 'utf8')
     throw error
   }
 }

@@ -30,6 +30,7 @@ export type UpOutcome =
   /** Only in the foreground: it ran and was ended. */
   | { readonly kind: 'ended' }
 
+/** How a run is brought up, and who is told. */
 export type UpOptions = {
   readonly report: (event: UpEvent) => void
   /** Ends what has begun, and leaves nothing. */

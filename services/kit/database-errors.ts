@@ -1,3 +1,4 @@
+import { isNativeError } from 'node:util/types'
 import { ServiceError } from './errors.ts'
 
 /**
@@ -22,7 +23,7 @@ const lostMessages =
 
 /** Turns what a query threw into `StoreUnavailable` where it is that; everything else stays as it is. */
 export function asDatabaseError(thrown: unknown): unknown {
-  if (!(thrown instanceof Error) || thrown instanceof ServiceError) return thrown
+  if (!isNativeError(thrown) || thrown instanceof ServiceError) return thrown
   const code = 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : ''
   const serverFailed = serverClasses.has(code.slice(0, 2)) || serverCodes.has(code)
   const connectionFailed = socketCodes.has(code) || lostMessages.test(thrown.message)

@@ -163,9 +163,7 @@ describe('what does not compile', () => {
     // @ts-expect-error A declared event has no handler.
     expect(() => consumer(shipping, orderEvents, database, {})).toThrow('OrderPlaced')
     // @ts-expect-error This event of the topic was not declared.
-    expect(() =>
-      consumer(shipping, orderEvents, database, { OrderPlaced: handle, OrderConfirmed: handle }),
-    ).not.toThrow()
+    consumer(shipping, orderEvents, database, { OrderPlaced: handle, OrderConfirmed: handle })
     // @ts-expect-error Orders works no queue.
     expect(() => worker(orders, emails, database, { SendEmail: handle })).not.toThrow()
     // @ts-expect-error The queue carries no such task.

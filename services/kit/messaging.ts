@@ -37,6 +37,8 @@ export type Messaging = {
 }
 
 const dayMs = 86_400_000
+/** The relay tries again by itself, and closing waits no longer than this. */
+const deliveryTimeoutMs = 5_000
 const retentionDefaultMs = 7 * dayMs
 
 /**
@@ -51,7 +53,10 @@ export async function startMessaging(app: MessagingApp, parts: MessagingParts): 
   const kafka = await openKafka(app)
   const rabbitmq = app.configuration.rabbitmq && connectRabbitmq(app.configuration.rabbitmq, app.node.name, log)
 
-  const topics = topicsOf(app.node).map((topic) => ({ topic, producer: need(kafka, app.node).producer() }))
+  const topics = topicsOf(app.node).map((topic) => ({
+    topic,
+    producer: need(kafka, app.node).producer({ deliveryTimeoutMs }),
+  }))
   const queues = rabbitmq
     ? queuesOf(app.node).map((queue) => ({ queue, publisher: confirmingPublisher(rabbitmq) }))
     : []

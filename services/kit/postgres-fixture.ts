@@ -32,18 +32,20 @@ export async function startPostgres(): Promise<PostgresFixture> {
   let server: ReturnType<typeof spawn> | undefined
   const start = async () => {
     const log = openSync(join(home, 'log'), 'a')
-    const [file, args] = asOwner('postgres', ['-D', data, '-k', sockets, '-h', '', '-c', 'max_connections=60'])
+    const [file, args] = asOwner('postgres', ['-D', data, '-k', sockets, '-h', '', '-c', 'max_connections=200'])
     server = spawn(file, args, { stdio: ['ignore', log, log] })
     for (const until = Date.now() + startTimeoutMs; Date.now() < until; await sleep(50)) {
       if (existsSync(join(sockets, '.s.PGSQL.5432')) && answers(sockets)) return
     }
     throw new Error(`Postgres did not start within ${startTimeoutMs} ms: see ${join(home, 'log')}`)
   }
-  const end = (mode: 'fast' | 'immediate') => {
+  const crash = async () => {
     const child = server
-    const ended = new Promise<void>((resolve) => child?.once('exit', () => resolve()))
-    command('pg_ctl', ['-D', data, '-m', mode, '-w', 'stop'])
-    return ended
+    server = undefined
+    if (!child || child.exitCode !== null) return
+    const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+    command('pg_ctl', ['-D', data, '-m', 'immediate', '-w', 'stop'])
+    await ended
   }
   await start()
   return {
@@ -51,10 +53,10 @@ export async function startPostgres(): Promise<PostgresFixture> {
       command('createdb', ['-h', sockets, '-U', 'postgres', name])
       return { host: sockets, port: 5432, database: name, user: 'postgres', passwordFile }
     },
-    crash: () => end('immediate'),
+    crash,
     start,
     async stop() {
-      await end('immediate')
+      await crash()
       rmSync(home, { recursive: true, force: true })
     },
   }

@@ -40,6 +40,7 @@ export type Relay = {
 
 const backoff = { firstMs: 100, maxMs: 5_000 } as const
 const roundBytesMax = 4_194_304
+const closeMsMax = 3_000
 
 const selectRows = statement(`
   select "rowId", id, key, headers, payload
@@ -95,7 +96,10 @@ export function startRelay(
       ringAll()
       for (const off of unsubscribe) off()
       forget()
-      await Promise.all(running)
+      // A broker that does not answer must not hold up the end of the process: what was under way is sent again.
+      const limit = new AbortController()
+      await Promise.race([Promise.all(running), pause(closeMsMax, limit.signal)])
+      limit.abort()
       await lease.close()
     },
   }

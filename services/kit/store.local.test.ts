@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { create } from '@bufbuild/protobuf'
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { service } from '#graph/service.ts'
 import { postgres } from '#graph/store.ts'
 import { topic } from '#graph/topic.ts'
@@ -17,7 +17,7 @@ import { silentLog } from './log.ts'
 import { migrate } from './migrations.ts'
 import { type PostgresFixture, startPostgres } from './postgres-fixture.ts'
 import { publisher } from './publisher.ts'
-import { type Destination, type Sent, startRelay, type WaitingRow } from './relay.ts'
+import { type Destination, type Relay, startRelay as relayOf, type Sent, type WaitingRow } from './relay.ts'
 
 const orderEvents = topic('orders', { carries: [OrderPlacedSchema, OrderConfirmedSchema], key: 'orderId' })
 const orders = service('orders', { owns: [postgres({ connectionsMax: 30 })], publishes: [orderEvents] })
@@ -28,6 +28,13 @@ let server: PostgresFixture
 let folder: string
 let databases = 0
 const open: Database<Tables>[] = []
+const relays: Relay[] = []
+
+const startRelay: typeof relayOf = (...given) => {
+  const relay = relayOf(...given)
+  relays.push(relay)
+  return relay
+}
 
 async function freshDatabase(): Promise<{ database: Database<Tables>; again: () => Database<Tables>; at: object }> {
   databases += 1
@@ -47,8 +54,12 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'parley-store-'))
 }, 60_000)
 
+afterEach(async () => {
+  for (const relay of relays.splice(0)) await relay.close()
+  for (const database of open.splice(0)) await database.close()
+})
+
 afterAll(async () => {
-  for (const database of open) await database.close()
   await server?.stop()
   rmSync(folder, { recursive: true, force: true })
 })
@@ -227,19 +238,24 @@ describe('the outbox', () => {
     expect(ids()).toEqual(['1', '2', '3'])
   })
 
-  test('a transaction that began first and commits last is not skipped', async () => {
+  test('a row with a lower number that is committed later is not skipped', async () => {
     const { database } = await freshDatabase()
-    const { destination, ids } = recorder('orders')
-    const relay = startRelay(database, [destination], silentLog)
+    const { destination, ids, sent } = recorder('orders')
+    startRelay(database, [destination], silentLog, { pollMs: 20 })
     const release = Promise.withResolvers<void>()
-    const late = put(database, 'late', 'o-1', release.promise)
+    const insert = `insert into kit.outbox (kind, destination, event_id, key, headers, payload)
+      values ('topic', 'orders', 'late', 'o-1', '{}', '') returning id`
+    const late = database.transaction(async (tx) => {
+      const rows = await tx.query<{ id: bigint }>(statement(insert))
+      await release.promise
+      return rows[0]?.id ?? 0n
+    })
     await sleep(20)
     await put(database, 'early')
-    await until(() => ids().length === 1, 'early sent')
+    await until(() => ids().length === 1, 'the early one sent')
     release.resolve()
-    await late
-    await until(() => ids().length === 2, 'late sent')
-    await relay.close()
+    expect(await late).toBeLessThan(sent[0]?.rowId ?? 0n)
+    await until(() => ids().length === 2, 'the late one sent')
     expect(ids()).toEqual(['early', 'late'])
   })
 

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type Acl,
@@ -7,16 +6,18 @@ import {
   AclPermissionTypes,
   Admin,
   ConfigResourceTypes,
+  FindCoordinatorKeyTypes,
   IncrementalAlterConfigOperationTypes,
   ResourcePatternTypes,
   ResourceTypes,
 } from '@platformatic/kafka'
 import type { Plan, PlannedTopic } from '#plan/plan.ts'
-import type { CertFiles, Endpoint } from '../layout.ts'
+import type { Endpoint } from '../layout.ts'
+import type { TlsIdentity } from './probe.ts'
 
 const visiblePollMs = 20
 const visibleMsMax = 5_000
-const { SET } = IncrementalAlterConfigOperationTypes
+const { SET, DELETE } = IncrementalAlterConfigOperationTypes
 const { TOPIC, BROKER } = ConfigResourceTypes
 
 /**
@@ -24,33 +25,31 @@ const { TOPIC, BROKER } = ConfigResourceTypes
  * with its events, out of everybody's reach. Access is made equal: what is not granted any more is taken.
  * @throws where a topic has more partitions than declared: they can only grow
  */
-export async function provisionKafka(plan: Plan, broker: Endpoint, identity: CertFiles): Promise<void> {
-  const admin = await connect(broker, identity)
+export async function provisionKafka(plan: Plan, broker: Endpoint, identity: TlsIdentity): Promise<void> {
+  const admin = connect(broker, identity)
   try {
     await provisionTopics(admin, plan.topics)
     await provisionAccess(admin, plan)
+    await provisionGroups(admin, plan)
   } finally {
     await admin.close()
   }
 }
 
 /**
- * Makes the broker read its certificate and authorities again. It does so when a setting of the listener is written,
- * though it stays the same; new connections get the new certificate, open ones stay.
+ * Makes the broker read its certificate and authorities again. It does so when a setting of the listener changes, and
+ * also when one is deleted that was never set, which leaves no trace. It answers before it has done it: see the caller.
  */
 export async function reloadKafkaCertificates(
   broker: Endpoint,
-  identity: CertFiles,
-  files: { readonly keystore: string; readonly truststore: string; readonly listeners: readonly string[] },
+  identity: TlsIdentity,
+  listeners: readonly string[],
 ): Promise<void> {
-  const admin = await connect(broker, identity)
-  const configs = files.listeners.flatMap((listener) => {
-    const prefix = `listener.name.${listener.toLowerCase()}.ssl`
-    return [
-      { name: `${prefix}.keystore.location`, value: files.keystore, configOperation: SET },
-      { name: `${prefix}.truststore.location`, value: files.truststore, configOperation: SET },
-    ]
-  })
+  const admin = connect(broker, identity)
+  const configs = listeners.map((listener) => ({
+    name: `listener.name.${listener.toLowerCase()}.ssl.keystore.location`,
+    configOperation: DELETE,
+  }))
   try {
     await admin.incrementalAlterConfigs({ resources: [{ resourceType: BROKER, resourceName: '1', configs }] })
   } finally {
@@ -84,14 +83,10 @@ export function aclsOf({ grants }: Pick<Plan, 'grants'>): readonly Acl[] {
   ]
 }
 
-async function connect({ address, port }: Endpoint, { cert, key, authority }: CertFiles): Promise<Admin> {
+function connect({ address, port }: Endpoint, tls: TlsIdentity): Admin {
   return new Admin({
-    clientId: 'parley',
-    bootstrapBrokers: [`${address}:${port}`],
-    tls: { cert: await readFile(cert), key: await readFile(key), ca: await readFile(authority) },
-    retries: 3,
-    retryDelay: 100,
-    timeout: 10_000,
+    ...{ clientId: 'parley', bootstrapBrokers: [`${address}:${port}`], tls },
+    ...{ retries: 3, retryDelay: 100, timeout: 10_000 },
   })
 }
 
@@ -179,6 +174,20 @@ const anyAcl: AclFilter = {
   host: null,
   operation: AclOperations.ANY,
   permissionType: AclPermissionTypes.ANY,
+}
+
+/** The first question for a group makes the broker create the topic of all groups; until then, joining fails. */
+async function provisionGroups(admin: Admin, { grants }: Plan): Promise<void> {
+  const groups = grants.groups.map(({ group }) => group)
+  if (groups.length === 0) return
+  for (let waitedMs = 0; ; waitedMs += visiblePollMs)
+    try {
+      await admin.findCoordinator({ keyType: FindCoordinatorKeyTypes.GROUP, keys: groups })
+      return
+    } catch (error) {
+      if (waitedMs > visibleMsMax) throw error
+      await sleep(visiblePollMs)
+    }
 }
 
 async function provisionAccess(admin: Admin, plan: Plan): Promise<void> {

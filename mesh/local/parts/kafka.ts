@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { access, mkdir, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import type { Plan } from '#plan/plan.ts'
 import { certFiles, type Layout } from '../layout.ts'
@@ -10,13 +11,16 @@ import { writeCommand } from './commands.ts'
 import { jvmFlags } from './java.ts'
 import { provisionKafka, reloadKafkaCertificates } from './kafka-admin.ts'
 import type { Part, PartTools } from './part.ts'
-import { answersTls } from './probe.ts'
+import { answersTls, readIdentity, showsCertificate } from './probe.ts'
 
 /** Whom the broker's certificate names: the broker itself, and the run where it administers the broker. */
 const identity = 'kafka'
+/** The broker applies a change within milliseconds; a busy machine may take this long. */
+const appliedMsMax = 300
+const renewedMsMax = 6_000
 /** ApiVersions, version 0, correlation id 7, no client id: what every client asks first. */
 const greeting = Buffer.from('0000000a' + '0012' + '0000' + '00000007' + 'ffff', 'hex')
-const correlationIdOffset = 4
+const isAnswer = (bytes: Buffer): boolean => bytes.length >= 8 && bytes.readInt32BE(4) === 7
 
 /**
  * Kafka as one node that is broker and controller, for clients with a certificate of the run only. Topics and access
@@ -54,26 +58,11 @@ export function kafkaPart(plan: Plan, layout: Layout, tools: PartTools): Part | 
       await format(java(128), site)
       await writeCommands(layout, java(128), site.clientFile)
     },
-    ready: (signal) =>
-      answersTls(
-        layout.kafka,
-        {
-          greeting,
-          understands: (answer) => answer.length > 8 && answer.readInt32BE(correlationIdOffset) === 7,
-          identity: certs,
-          authority: certs.authority,
-        },
-        signal,
-      ),
-    provision: () => provisionKafka(plan, layout.kafka, certs),
-    async reload() {
-      await writeIdentity(layout)
-      await reloadKafkaCertificates(layout.kafka, certs, {
-        keystore: site.identityFile,
-        truststore: certs.authority,
-        listeners: Object.keys(listeners(layout)),
-      })
+    async ready(signal) {
+      return answersTls(layout.kafka, await readIdentity(certs), greeting, isAnswer, signal)
     },
+    provision: async () => provisionKafka(plan, layout.kafka, await readIdentity(certs)),
+    reload: () => reload(layout),
     stop: { signal: 'SIGTERM', graceMs: 8_000 },
   }
 }
@@ -151,9 +140,30 @@ function siteOf(layout: Layout) {
 /** Kafka wants the key and the certificate in one file. It is moved into place: a broker may be reading it. */
 async function writeIdentity(layout: Layout): Promise<void> {
   const { identityFile } = siteOf(layout)
-  const { cert, key } = certFiles(layout.certsDir, identity)
-  await writeSecret(`${identityFile}.new`, `${await readFile(key, 'utf8')}${await readFile(cert, 'utf8')}`)
+  const { cert, key } = await readIdentity(certFiles(layout.certsDir, identity))
+  await writeSecret(`${identityFile}.new`, key + cert)
   await rename(`${identityFile}.new`, identityFile)
+}
+
+/**
+ * Takes renewed files up in two steps. Kafka tries a new certificate against the authorities it trusts so far and refuses
+ * the change where they do not fit, so it takes the authorities first. It tells nobody when it has: hence the pause.
+ */
+async function reload(layout: Layout): Promise<void> {
+  const { identityFile } = siteOf(layout)
+  const renewed = await readIdentity(certFiles(layout.certsDir, identity))
+  const shown = await readFile(identityFile, 'utf8')
+  const names = Object.keys(listeners(layout))
+  await reloadKafkaCertificates(layout.kafka, { ca: renewed.ca, cert: shown, key: shown }, names)
+  await sleep(appliedMsMax)
+  if (shown === renewed.key + renewed.cert) return
+  await writeIdentity(layout)
+  await reloadKafkaCertificates(layout.kafka, { ca: renewed.ca, cert: shown, key: shown }, names)
+  for (let waitedMs = 0; waitedMs < renewedMsMax; waitedMs += appliedMsMax) {
+    await sleep(appliedMsMax)
+    if (await showsCertificate(layout.kafka, renewed, renewed.cert, AbortSignal.timeout(1_000))) return
+  }
+  throw new Error(`Kafka did not take its renewed certificate up within ${renewedMsMax / 1000} s: see its log.`)
 }
 
 /** Formats the log folder once. A format that was interrupted left no `meta.properties`, and is done again. */
@@ -167,7 +177,7 @@ async function format(java: readonly [string, ...string[]], site: ReturnType<typ
       ...['kafka.tools.StorageTool', 'format', '--ignore-formatted', '-t', id, '-c', site.configFile],
     ])
   } catch (error) {
-    throw new Error(`Kafka could not format ${site.logsDir}: ${error instanceof Error ? error.message : error}`, {
+    throw new Error(`Kafka could not format ${site.logsDir}: ${(error as Error).message}`, {
       cause: error,
     })
   }

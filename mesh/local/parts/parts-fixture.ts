@@ -7,7 +7,12 @@ const startMsMax = 40_000
 const pollMs = 50
 
 /** A part that runs, for tests that need nothing of the supervisor but its way of starting a process. */
-export type RunningPart = { readonly part: Part; readonly child: Child; readonly readyMs: number; readonly usableMs: number }
+export type RunningPart = {
+  readonly part: Part
+  readonly child: Child
+  readonly readyMs: number
+  readonly usableMs: number
+}
 
 /** Prepares, starts, waits for and provisions a part. On failure nothing of it is left. */
 export async function startPart(part: Part): Promise<RunningPart> {

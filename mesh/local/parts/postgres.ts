@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import pg from 'pg'
 import type { Plan } from '#plan/plan.ts'
+import { errorCode } from '../error-code.ts'
 import type { Layout } from '../layout.ts'
 import type { UserIds } from '../process.ts'
 import { administrator, ensurePasswords, password, pgpassFile, writeSecret } from '../secrets.ts'
@@ -110,15 +111,19 @@ async function initialise(layout: Layout, tools: PartTools, dataDir: string, use
       ...(user ?? {}),
     })
   } catch (error) {
-    const said = error instanceof Error && 'stderr' in error ? String(error.stderr) : ''
-    throw new Error(`Postgres could not make its cluster in ${dataDir}: ${said.trim()}`, { cause: error })
+    throw new Error(`Postgres could not make its cluster in ${dataDir}: ${text(error)}`, { cause: error })
   } finally {
     await rm(passwordFile, { force: true })
   }
 }
 
+/** What initdb said, which its error's message ends with. */
+function text(error: unknown): string {
+  return (error as Error).message.trim()
+}
+
 /** What a client meets while the server is not there yet, or starts and recovers. */
-const notYet = new Set(['ENOENT', 'ECONNREFUSED', 'ECONNRESET', '57P03'])
+const notYet: ReadonlySet<string | undefined> = new Set([undefined, 'ENOENT', 'ECONNREFUSED', 'ECONNRESET', '57P03'])
 
 async function answers(layout: Layout): Promise<boolean> {
   const { socketDir, port } = layout.postgres
@@ -132,7 +137,8 @@ async function answers(layout: Layout): Promise<boolean> {
     await client.query('SELECT 1')
     return true
   } catch (error) {
-    if (error instanceof Error && (!('code' in error) || notYet.has(String(error.code)))) return false
+    // Without a code the connection took too long, or was closed by a server that was going down.
+    if (notYet.has(errorCode(error))) return false
     throw error
   } finally {
     await client.end()

@@ -43,18 +43,13 @@ export function rabbitmqPart(plan: Plan, layout: Layout, tools: PartTools): Part
       await writeFile(join(site.dir, 'enabled_plugins'), '[rabbitmq_prometheus].\n')
       const admin = await password(layout, 'rabbitmq', administrator)
       await writeSecret(site.configFile, rabbitmqConfig(plan, layout, admin))
-      const ctl = ['-l', '-n', site.node, '-p', plan.system]
-      await writeCommand(layout, 'rabbitmqctl', cliEnvironment(layout), [
-        join(tools.rabbitmqSbin, 'rabbitmqctl'),
-        ...ctl,
-      ])
+      const ctl = [join(tools.rabbitmqSbin, 'rabbitmqctl'), '--longnames', '--node', site.node]
+      await writeCommand(layout, 'rabbitmqctl', cliEnvironment(layout), ctl)
     },
-    ready: (signal) =>
-      answersTls(
-        layout.rabbitmq,
-        { greeting, understands: (answer) => answer[0] === methodFrame, authority: certs.authority },
-        signal,
-      ),
+    async ready(signal) {
+      const ca = await readFile(certs.authority, 'utf8')
+      return answersTls(layout.rabbitmq, { ca }, greeting, (answer) => answer[0] === methodFrame, signal)
+    },
     async provision() {
       const passwords = await Promise.all(
         holders(plan, 'rabbitmq').map(async (name) => [name, await password(layout, 'rabbitmq', name)] as const),
@@ -93,6 +88,8 @@ export function rabbitmqConfig(plan: Plan, layout: Layout, adminPassword: string
     'raft.wal_max_size_bytes': 16 * 1024 * 1024,
     'log.console': 'true',
     'log.console.level': 'warning',
+    // Every probe is a connection that ends before its login; refused logins are errors and stay.
+    'log.connection.level': 'error',
     'log.file': 'false',
   }
   return Object.entries(settings)
@@ -229,7 +226,7 @@ async function run(program: string, args: readonly string[], env: Record<string,
     const { stdout } = await promisify(execFile)(program, args, { env, cwd, timeout: 30_000 })
     return stdout.trim()
   } catch (error) {
-    const said = error instanceof Error && 'stdout' in error ? String(error.stdout).slice(0, 2_000) : ''
+    const said = String((error as { stdout?: string }).stdout ?? error).slice(0, 2_000)
     throw new Error(`RabbitMQ did not take its definitions: ${said}. Its log tells more.`, { cause: error })
   }
 }

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { chmod, chown, lstat, mkdir, rm, symlink } from 'node:fs/promises'
+import { chmod, chown, mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { errorCode } from '../error-code.ts'
 import type { UserIds } from '../process.ts'
 
 /** Where the folders of an ordinary user are when root started the run, whose own folders are closed to it. */
@@ -26,7 +27,7 @@ export function ordinaryUser(): UserIds | null {
  * The run's folders stay closed to everyone else that way, and a checkout below `/root` works too.
  */
 export function realFolder(path: string, user: UserIds | null): string {
-  return user ? join(outside, createHash('sha256').update(path).digest('hex').slice(0, 16)) : path
+  return user ? join(outside, createHash('sha256').update(path).digest('hex').slice(0, 16), 'folder') : path
 }
 
 /**
@@ -36,20 +37,46 @@ export function realFolder(path: string, user: UserIds | null): string {
 export async function ownedFolder(path: string, user: UserIds | null): Promise<void> {
   const target = realFolder(path, user)
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-  const linked = target === path || (await isLink(path))
-  if (!linked) await rm(target, { recursive: true, force: true })
+  if (user) {
+    await removeForgotten()
+    // The link comes first: a folder without one is taken for forgotten.
+    if ((await linkTarget(path)) !== target) {
+      await rm(path, { force: true })
+      await symlink(target, path)
+    }
+    await mkdir(dirname(target), { recursive: true })
+    for (const folder of [outside, dirname(target)]) await chmod(folder, 0o711)
+    await writeFile(join(dirname(target), noteFile), path)
+  }
   await mkdir(target, { recursive: true, mode: 0o700 })
-  if (!user) return
-  await chmod(outside, 0o711)
-  await chown(target, user.uid, user.gid)
-  if (!linked) await symlink(target, path)
+  if (user) await chown(target, user.uid, user.gid)
 }
 
-async function isLink(path: string): Promise<boolean> {
+/** Removes the folders outside whose links are gone with their runs' state. */
+export async function removeForgotten(): Promise<void> {
+  const entries = await orMissing(readdir(outside), [])
+  await Promise.all(
+    entries.map(async (entry) => {
+      const path = await orMissing(readFile(join(outside, entry, noteFile), 'utf8'), null)
+      if (path !== null && (await linkTarget(path)) !== join(outside, entry, 'folder'))
+        await rm(join(outside, entry), { recursive: true, force: true })
+    }),
+  )
+}
+
+/** Says, beside a folder outside, where its link is. */
+const noteFile = 'link'
+
+async function linkTarget(path: string): Promise<string | null> {
+  return orMissing(readlink(path), null)
+}
+
+async function orMissing<T>(reading: Promise<T>, missing: T): Promise<T> {
   try {
-    return (await lstat(path)).isSymbolicLink()
+    return await reading
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false
+    // ENOTDIR and EINVAL: something else stands where it was.
+    if (['ENOENT', 'ENOTDIR', 'EINVAL'].includes(errorCode(error) ?? '')) return missing
     throw error
   }
 }

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { closeSync, mkdirSync, openSync } from 'node:fs'
+import { closeSync, fstatSync, mkdirSync, openSync } from 'node:fs'
 import { constants } from 'node:os'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -11,6 +11,8 @@ export type Ending = string
 
 /** A running child, the leader of a process group of its own. */
 export type Child = Stamp & {
+  /** Where in the log its own lines begin. */
+  readonly logFrom: number
   /** Resolves when it ended and nothing of its group is left. Never rejects. */
   readonly ended: Promise<Ending>
   /** Asks it to end as its spec says, kills its whole group after the grace, and waits. */
@@ -25,6 +27,7 @@ export async function spawnChild(spec: ProcessSpec): Promise<Child> {
   mkdirSync(dirname(spec.logFile), { recursive: true, mode: 0o700 })
   const log = openSync(spec.logFile, 'a', 0o600)
   try {
+    const logFrom = fstatSync(log).size
     const child = spawn(program, args, {
       cwd: spec.cwd,
       env: spec.env,
@@ -46,7 +49,7 @@ export async function spawnChild(spec: ProcessSpec): Promise<Child> {
       const timer = setTimeout(() => signalGroup(pid, 'SIGKILL'), spec.stop.graceMs)
       return ended.finally(() => clearTimeout(timer))
     }
-    return { pid, startTicks: processRow(pid)?.startTicks ?? 0, ended, end }
+    return { pid, startTicks: processRow(pid)?.startTicks ?? 0, logFrom, ended, end }
   } finally {
     closeSync(log)
   }

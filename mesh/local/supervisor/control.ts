@@ -1,4 +1,4 @@
-import { chmodSync } from 'node:fs'
+import { chmodSync, rmSync } from 'node:fs'
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import { RunFailure } from './failure.ts'
 import type { RunStatus } from './status.ts'
@@ -28,6 +28,8 @@ export async function openControl(socket: string, control: Control): Promise<{ c
       (error: unknown) => reply(response, statusOf(error), { message: messageOf(error) }),
     )
   })
+  // Who claimed the run owns its sockets: one that lies there is a leftover.
+  rmSync(socket, { force: true })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(socket, resolve)

@@ -1,11 +1,11 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 import type { Layout } from '../layout.ts'
 import type { ProcessSpec } from '../process.ts'
 import { type Control, openControl } from './control.ts'
 import { RunFailure } from './failure.ts'
-import type { Life } from './life.ts'
 import { rotate } from './log.ts'
 import { takenPorts } from './ports.ts'
 import { bootId, memoryBytes, processRow } from './proc.ts'
@@ -46,6 +46,9 @@ const certificatesEveryMs = 3_600_000
 /**
  * Runs a run, from its claim on the folder to its last trace: it returns when `stop` aborts or somebody asks for its
  * end, or when it failed to start, and then nothing of it is left but data and logs. True when it had been ready.
+ *
+ * When this process is killed itself, the children live on, as Linux lets nobody but a direct parent with native code tie
+ * them to its life: the file names them, and the next `up` or `down` ends them.
  */
 export async function superviseRun(
   run: SupervisedRun,
@@ -54,60 +57,74 @@ export async function superviseRun(
 ): Promise<boolean> {
   const { layout, specs } = run
   for (const dir of [layout.runDir, layout.logsDir, layout.socketsDir]) mkdirSync(dir, { recursive: true, mode: 0o700 })
-  const supervisor = new Supervisor(specs, { changed: (life) => changed(life) })
-  let file = firstFile(run)
-  if (!claimRunFile(layout.runDir, file)) {
+  const ledger = openLedger(run)
+  if (!ledger) {
     report({ kind: 'failed', message: `Another start of ${run.system} is under way in ${layout.runDir}.` })
     return false
   }
-  const update = (state: RunFile['state'] = file.state): void => {
-    file = { ...file, state, processes: recorded(supervisor) }
-    writeRunFile(layout.runDir, file)
-  }
-  const changed = (life: Life): void => {
-    const { name, kind } = life.spec
-    const { state, detail } = life.record
-    update()
-    report({ kind: 'process', name, of: kind, state, detail })
-  }
+  const supervisor = new Supervisor(specs, {
+    changed: ({ spec, record }) => {
+      ledger.write({ processes: recorded(supervisor) })
+      report({ kind: 'process', name: spec.name, of: spec.kind, state: record.state, detail: record.detail })
+    },
+  })
   const ended = Promise.withResolvers<void>()
-  const control = await openControl(
-    file.socket,
-    controlFor(
-      run,
-      supervisor,
-      () => file.state,
-      async () => {
-        stop.abort()
-        await ended.promise
-      },
-    ),
-  )
-  const timers = [
-    setInterval(() => rotateLogs(specs, layout.logsDir), logsEveryMs),
-    setInterval(() => void renew(run, supervisor), certificatesEveryMs),
-  ]
+  const down = async (): Promise<void> => {
+    stop.abort()
+    await ended.promise
+  }
+  const closing: (() => void | Promise<void>)[] = [() => removeRunFile(layout.runDir), () => removeSockets(layout)]
   try {
+    const control = await openControl(
+      ledger.file().socket,
+      controlFor(run, supervisor, () => ledger.file().state, down),
+    )
+    closing.push(control.close, upkeep(run, supervisor))
     await refuseTakenPorts(specs)
     await run.prepare()
     await supervisor.start(stop.signal)
     if (!stop.signal.aborted) {
-      update('ready')
-      report({ kind: 'ready', urls: file.urls })
+      ledger.write({ state: 'ready' })
+      report({ kind: 'ready', urls: ledger.file().urls })
       await aborted(stop.signal)
     }
   } catch (error) {
     report({ kind: 'failed', message: error instanceof Error ? error.message : String(error) })
   }
-  const wasReady = file.state === 'ready'
-  for (const timer of timers) clearInterval(timer)
-  update('stopping')
+  const wasReady = ledger.file().state === 'ready'
+  ledger.write({ state: 'stopping' })
   await supervisor.stopAll()
   ended.resolve()
-  await control.close()
-  rmSync(layout.socketsDir, { recursive: true, force: true })
-  removeRunFile(layout.runDir)
+  for (const close of closing.reverse()) await close()
   return wasReady
+}
+
+/** The run's file, kept up to date; null when another run has claimed the folder. */
+function openLedger(run: SupervisedRun) {
+  let file = firstFile(run)
+  if (!claimRunFile(run.layout.runDir, file)) return null
+  return {
+    file: () => file,
+    write(change: Partial<RunFile>): void {
+      const next = { ...file, ...change }
+      if (isDeepStrictEqual(next, file)) return
+      file = next
+      writeRunFile(run.layout.runDir, file)
+    },
+  }
+}
+
+/** Bounds the logs and renews certificates, until the function that it gives back is called. */
+function upkeep(run: SupervisedRun, supervisor: Supervisor): () => void {
+  const timers = [
+    setInterval(() => rotateLogs(run.specs, run.layout.logsDir), logsEveryMs),
+    setInterval(() => void renew(run, supervisor), certificatesEveryMs),
+  ]
+  return () => timers.forEach(clearInterval)
+}
+
+function removeSockets({ socketsDir }: { readonly socketsDir: string }): void {
+  rmSync(socketsDir, { recursive: true, force: true })
 }
 
 function firstFile(run: SupervisedRun): RunFile {

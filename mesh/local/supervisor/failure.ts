@@ -12,7 +12,7 @@ const linesShown = 12
 export function failureOf(life: Life): RunFailure {
   const { spec, record } = life
   const often = record.failures > 1 && record.state === 'backoff' ? `, ${record.failures} times in a row` : ''
-  const lines = lastLines(spec.logFile, linesShown)
+  const lines = lastLines(spec.logFile, linesShown, life.logFrom)
   const log =
     lines.length > 0 ? `Its last lines:\n${lines.map((line) => `  | ${line}`).join('\n')}\n` : 'It wrote no log.\n'
   return new RunFailure(`${spec.name} ${record.lastExit ?? 'failed'}${often}.\n${log}Its log: ${spec.logFile}`)

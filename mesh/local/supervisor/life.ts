@@ -26,6 +26,8 @@ export class Life {
   readonly spec: ProcessSpec
   record: ProcessRecord = stoppedRecord
   child: Child | null = null
+  /** Where in the log the lines of its last life begin. */
+  logFrom = 0
   readonly #around: Surroundings
   #run: { readonly stop: AbortController; readonly done: Promise<void> } | null = null
 
@@ -53,7 +55,9 @@ export class Life {
     if (this.child) this.#note({ kind: 'stopping' })
     run.stop.abort()
     await run.done
-    if (this.#run === run) this.#run = null
+    // Somebody else who ended it at the same time may have begun it again by now.
+    if (this.#run !== run) return
+    this.#run = null
     this.#note({ kind: 'stopped' })
   }
 
@@ -87,6 +91,7 @@ export class Life {
     if (stop.aborted) return { kind: 'stopped' }
     const child = await spawnChild(spec)
     this.child = child
+    this.logFrom = child.logFrom
     this.#note({ kind: 'spawned', pid: child.pid })
     const over = new AbortController()
     const end = (): void => over.abort()

@@ -13,22 +13,29 @@ export function rotate(file: string, bytesMax = logBytesMax): void {
   truncateSync(file, 0)
 }
 
-/** The last lines of a log, read from its end; none when there is no such file. */
-export function lastLines(file: string, lines: number, bytesMax = 256 * 1024): string[] {
-  if (!statSync(file, { throwIfNoEntry: false })) return []
-  const { text, from } = readFrom(file, -bytesMax)
+const tailBytesMax = 256 * 1024
+
+/** The last lines of a log, of those from a place on; none when there is no such file. */
+export function lastLines(file: string, lines: number, start = 0): string[] {
+  const size = statSync(file, { throwIfNoEntry: false })?.size
+  if (size === undefined) return []
+  const tail = Math.max(0, size - tailBytesMax)
+  const { text, from } = readFrom(file, Math.max(start > size ? 0 : start, tail))
   const all = text.split('\n').filter((line) => line.trim() !== '')
   // The first line may be a part of one.
-  return (from > 0 ? all.slice(1) : all).slice(-lines)
+  return (from > 0 && from === tail ? all.slice(1) : all).slice(-lines)
 }
 
-/** What a file holds from a place on, counted from its end when negative, and where the next read continues. */
-export function readFrom(file: string, start: number): { text: string; from: number; next: number } {
+/** What a file holds from a place on, and where the next read continues. */
+export function readFrom(
+  file: string,
+  start: number,
+): { readonly text: string; readonly from: number; readonly next: number } {
   const fd = openSync(file, 'r')
   try {
     const { size } = fstatSync(fd)
     // A place behind the end means that the log was emptied meanwhile.
-    const from = start < 0 ? Math.max(0, size + start) : start > size ? 0 : start
+    const from = start > size ? 0 : start
     const buffer = Buffer.alloc(size - from)
     const got = readSync(fd, buffer, 0, buffer.length, from)
     return { text: buffer.toString('utf8', 0, got), from, next: from + got }

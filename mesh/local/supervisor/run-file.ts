@@ -62,6 +62,7 @@ export function writeRunFile(runDir: string, file: RunFile): void {
   renameSync(next, fileOf(runDir))
 }
 
+/** Gives the folder free again. */
 export function removeRunFile(runDir: string): void {
   rmSync(fileOf(runDir), { force: true })
 }

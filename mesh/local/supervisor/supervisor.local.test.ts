@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -76,9 +76,12 @@ test('what does not depend starts at once, what does starts when its need is usa
 
 test('a start that fails names the process, how it ended, its last lines and its log', async () => {
   supervisor = new Supervisor([shell('orders', 'echo "no database" >&2; exit 7')])
+  mkdirSync(join(dir, 'logs'))
+  writeFileSync(join(dir, 'logs/orders.log'), 'of an earlier run\n')
   const failure = await supervisor.start().catch((error: Error) => error.message)
   expect(failure).toContain('orders ended with code 7, 3 times in a row.')
   expect(failure).toContain('| no database')
+  expect(failure).not.toContain('of an earlier run')
   expect(failure).toContain(join(dir, 'logs/orders.log'))
 })
 

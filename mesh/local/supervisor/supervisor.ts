@@ -5,6 +5,7 @@ import { Life } from './life.ts'
 import { membersOf, orderProblems, podNames, stopWaves } from './order.ts'
 import { isHopeless } from './record.ts'
 
+/** What tests change, and who wants to be told. */
 export type SupervisorOptions = {
   readonly clock?: Clock
   /** How long one process may take from its spawn until it is usable. Default 60 s. */

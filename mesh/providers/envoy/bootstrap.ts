@@ -10,7 +10,6 @@ const statistics: readonly Config[] = [
   ...[
     'upstream_rq_total',
     'upstream_rq_active',
-    'upstream_rq_time',
     'upstream_rq_timeout',
     'upstream_rq_per_try_timeout',
     'upstream_rq_retry',
@@ -38,21 +37,20 @@ const statistics: readonly Config[] = [
     'update_success',
     'update_rejected',
   ].map((suffix) => ({ suffix })),
-  { safe_regex: { regex: '.*stream_rq_[2345]xx' } },
+  { safe_regex: { regex: 'http\\..*\\.downstream_rq_[2345]xx' } },
   { prefix: 'server.live' },
   { prefix: 'server.days_until_first_cert_expiring' },
 ]
 
 /** What Envoy reads once, at its start: who it is, where its dynamic files are, and how much it may take. */
 export function bootstrap(plan: Plan, service: string, site: EnvoySite): Config {
-  const { lds_config, cds_config } = {
-    lds_config: watchedFile(site.dir, 'listeners.json'),
-    cds_config: watchedFile(site.dir, 'clusters.json'),
-  }
   return {
     node: { id: service, cluster: plan.system },
     admin: { address: listenSocket(site.adminSocket), ignore_global_conn_limit: true },
-    dynamic_resources: { lds_config, cds_config },
+    dynamic_resources: {
+      lds_config: watchedFile(site.dir, 'listeners.json'),
+      cds_config: watchedFile(site.dir, 'clusters.json'),
+    },
     stats_config: { stats_matcher: { inclusion_list: { patterns: statistics } } },
     layered_runtime: {
       layers: [

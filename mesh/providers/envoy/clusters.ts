@@ -4,7 +4,7 @@ import { noPanic, outlierDetection } from './breaker.ts'
 import { address, type Config, typed } from './config.ts'
 import { egressOf, type Reach } from './egress.ts'
 import { upstreamProtocol } from './http.ts'
-import { concurrency, http2Upstream } from './limits.ts'
+import { concurrency, connections, http2Upstream } from './limits.ts'
 import { publicTls, upstreamTls } from './mtls.ts'
 import {
   applicationAdminCluster,
@@ -68,7 +68,7 @@ function outside({ egress, external }: Reach, site: EnvoySite): Config {
     ...(external.protocol === 'http' ? upstreamProtocol('http1', {}) : {}),
     ...(endpoint.tls ? { transport_socket: publicTls(site, external.host) } : {}),
     outlier_detection: outlierDetection(egress.breaker),
-    circuit_breakers: concurrency(egress.limits, [egress.retry]),
+    circuit_breakers: connections(egress.limits, egress.retry),
   }
 }
 

@@ -1,6 +1,6 @@
 import type { MethodRef, Plan, PlannedExposure, Protocol } from '#plan/plan.ts'
 import { address, type Config, duration, extension, typed } from './config.ts'
-import { deadline, httpFilter, tellTimeout } from './http.ts'
+import { connectionBounds, deadline, httpFilter, tellTimeout } from './http.ts'
 import { bodyFilter, bodyLimit, edgeDescriptor, edgeRate, http2Limits } from './limits.ts'
 import { routeMatch, routePath } from './match.ts'
 import { applicationCluster } from './names.ts'
@@ -57,20 +57,24 @@ export function exposuresOf(plan: Plan, service: string): readonly PlannedExposu
 
 const grpcWeb: Config = extension('envoy.filters.http.grpc_web', 'extensions.filters.http.grpc_web.v3.GrpcWeb')
 
+/** What strangers say in the proxies' own words is dropped before anything reads it. */
+const withoutInternals: Config = extension(
+  'envoy.http.early_header_mutation.header_mutation',
+  'extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation',
+  { mutations: [{ remove_on_match: { key_matcher: { prefix: 'x-envoy-' } } }] },
+)
+
 /** How strangers are treated: trusted with nothing, answered in problem documents, and not waited for. */
 function strangers(deadlineMsMax: number): Config {
   return {
     use_remote_address: true,
+    early_header_mutation_extensions: [withoutInternals],
     skip_xff_append: false,
     generate_request_id: true,
     preserve_external_request_id: false,
     request_timeout: duration(deadlineMsMax),
     stream_idle_timeout: '60s',
-    common_http_protocol_options: {
-      idle_timeout: '60s',
-      max_headers_count: 64,
-      headers_with_underscores_action: 'REJECT_REQUEST',
-    },
+    common_http_protocol_options: connectionBounds(60_000),
     local_reply_config: {
       body_format: {
         json_format: {

@@ -8,6 +8,7 @@ import { type Config, duration, extension, typed } from './config.ts'
 export type Fault = {
   readonly at: 'caller' | 'callee'
   readonly from: string
+  /** The callee; at the caller also an HTTP system outside. */
   readonly to: string
   /** The path of the method, as the plan has it; null for all that the edge declares. */
   readonly path: string | null

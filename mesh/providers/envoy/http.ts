@@ -17,7 +17,8 @@ export type HttpSpec = {
 
 /**
  * The connection manager that every HTTP listener is made of: paths are normalised before anything looks at them, header
- * names with underscores are refused (two names could mean one), and everything has a bound.
+ * names with underscores are refused (two names could mean one), and everything has a bound. No address counts as
+ * internal (Envoy's default), so headers with which a caller would command the proxy to retry or to wait are dropped.
  */
 export function httpFilter(site: EnvoySite, spec: HttpSpec): Config {
   return extension(
@@ -29,11 +30,7 @@ export function httpFilter(site: EnvoySite, spec: HttpSpec): Config {
       http_filters: [...spec.filters, router],
       ...routesOf(site, spec.routes),
       http2_protocol_options: spec.http2,
-      common_http_protocol_options: {
-        idle_timeout: '300s',
-        max_headers_count: 64,
-        headers_with_underscores_action: 'REJECT_REQUEST',
-      },
+      common_http_protocol_options: connectionBounds(),
       max_request_headers_kb: 32,
       request_headers_timeout: '5s',
       normalize_path: true,
@@ -42,10 +39,19 @@ export function httpFilter(site: EnvoySite, spec: HttpSpec): Config {
       server_header_transformation: 'PASS_THROUGH',
       generate_request_id: false,
       skip_xff_append: true,
-      early_header_mutation_extensions: [withoutCommands],
       ...spec.more,
     },
   )
+}
+
+/** The bounds of one connection from a caller; header names with underscores are refused. */
+export function connectionBounds(idleMs = 300_000, more: Config = {}): Config {
+  return {
+    idle_timeout: duration(idleMs),
+    max_headers_count: 64,
+    headers_with_underscores_action: 'REJECT_REQUEST',
+    ...more,
+  }
 }
 
 /** The last filter. Statistics by status would be kept on every call and say 200 for whatever gRPC answers, so they are not. */
@@ -53,16 +59,6 @@ const router: Config = extension('envoy.filters.http.router', 'extensions.filter
   dynamic_stats: false,
   suppress_envoy_headers: true,
 })
-
-/**
- * Headers with which a caller could command the proxy (retry, wait longer, …) or say who it is. Policies come from the
- * declaration alone, so these are dropped before anything reads them.
- */
-const withoutCommands: Config = extension(
-  'envoy.http.early_header_mutation.header_mutation',
-  'extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation',
-  { mutations: [{ remove_on_match: { key_matcher: { prefix: 'x-envoy-' } } }] },
-)
 
 /** An HTTP/2 or HTTP/1.1 cluster's protocol. */
 export function upstreamProtocol(protocol: 'http2' | 'http1', options: Config, common: Config = {}): Config {

@@ -17,28 +17,31 @@ export const http2Upstream: Config = {
   connection_keepalive: { interval: '10s', timeout: '3s', connection_idle_interval: '10s' },
 }
 
-/** What one caller may have under way at one callee; what exceeds it is refused at once. */
-export function concurrency(
-  limits: { readonly concurrentMax: number; readonly pendingMax: number },
-  retries: readonly (PlannedRetry | null)[],
-): Config {
-  return {
-    thresholds: [
-      { max_requests: limits.concurrentMax, max_pending_requests: limits.pendingMax, ...retryBudget(retries) },
-    ],
-  }
+/** What one caller may have under way at one callee, over HTTP/2; what exceeds it is refused at once. */
+export function concurrency(limits: Limits, retries: readonly (PlannedRetry | null)[]): Config {
+  const { concurrentMax, pendingMax } = limits
+  return { thresholds: [{ max_requests: concurrentMax, max_pending_requests: pendingMax, ...retryBudget(retries) }] }
 }
+
+/** The same for HTTP/1.1 and TCP, where each call has a connection to itself; what exceeds it waits, up to `pendingMax`. */
+export function connections(limits: Limits, retry: PlannedRetry | null): Config {
+  const { concurrentMax, pendingMax } = limits
+  return { thresholds: [{ max_connections: concurrentMax, max_pending_requests: pendingMax, ...retryBudget([retry]) }] }
+}
+
+type Limits = { readonly concurrentMax: number; readonly pendingMax: number }
 
 /** The rate that a service takes from all its callers together; beyond it RESOURCE_EXHAUSTED, or 429. */
 export function serviceRate(limit: RateLimit): Config {
   return localRateLimit('inbound', bucket(limit))
 }
 
-/** The rate that each exposure takes from outside, told apart by the descriptor of its routes. */
+/** The rate that each exposure takes from outside, told apart by its routes; what no exposure has shares their sum. */
 export function edgeRate(exposures: readonly PlannedExposure[]): readonly Config[] {
-  const limited = exposures.flatMap(({ name, rateLimit }) => (rateLimit ? [{ name, rateLimit }] : []))
-  if (limited.length === 0) return []
-  const sum = (pick: (limit: RateLimit) => number) => limited.reduce((all, { rateLimit }) => all + pick(rateLimit), 0)
+  if (exposures.every((exposure) => exposure.rateLimit === null)) return []
+  const limited = exposures.map(({ name, rateLimit }) => ({ name, rateLimit: rateLimit ?? unlimited }))
+  const sum = (pick: (limit: RateLimit) => number) =>
+    exposures.reduce((all, { rateLimit }) => all + (rateLimit ? pick(rateLimit) : 0), 0)
   const others = bucket({ perSecond: sum((limit) => limit.perSecond), burst: sum((limit) => limit.burst) })
   const descriptors = limited.map(({ name, rateLimit }) => ({
     entries: [{ key: 'exposure', value: name }],
@@ -57,6 +60,9 @@ export function edgeRate(exposures: readonly PlannedExposure[]): readonly Config
 export function edgeDescriptor(exposure: PlannedExposure): Config {
   return { filter_metadata: { parley: { exposure: exposure.name } } }
 }
+
+/** More than a sidecar can pass on: for an exposure without a bound beside one that has it. */
+const unlimited: RateLimit = { perSecond: 1_000_000, burst: 1_000_000 }
 
 const byExposure: Config = {
   actions: [

@@ -4,7 +4,7 @@ import { address, type Config, extension, listenSocket, typed } from './config.t
 import { edgeListener } from './edge.ts'
 import { egressOf } from './egress.ts'
 import { faultFilter } from './faults.ts'
-import { httpFilter } from './http.ts'
+import { connectionBounds, httpFilter } from './http.ts'
 import { http2Limits, serviceRate } from './limits.ts'
 import { downstreamTls, noteCaller } from './mtls.ts'
 import { applicationAdminCluster, envoyAdminCluster, externalCluster } from './names.ts'
@@ -35,15 +35,8 @@ function inbound(plan: Plan, service: string, site: EnvoySite): Config {
     filters: [authorization(plan, service), ...(limit ? [serviceRate(limit)] : []), faultFilter],
     routes: 'inbound',
     http2: http2Limits(Math.max(...streams)),
-    more: {
-      common_http_protocol_options: {
-        idle_timeout: '300s',
-        max_headers_count: 64,
-        headers_with_underscores_action: 'REJECT_REQUEST',
-        // A connection outlives neither the certificate nor the authority it was opened with by more than this.
-        max_connection_duration: '3600s',
-      },
-    },
+    // A connection outlives neither the certificate nor the authority it was opened with by more than this.
+    more: { common_http_protocol_options: connectionBounds(300_000, { max_connection_duration: '3600s' }) },
   })
   return typed('config.listener.v3.Listener', {
     name: 'inbound',

@@ -32,6 +32,8 @@ const deadlineExceeded = 4
 const denied = 7
 const exhausted = 8
 const unavailable = 14
+/** The worker that counts failures tells the main thread, which tells the worker to eject: not in the same instant. */
+const ejectionMs = 50
 
 let bed: Testbed
 let inventoryApp: FakeApp
@@ -157,7 +159,7 @@ describe('time and repetition', () => {
     const late = await orders.call(createOrder)
     expect(late).toMatchObject({ code: deadlineExceeded })
     expect(late.ms).toBeGreaterThan(350)
-    expect(late.ms).toBeLessThan(550)
+    expect(late.ms).toBeLessThan(800)
     expect(left).toBeGreaterThan(300)
     expect(left).toBeLessThanOrEqual(400)
     await sleep(50)
@@ -194,10 +196,18 @@ describe('time and repetition', () => {
   })
 
   test('a caller cannot command its sidecar with headers', async () => {
-    ordersApp.answer = () => unavailable
-    const headers = { 'x-envoy-retry-grpc-on': 'unavailable', 'x-envoy-max-retries': '5' }
-    await orders.call(createOrder, { headers })
-    expect(ordersApp.seen).toBe(1)
+    inventoryApp.answer = () => unavailable
+    // An address from inside is what Envoy may trust a caller for.
+    const inside = { 'x-forwarded-for': '127.0.0.1' }
+    await inventory.call(checkStock, { headers: { ...inside, 'x-envoy-max-retries': '9' } })
+    expect(inventoryApp.seen).toBe(3)
+    inventoryApp.answer = async () => {
+      await sleep(100)
+      return ok
+    }
+    const commands = { 'x-envoy-upstream-rq-per-try-timeout-ms': '20', 'x-envoy-upstream-rq-timeout-ms': '50' }
+    const headers = { ...inside, ...commands }
+    expect(await inventory.call(checkStock, { headers })).toMatchObject({ code: ok })
   })
 
   test('an attempt that hangs is ended by its own timeout and another one made', async () => {
@@ -239,6 +249,7 @@ describe('limits', () => {
     ordersApp.answer = () => unavailable
     for (let call = 0; call < 5; call++)
       expect(await orders.call(createOrder)).toMatchObject({ details: 'answered 14' })
+    await sleep(ejectionMs)
     const sixth = await orders.call(createOrder)
     expect(sixth).toMatchObject({ code: unavailable, details: 'no healthy upstream' })
     expect(sixth.ms).toBeLessThan(50)
@@ -264,6 +275,7 @@ describe('limits', () => {
   test('a callee that is not there: refused 5 times, then at once', async () => {
     const haunt = () => http(site('front').outboundSocket, 'GET /haunt', { headers: { host: 'ghost' } })
     for (let call = 0; call < 5; call++) expect((await haunt()).text).toContain('connect')
+    await sleep(ejectionMs)
     const sixth = await haunt()
     expect(sixth).toMatchObject({ status: 503, text: 'no healthy upstream' })
     expect(sixth.ms).toBeLessThan(50)

@@ -6,6 +6,7 @@ import { authorization } from './authorization.ts'
 import { outlierDetection } from './breaker.ts'
 import { edgeRoutes } from './edge.ts'
 import { type Fault, faultAt } from './faults.ts'
+import { edgeRate } from './limits.ts'
 import { pathMatch } from './match.ts'
 import { notSupported, render } from './render.ts'
 import { retryBudget, retryPolicy } from './retries.ts'
@@ -100,6 +101,14 @@ describe('policies', () => {
     })
   })
 
+  test('an exposure without a rate limit is not held to the limit of its neighbour', () => {
+    const [shop] = chain.exposures
+    if (!shop) throw new Error('no exposure')
+    const [filter] = edgeRate([shop, { ...shop, name: 'free', rateLimit: null }])
+    expect(JSON.stringify(filter)).toContain('"value":"free"}],"token_bucket":{"max_tokens":1000000')
+    expect(edgeRate([{ ...shop, rateLimit: null }])).toEqual([])
+  })
+
   test('a fault hits its own edge alone', () => {
     const effect = { kind: 'delay', delayMs: 1 } as const
     const fault: Fault = { at: 'caller', from: 'a', to: 'b', path: '/x', percent: 1, effect }
@@ -108,6 +117,14 @@ describe('policies', () => {
     expect(faultAt([{ ...fault, path: null }], edge)).toBeDefined()
     for (const other of [{ at: 'callee' }, { from: 'c' }, { to: 'c' }, { path: '/y' }] as const)
       expect(faultAt([fault], { ...edge, ...other })).toBeUndefined()
+  })
+
+  test('a fault at the caller hits an HTTP system outside too', () => {
+    const effect = { kind: 'abort', status: 'unavailable' } as const
+    const fault: Fault = { at: 'caller', from: 'teller', to: 'bank', path: '/charges/{id}', percent: 10, effect }
+    const { plan } = cases.find(({ name }) => name === 'egress') ?? { plan: chain }
+    const { 'outbound.json': routes } = render(plan, 'teller', siteOf(plan, 'teller'), [fault])
+    expect(JSON.stringify(routes)).toContain('"abort":{"http_status":503,"percentage":{"numerator":100000')
   })
 
   test('a site that lacks a callee is refused with its name', () => {

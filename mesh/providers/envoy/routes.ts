@@ -16,7 +16,7 @@ export function outboundRoutes(plan: Plan, service: string, faults: readonly Fau
   const known = [...links.map((link) => link.to), ...reached.map(({ external }) => external.host)]
   return routeConfiguration('outbound', [
     ...links.map((link) => calleeHost(link, faults)),
-    ...reached.map((reach) => externalHost(reach)),
+    ...reached.map((reach) => externalHost(reach, faults)),
     refusingHost(`${service} declares no call to this host; it declares ${listed(known)}`),
   ])
 }
@@ -75,8 +75,12 @@ function methodRoute(link: Link, route: LinkRoute, method: MethodRef, faults: re
   }
 }
 
-function externalHost({ egress, external }: Reach): Config {
+function externalHost({ egress, external }: Reach, faults: readonly Fault[]): Config {
   const { name, host, port, routes } = external
+  const faulty = (path: string): Config => {
+    const fault = faultAt(faults, { at: 'caller', from: egress.from, to: name, path })
+    return fault ? { typed_per_filter_config: faultOf(fault, 'http') } : {}
+  }
   return {
     name,
     domains: [host, `${host}:${port}`],
@@ -88,6 +92,7 @@ function externalHost({ egress, external }: Reach): Config {
           ...deadline(egress.deadlineMs, 'http'),
           ...(egress.retry ? { retry_policy: retryPolicy(egress.retry, 'http') } : {}),
         },
+        ...faulty(method.path),
       })),
       refusal(`${egress.from} declares no such call to ${name}; it declares ${listed(routes.map(signature))}`),
     ],

@@ -87,7 +87,7 @@ class GroupConsumer implements Consumer {
   readonly #closing = new AbortController()
   #session: ConsumerSession | undefined
   #quietUntilMs = 0
-  #closed: Promise<void> | undefined
+  #ended: Promise<void> | undefined
 
   constructor(kafka: KafkaOptions, options: ConsumeOptions, createSession: CreateSession) {
     const { partitionsAtOnce = 4, batchMax = 100, backoff = { firstMs: 200, maxMs: 10_000 }, handle } = options
@@ -114,6 +114,7 @@ class GroupConsumer implements Consumer {
       try {
         return await this.#open()
       } catch (cause) {
+        if (this.#closing.signal.aborted) return
         const error = kafkaError(cause, this.#doing)
         if (!error.retriable) throw error
         this.#report(error)
@@ -131,8 +132,8 @@ class GroupConsumer implements Consumer {
   }
 
   close({ drainMs = defaultDrainMs }: { readonly drainMs?: number } = {}): Promise<void> {
-    this.#closed ??= this.#close(drainMs)
-    return this.#closed
+    this.#ended ??= this.#close(drainMs)
+    return this.#ended
   }
 
   async #close(drainMs: number): Promise<void> {
@@ -170,7 +171,7 @@ class GroupConsumer implements Consumer {
     const session = this.#createSession(sink)
     this.#session = session
     try {
-      await session.start()
+      await Promise.race([session.start(), this.#closed()])
       if (lost !== undefined) throw lost.error
       started = true
     } catch (error) {
@@ -178,6 +179,17 @@ class GroupConsumer implements Consumer {
       await this.#drop(session)
       throw error
     }
+  }
+
+  /** Rejects once the consumer closes: neither library's start can be stopped. */
+  #closed(): Promise<never> {
+    const { promise, reject } = Promise.withResolvers<never>()
+    const closed = () => reject(new KafkaError('CLOSED', `${this.#doing}: closed before it had started.`))
+    if (this.#closing.signal.aborted) closed()
+    else this.#closing.signal.addEventListener('abort', closed, { once: true })
+    // It is waited for during the start only.
+    promise.catch(() => undefined)
+    return promise
   }
 
   async #drop(session: ConsumerSession): Promise<void> {
@@ -200,7 +212,7 @@ class GroupConsumer implements Consumer {
         if (!this.#closing.signal.aborted) await this.#open()
         return
       } catch (cause) {
-        this.#report(cause)
+        if (!this.#closing.signal.aborted) this.#report(cause)
       }
     }
   }

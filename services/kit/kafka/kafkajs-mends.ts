@@ -1,5 +1,17 @@
+// @ts-expect-error kafkajs has no types for its inside.
 import BrokerPool from 'kafkajs/src/cluster/brokerPool.js'
+// @ts-expect-error kafkajs has no types for its inside.
 import RequestQueue from 'kafkajs/src/network/requestQueue/index.js'
+
+/** The parts of kafkajs 2.2.4 that are mended here. */
+export type RequestQueueInside = { readonly pending: readonly unknown[]; scheduleCheckPendingRequests(): void }
+export type BrokerPoolInside = {
+  readonly brokers: Readonly<Record<string, unknown>>
+  metadataExpireAt: number | null
+  removeBroker(destination: { host: string; port: number }): void
+}
+export const requestQueue: RequestQueueInside = RequestQueue.prototype
+export const brokerPool: BrokerPoolInside = BrokerPool.prototype
 
 let mended = false
 
@@ -18,8 +30,8 @@ export function mendKafkajs(): void {
  * times a second for good. Without a waiting request there is nothing to check; `push` schedules once one waits.
  */
 function mendIdleTimer(): void {
-  const original = RequestQueue.prototype.scheduleCheckPendingRequests
-  RequestQueue.prototype.scheduleCheckPendingRequests = function scheduleCheckPendingRequests() {
+  const original = requestQueue.scheduleCheckPendingRequests
+  requestQueue.scheduleCheckPendingRequests = function scheduleCheckPendingRequests() {
     if (this.pending.length > 0) original.call(this)
   }
 }
@@ -30,8 +42,8 @@ function mendIdleTimer(): void {
  * given up the lost member. The only broker is kept, and its metadata asked for again.
  */
 function mendOnlyBroker(): void {
-  const original = BrokerPool.prototype.removeBroker
-  BrokerPool.prototype.removeBroker = function removeBroker(destination) {
+  const original = brokerPool.removeBroker
+  brokerPool.removeBroker = function removeBroker(destination) {
     if (Object.keys(this.brokers).length > 1) original.call(this, destination)
     else this.metadataExpireAt = null
   }

@@ -4,6 +4,7 @@ export type KafkaClient = 'kafkajs' | 'platformatic'
 /** PEM files. They are read again for each new connection, so a rotated certificate is used without a restart. */
 export type TlsFiles = { readonly caFile: string; readonly certFile: string; readonly keyFile: string }
 
+/** What every connection of this process to the cluster needs. */
 export type KafkaOptions = {
   /** Names this process in the broker's logs and quotas. */
   readonly clientId: string
@@ -26,6 +27,7 @@ export type Kafka = {
   consume(options: ConsumeOptions): Promise<Consumer>
 }
 
+/** The limits of a producer. */
 export type ProducerOptions = {
   /** How long one `send` may take, with the client's own retries. Default 10 000. */
   readonly deliveryTimeoutMs?: number
@@ -44,6 +46,7 @@ export type Producer = {
   close(): Promise<void>
 }
 
+/** A record to be written. Key and headers are text, written as UTF-8. */
 export type OutgoingRecord = {
   readonly topic: string
   /** Records of one key go to one partition: murmur2 of its UTF-8, as in the Java client. */
@@ -57,10 +60,14 @@ export type OutgoingRecord = {
 /** A record and its key, value and headers together may not exceed this many bytes. */
 export const recordBytesMax = 900_000
 
+/** What a member of a group reads, and how it handles it. */
 export type ConsumeOptions = {
   readonly groupId: string
   readonly topics: readonly string[]
-  /** Where a group without a committed offset begins. */
+  /**
+   * Where a group without a committed offset begins. With `latest`, records written between the start and a crash before
+   * the first commit are skipped.
+   */
   readonly from: 'earliest' | 'latest'
   /** How many partitions are handled at the same time. Default 4. */
   readonly partitionsAtOnce?: number
@@ -78,6 +85,7 @@ export type ConsumeOptions = {
   readonly handle: (batch: Batch, context: HandleContext) => Promise<void>
 }
 
+/** Records of one partition that follow one another. */
 export type Batch = {
   readonly topic: string
   readonly partition: number
@@ -87,6 +95,7 @@ export type Batch = {
   readonly highWatermark: bigint
 }
 
+/** A record as read. Key and headers are read as UTF-8. */
 export type IncomingRecord = {
   readonly offset: bigint
   /** Empty where the record has none. */
@@ -97,6 +106,7 @@ export type IncomingRecord = {
   readonly timestampMs: number
 }
 
+/** What a handler knows of its place, and how it says how far it got. */
 export type HandleContext = {
   /** Aborts when the partition is taken away (rebalance, lost session) or the drain limit of `close` has passed: the result no longer counts. */
   readonly signal: AbortSignal
@@ -106,6 +116,7 @@ export type HandleContext = {
   done(offset: bigint): void
 }
 
+/** A running member of a group. */
 export type Consumer = {
   /** For each partition owned that had records: how many there are past the last one handled, as of the last fetch. */
   lag(): PartitionLag[]
@@ -114,8 +125,11 @@ export type Consumer = {
   close(options?: { readonly drainMs?: number }): Promise<void>
 }
 
+/** One partition of a topic. */
 export type TopicPartition = { readonly topic: string; readonly partition: number }
+/** How many records of a partition are not handled yet. */
 export type PartitionLag = TopicPartition & { readonly lag: number }
+/** A place in a partition: everything before the offset is handled, or fetched. */
 export type PartitionOffset = TopicPartition & { readonly offset: bigint }
 
 const retriableByCode = {
@@ -145,6 +159,7 @@ const retriableByCode = {
   OTHER: true,
 } as const
 
+/** The codes of {@link KafkaError}, each with its meaning above. */
 export type KafkaErrorCode = keyof typeof retriableByCode
 
 /** The one error of this port. `cause` is what the client library threw. */

@@ -1,13 +1,16 @@
-import { type Kafka, type KafkaClient, KafkaError, type KafkaOptions } from './port.ts'
+import type { Kafka, KafkaClient, KafkaOptions } from './port.ts'
+import { KafkaError } from './port.ts'
 
 /**
- * The way to Kafka, by the client that `adapter` or the variable `KAFKA_CLIENT` names. Default kafkajs. Only the chosen
- * client's code is loaded. Rejects with `BAD_OPTIONS` for another name, no broker, or TLS files that cannot be read.
+ * The way to Kafka by the client named. Default kafkajs. Only that client's code is loaded. Rejects with `BAD_OPTIONS`
+ * where no broker is given or the TLS files cannot be read.
  */
 export async function connect(options: KafkaOptions & { readonly adapter?: KafkaClient }): Promise<Kafka> {
-  const client = options.adapter ?? process.env.KAFKA_CLIENT ?? 'kafkajs'
   if (options.brokers.length === 0) throw new KafkaError('BAD_OPTIONS', 'No Kafka broker is given: set `brokers`.')
-  if (client === 'kafkajs') return (await import('./kafkajs.ts')).connectKafkajs(options)
-  if (client === 'platformatic') return (await import('./platformatic.ts')).connectPlatformatic(options)
-  throw new KafkaError('BAD_OPTIONS', `KAFKA_CLIENT is "${client}": it must be kafkajs or platformatic.`)
+  switch (options.adapter ?? 'kafkajs') {
+    case 'kafkajs':
+      return (await import('./kafkajs.ts')).connectKafkajs(options)
+    case 'platformatic':
+      return (await import('./platformatic.ts')).connectPlatformatic(options)
+  }
 }

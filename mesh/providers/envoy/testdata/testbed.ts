@@ -19,6 +19,7 @@ import { derive } from '#plan/derive.ts'
 import type { Plan } from '#plan/plan.ts'
 import { InventoryService } from '#proto/parley/inventory/v1/inventory_pb.ts'
 import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
+import type { Case } from './cases.ts'
 
 const catalogApi = rest('catalog-api', { product: 'GET /products/{id}', remove: 'DELETE /products/{id}' })
 const ghostApi = rest('ghost-api', { haunt: 'GET /haunt' })
@@ -82,13 +83,32 @@ export async function startTestbed(envoy: string): Promise<Testbed> {
     await Promise.all(children.map(end))
     await rm(stateDir, { recursive: true, force: true })
   }
+  return started({ plan, layout, stop }, withSidecar)
+}
+
+/** Starts the sidecar of one service of a plan, with nobody else there. */
+export async function startAlone(envoy: string, one: Case): Promise<Testbed> {
+  const stateDir = await mkdtemp(join(tmpdir(), 'mesh-'))
+  const subnet = `127.85.${process.pid % 250}`
+  const layout = layoutOf(one.plan, { stateDir, subnet, host: `${subnet}.1` })
+  await ensureCertificates(one.plan, layout)
+  await sidecarFiles(one.plan, layout, one.service, one.faults)
+  const child = start(envoyCommand(envoy, layout, one.service))
+  const stop = async () => {
+    await end(child)
+    await rm(stateDir, { recursive: true, force: true })
+  }
+  return started({ plan: one.plan, layout, stop }, [one.service])
+}
+
+async function started(bed: Testbed, services: readonly string[]): Promise<Testbed> {
   try {
-    await Promise.all(withSidecar.map((name) => ready(layout.services[name]?.envoyAdminSocket ?? '')))
+    await Promise.all(services.map((name) => ready(bed.layout.services[name]?.envoyAdminSocket ?? '')))
+    return bed
   } catch (error) {
-    await stop()
+    await bed.stop()
     throw error
   }
-  return { plan, layout, stop }
 }
 
 /** What a sidecar's counters of one name sum up to. */

@@ -17,7 +17,7 @@ import {
   outside,
   placed,
   tiny,
-} from './test-systems.ts'
+} from './systems.ts'
 
 const ordersGrpc = service('orders', { exposes: [OrderService] })
 

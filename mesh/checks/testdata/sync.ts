@@ -6,7 +6,7 @@ import { asks, queue, works } from '#graph/queue.ts'
 import { service } from '#graph/service.ts'
 import { InventoryService } from '#proto/parley/inventory/v1/inventory_pb.ts'
 import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
-import { answering, api, breaking, type Case, chain, email, outside, tiny } from './test-systems.ts'
+import { answering, api, breaking, type Case, chain, email, outside, tiny } from './systems.ts'
 
 const ordersGrpc = service('orders', { exposes: [OrderService] })
 const retry = { attempts: 2 }

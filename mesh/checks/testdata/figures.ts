@@ -7,18 +7,7 @@ import { type ServiceSpec, service } from '#graph/service.ts'
 import { postgres } from '#graph/store.ts'
 import { system } from '#graph/system.ts'
 import { consumes, topic } from '#graph/topic.ts'
-import {
-  answering,
-  api,
-  breaking,
-  type Case,
-  email,
-  orderEvents,
-  orders,
-  outside,
-  placed,
-  tiny,
-} from './test-systems.ts'
+import { answering, api, breaking, type Case, email, orderEvents, orders, outside, placed, tiny } from './systems.ts'
 
 function exposing(spec: Partial<Pick<ExposureNode, 'rateLimit' | 'bodyBytesMax' | 'versions'>>) {
   return tiny([answering('a')], { exposures: [exposure('front', answering('a'), api('a'), spec)] })

@@ -14,7 +14,7 @@ import {
   reserved,
   stockEvents,
   tiny,
-} from './test-systems.ts'
+} from './systems.ts'
 
 const lossy = queue('emails', { carries: [email], deadLetter: false })
 const quotes = queue('quotes', { carries: [email], replies: email })

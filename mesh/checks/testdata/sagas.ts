@@ -18,7 +18,7 @@ import {
   shipmentEvents,
   stockEvents,
   tiny,
-} from './test-systems.ts'
+} from './systems.ts'
 
 const orders = service('orders', {
   publishes: [orderEvents],

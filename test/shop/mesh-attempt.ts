@@ -1,0 +1,80 @@
+import { readFileSync } from 'node:fs'
+import { type ClientHttp2Session, connect, constants } from 'node:http2'
+import { type ConnectionOptions, connect as connectTls } from 'node:tls'
+import type { CertFiles, Endpoint } from '#local/layout.ts'
+import type { MethodRef } from '#plan/plan.ts'
+
+/** What the callee's side of the mesh said to an attempt. */
+export type Verdict = 'allowed' | 'denied' | 'no connection'
+
+const timeoutMs = 5_000
+const grpcPermissionDenied = '7'
+
+/** Calls a method straight at the callee's sidecar, past the caller's own: so it is the callee that decides. */
+export async function attempt(
+  callee: Endpoint,
+  identity: ConnectionOptions | null,
+  protocol: 'grpc' | 'http',
+  method: MethodRef,
+): Promise<Verdict> {
+  const scheme = identity ? 'https' : 'http'
+  const session = connect(`${scheme}://${callee.address}:${callee.port}`, {
+    ...identity,
+    ALPNProtocols: ['h2'],
+    // The mesh's certificates name identities, not hosts; here the callee's own is not what is tested.
+    rejectUnauthorized: false,
+  })
+  try {
+    return await ask(session, protocol, method)
+  } catch {
+    return 'no connection'
+  } finally {
+    session.destroy()
+  }
+}
+
+/** The certificate of one identity of a run. */
+export function identityOf(files: CertFiles): ConnectionOptions {
+  return { cert: readFileSync(files.cert), key: readFileSync(files.key), ca: readFileSync(files.authority) }
+}
+
+/** Whether a TLS client is let in at all: with TLS 1.3 a refused certificate shows only once something is read. */
+export async function letsIn({ address, port }: Endpoint, identity: ConnectionOptions): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connectTls({ host: address, port, ...identity, ALPNProtocols: ['h2'], rejectUnauthorized: false })
+    const end = (allowed: boolean) => {
+      socket.destroy()
+      resolve(allowed)
+    }
+    // An HTTP/2 server greets with its settings as soon as it accepts the client.
+    socket.once('data', () => end(true))
+    socket.once('error', () => end(false))
+    socket.once('close', () => end(false))
+    socket.setTimeout(timeoutMs, () => end(false))
+  })
+}
+
+function ask(session: ClientHttp2Session, protocol: 'grpc' | 'http', { verb, path }: MethodRef): Promise<Verdict> {
+  return new Promise((resolve, reject) => {
+    session.once('error', reject)
+    const stream = session.request({
+      [constants.HTTP2_HEADER_METHOD]: verb,
+      [constants.HTTP2_HEADER_PATH]: path.replaceAll(/\{[^}]+\}/g, 'x'),
+      ...(protocol === 'grpc' && { 'content-type': 'application/grpc', te: 'trailers' }),
+    })
+    let status = ''
+    let grpcStatus = ''
+    const note = (headers: Record<string, unknown>) => {
+      status = String(headers[':status'] ?? status)
+      grpcStatus = String(headers['grpc-status'] ?? grpcStatus)
+    }
+    stream.once('response', note)
+    stream.once('trailers', note)
+    stream.once('error', reject)
+    stream.once('close', () => resolve(status === '403' || grpcStatus === grpcPermissionDenied ? 'denied' : 'allowed'))
+    stream.setTimeout(timeoutMs, () => reject(new Error('no answer')))
+    stream.resume()
+    // An empty message: whoever may ask is told that it is wrong, which is an answer.
+    stream.end(protocol === 'grpc' ? Buffer.alloc(5) : undefined)
+  })
+}
