@@ -51,6 +51,7 @@ export function openProgress(stream: WriteStream): Progress {
           return
         }
         case 'ready':
+        case 'busy':
         case 'failed':
           return
       }

@@ -62,7 +62,9 @@ export async function up(request: RunRequest, options: UpOptions): Promise<UpOut
   if (fresh) rmSync(layout.dataDir, { recursive: true, force: true })
   mkdirSync(layout.logsDir, { recursive: true, mode: 0o700 })
   writeFileSync(requestFileOf(layout.runDir), JSON.stringify(request, null, 2), { mode: 0o600 })
-  return foreground ? stay(request, options) : leave(request, layout, options)
+  const outcome = await (foreground ? stay(request, options) : leave(request, layout, options))
+  // Another command was faster; its start is waited for.
+  return outcome.kind === 'busy' ? up(request, options) : outcome
 }
 
 /** The file in which a run keeps what was asked for: a RunRequest. */
@@ -124,15 +126,16 @@ async function whileItMoves(
   }
 }
 
-async function stay(request: RunRequest, { report, interrupt }: UpOptions): Promise<UpOutcome> {
-  let failure: string | null = null
+type Outcome = UpOutcome | { readonly kind: 'busy' }
+
+async function stay(request: RunRequest, { report, interrupt }: UpOptions): Promise<Outcome> {
+  const over: Outcome[] = []
   const keep = (event: RunEvent): void => {
-    if (event.kind === 'failed') failure = event.message
+    if (event.kind === 'failed' || event.kind === 'busy') over.push(event)
     else report(event)
   }
   const wasReady = await performRun(request, keep, interrupt)
-  if (failure !== null) return { kind: 'failed', message: failure }
-  return { kind: wasReady ? 'ended' : 'interrupted' }
+  return over[0] ?? { kind: wasReady ? 'ended' : 'interrupted' }
 }
 
 /** Starts the supervisor on its own, in a session of its own, and follows what it reports through a pipe. */
@@ -140,7 +143,7 @@ async function leave(
   request: RunRequest,
   { runDir, logsDir }: { runDir: string; logsDir: string },
   { report, interrupt }: UpOptions,
-): Promise<UpOutcome> {
+): Promise<Outcome> {
   const requestFile = requestFileOf(runDir)
   const logFile = join(logsDir, 'supervisor.log')
   const log = openSync(logFile, 'a', 0o600)
@@ -175,7 +178,7 @@ async function leave(
 /** The supervisor holds little: it is a handful of timers. */
 const daemonFlags = ['--max-semi-space-size=1', '--max-old-space-size=128'] as const
 
-async function follow(pipe: Readable, report: UpOptions['report']): Promise<UpOutcome | null> {
+async function follow(pipe: Readable, report: UpOptions['report']): Promise<Outcome | null> {
   for await (const line of createInterface({ input: pipe })) {
     const event = JSON.parse(line) as RunEvent
     switch (event.kind) {
@@ -185,8 +188,9 @@ async function follow(pipe: Readable, report: UpOptions['report']): Promise<UpOu
       case 'ready':
         pipe.destroy()
         return { kind: 'ready', urls: event.urls }
+      case 'busy':
       case 'failed':
-        return { kind: 'failed', message: event.message }
+        return event
     }
   }
   return null

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals'
 import { SpanKind } from '@opentelemetry/api'
-import { tracing } from '@opentelemetry/sdk-node'
+import type { NodeSDKConfiguration } from '@opentelemetry/sdk-node'
 import kafkajs from 'kafkajs'
 import { deadLetterTopic } from '#graph/names.ts'
 import { OrderCancelledSchema, OrderConfirmedSchema, OrderPlacedSchema } from '#proto/parley/orders/v1/events_pb.ts'
@@ -32,6 +32,9 @@ import { publisher } from './publisher.ts'
 import { inSpan, startTelemetry } from './telemetry.ts'
 
 jest.setTimeout(40_000)
+
+type SpanExporter = NonNullable<NodeSDKConfiguration['traceExporter']>
+type ReadableSpan = Parameters<SpanExporter['export']>[0][number]
 
 const publish = publisher(orders, orderEvents)
 const dead = deadLetterTopic('orders', 'shipping')
@@ -145,16 +148,23 @@ describe('a consumer', () => {
   })
 
   test('goes on in the trace of whoever caused the event', async () => {
-    const exporter = new tracing.InMemorySpanExporter()
+    const finished: ReadableSpan[] = []
+    const traceExporter: SpanExporter = {
+      export: (spans, done) => {
+        finished.push(...spans)
+        done({ code: 0 })
+      },
+      shutdown: () => Promise.resolve(),
+    }
     const about = { service: 'test', system: 'test', version: '0', environment: 'local' }
-    const telemetry = await startTelemetry(about, silentLog, { traceExporter: exporter })
+    const telemetry = await startTelemetry(about, silentLog, { traceExporter })
     await start()
     const caused = inSpan('the cause', { kind: SpanKind.SERVER }, async (span) => {
       await place('traced', 'traced')
       return span.spanContext().traceId
     })
     const traceId = await caused
-    const spans = () => exporter.getFinishedSpans().filter((span) => span.spanContext().traceId === traceId)
+    const spans = () => finished.filter((span) => span.spanContext().traceId === traceId)
     await until(() => spans().length === 3, 'three spans exported')
     const byName = new Map(spans().map((span) => [span.name, span]))
     const [publishing, processing] = [byName.get('publish orders'), byName.get('process orders')]

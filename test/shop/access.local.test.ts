@@ -17,6 +17,7 @@ afterAll(async () => shop?.stop(), 60_000)
 describe('the mesh', () => {
   test('lets an identity call a method if and only if that is declared', async () => {
     const { services, grants } = shop.plan
+    const isCalled = (service: string) => grants.calls.some(({ to }) => to === service)
     const declared = new Set(grants.calls.map(({ from, to, verb, path }) => `${from} → ${to} ${verb} ${path}`))
     const pairs = services.flatMap(({ name: from }) =>
       services.flatMap(({ name: to, protocol, apis }) =>
@@ -27,9 +28,10 @@ describe('the mesh', () => {
     for (const { from, to, protocol, method } of pairs) {
       const verdict = await attempt(inbound(to), identityOf(certs(from)), protocol, method)
       if (verdict === 'allowed') allowed.push(`${from} → ${to} ${method.verb} ${method.path}`)
-      else expect(verdict).toBe('denied')
+      // Whom nobody may call does not even listen for others.
+      else expect({ to, verdict }).toEqual({ to, verdict: isCalled(to) ? 'denied' : 'no connection' })
     }
-    expect(pairs.length).toBeGreaterThan(25)
+    expect(pairs).toHaveLength(services.length * 5)
     expect(allowed.sort()).toEqual([...declared].sort())
   }, 60_000)
 
@@ -79,7 +81,8 @@ describe('the broker', () => {
     const allowed: string[] = []
     await eachOf(attempts, 6, async ([identity, operation, name]) => {
       // The gateway has nothing to do with Kafka: it has a certificate all the same, and is let do nothing.
-      if (await kafkaAllows(shop.layout, identity, operation, name)) allowed.push(`${identity} ${operation} ${name}`)
+      if (await kafkaAllows(shop.layout, identity, operation, name).catch(joinedAsStranger))
+        allowed.push(`${identity} ${operation} ${name}`)
     })
     expect(attempts.length).toBe(services.length * (2 * topics.length + groups.length))
     expect(allowed.sort()).toEqual(declared.sort())
@@ -143,6 +146,12 @@ function certs(service: string) {
 function readAuthority(): Authority {
   const { cert, key } = certs('authority')
   return { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') }
+}
+
+/** The group runs already, with members that assign partitions in another way: whoever is told so was let in. */
+function joinedAsStranger(error: unknown): true {
+  if (error instanceof Error && error.message.includes('protocols are incompatible')) return true
+  throw error
 }
 
 async function eachOf<T>(items: readonly T[], atOnce: number, work: (item: T) => Promise<void>): Promise<void> {

@@ -46,7 +46,8 @@ export async function letsIn({ address, port }: Endpoint, identity: ConnectionOp
       socket.destroy()
       resolve(allowed)
     }
-    // An HTTP/2 server greets with its settings as soon as it accepts the client.
+    // An HTTP/2 server answers the client's preface and empty settings with its own, once it has accepted the client.
+    socket.once('secureConnect', () => socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0'))
     socket.once('data', () => end(true))
     socket.once('error', () => end(false))
     socket.once('close', () => end(false))
@@ -71,7 +72,10 @@ function ask(session: ClientHttp2Session, protocol: 'grpc' | 'http', { verb, pat
     stream.once('response', note)
     stream.once('trailers', note)
     stream.once('error', reject)
-    stream.once('close', () => resolve(status === '403' || grpcStatus === grpcPermissionDenied ? 'denied' : 'allowed'))
+    stream.once('close', () => {
+      if (status === '') return reject(new Error('closed without an answer'))
+      resolve(status === '403' || grpcStatus === grpcPermissionDenied ? 'denied' : 'allowed')
+    })
     stream.setTimeout(timeoutMs, () => reject(new Error('no answer')))
     stream.resume()
     // An empty message: whoever may ask is told that it is wrong, which is an answer.

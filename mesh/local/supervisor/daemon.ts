@@ -28,7 +28,7 @@ export type SupervisedRun = {
   rotate(authority: boolean, settle: () => Promise<void>): Promise<void>
 }
 
-/** What happens on the way, for a person who waits. `failed` is the last thing said; `ready` the last good one. */
+/** What happens on the way, for a person who waits. After `ready`, `busy` (another has claimed it) or `failed` a start is over. */
 export type RunEvent =
   | {
       readonly kind: 'process'
@@ -38,6 +38,7 @@ export type RunEvent =
       readonly detail: string | null
     }
   | { readonly kind: 'ready'; readonly urls: readonly RunUrl[] }
+  | { readonly kind: 'busy' }
   | { readonly kind: 'failed'; readonly message: string }
 
 const logsEveryMs = 5_000
@@ -59,7 +60,7 @@ export async function superviseRun(
   for (const dir of [layout.runDir, layout.logsDir, layout.socketsDir]) mkdirSync(dir, { recursive: true, mode: 0o700 })
   const ledger = openLedger(run)
   if (!ledger) {
-    report({ kind: 'failed', message: `Another start of ${run.system} is under way in ${layout.runDir}.` })
+    report({ kind: 'busy' })
     return false
   }
   const supervisor = new Supervisor(specs, {

@@ -19,6 +19,7 @@ export type Surroundings = {
 const probeMsMin = 10
 const probeMsMax = 100
 const probeMsWhenReady = 5_000
+const probeMsWhenDegraded = 500
 const oneProbeMsMax = 1_000
 
 /** One process, kept alive: started when its needs are usable, watched, started again with backoff when it ends. */
@@ -139,7 +140,8 @@ export class Life {
 
   async #watch(over: AbortSignal): Promise<void> {
     for (;;) {
-      await this.#around.clock.sleep(probeMsWhenReady, over)
+      const degraded = this.record.state === 'degraded'
+      await this.#around.clock.sleep(degraded ? probeMsWhenDegraded : probeMsWhenReady, over)
       if (over.aborted) return
       const answers = await this.#probe(over).catch(() => false)
       if (over.aborted) return

@@ -36,6 +36,8 @@ function sentence(event: RunEvent): string {
       return `${event.name} ${event.state}${event.detail ? `: ${event.detail}` : ''}`
     case 'ready':
       return 'everything is ready'
+    case 'busy':
+      return 'another start is under way'
     case 'failed':
       return `failed: ${event.message}`
   }

@@ -53,7 +53,8 @@ function createClient(
   }
   const kafka = new kafkajs.Kafka({
     clientId: options.clientId,
-    brokers: [...options.brokers],
+    // No broker is the one answer after which kafkajs stops to retry.
+    brokers: () => (closed.signal.aborted ? [] : [...options.brokers]),
     ssl: secureContext !== undefined,
     socketFactory: socketFactory(secureContext, refusal, closed.signal),
     connectionTimeout: 3_000,
@@ -72,7 +73,6 @@ function socketFactory(
   closed: AbortSignal,
 ): ISocketFactory {
   return ({ host, port, onConnect }) => {
-    // A retry under way cannot be stopped from outside, but it can be kept from connecting again.
     closed.throwIfAborted()
     const servername = isIP(host) === 0 ? { servername: host } : {}
     const socket =
