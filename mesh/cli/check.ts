@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
-import { checkSystem, type Report } from '#checks/check.ts'
+import { checkSystem } from '#checks/check.ts'
+import { reportText } from '#checks/report.ts'
 import { exitCodes } from './exit.ts'
 import { loadSystem } from './load.ts'
 import { print, systemOption } from './output.ts'
@@ -17,19 +18,4 @@ export function checkCommand(program: Command): void {
       print(options.json ? JSON.stringify(report, null, 2) : reportText(report))
       process.exitCode = report.findings.length > 0 ? exitCodes.findings : exitCodes.fine
     })
-}
-
-/** A report for people: every finding with its path, its cost and what mends it. */
-export function reportText({ system, rules, findings, accepted }: Report): string {
-  const blocks = findings.map(({ code, path, message, cost, mend }) =>
-    [`${code}  ${path.join(' ')}`, `  ${message}`, ...(cost ? [`  costs: ${cost}`] : []), `  mend:  ${mend}`].join(
-      '\n',
-    ),
-  )
-  const kept = accepted.map(({ code, path, reason }) => `accepted ${code}  ${path.join(' ')}: ${reason}`)
-  const summary =
-    findings.length === 0
-      ? `${system}: ${rules} rules hold${kept.length > 0 ? `, ${kept.length} findings are accepted` : ''}.`
-      : `${system}: ${findings.length} ${findings.length === 1 ? 'finding' : 'findings'}. What each code means: docs/reference/checks.md`
-  return [...blocks, ...kept, summary].join('\n\n')
 }

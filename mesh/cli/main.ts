@@ -3,6 +3,7 @@ import { RunFailure } from '#local/supervisor/failure.ts'
 import { UnknownProcess } from '#local/supervisor/supervisor.ts'
 import { ToolchainError } from '#local/toolchain/problem.ts'
 import { checkCommand } from './check.ts'
+import { chooseCommand } from './choose.ts'
 import { devCommand } from './dev.ts'
 import { downCommand } from './down.ts'
 import { exitCodes, UsageError } from './exit.ts'
@@ -24,6 +25,7 @@ for (const register of [
   checkCommand,
   planCommand,
   graphCommand,
+  chooseCommand,
   upCommand,
   downCommand,
   statusCommand,

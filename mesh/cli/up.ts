@@ -1,11 +1,11 @@
 import { delimiter, join } from 'node:path'
 import type { Command } from 'commander'
 import { checkSystem } from '#checks/check.ts'
+import { reportText } from '#checks/report.ts'
 import type { RunRequest } from '#local/run.ts'
 import { up } from '#local/up.ts'
 import { derive } from '#plan/derive.ts'
 import type { Plan } from '#plan/plan.ts'
-import { reportText } from './check.ts'
 import { exitCodes, UsageError } from './exit.ts'
 import { stateDirOf, stateOption } from './find-run.ts'
 import { loadSystem, projectDir } from './load.ts'
@@ -79,7 +79,7 @@ async function run(options: Options): Promise<void> {
       process.exitCode = exitCodes.failed
       return
     case 'interrupted':
-      print('Interrupted: nothing was left running.')
+      print('Interrupted: nothing that this command started was left running.')
       // Tools may still be on their way; what is half there is fetched anew the next time.
       process.exit(130)
       break

@@ -50,6 +50,7 @@ export async function up(request: RunRequest, options: UpOptions): Promise<UpOut
   const { report, interrupt, foreground, fresh } = options
   const layout = layoutOf(request.plan, request.layout)
   const running = await settle(layout.runDir, request, options)
+  if (interrupt.signal.aborted) return { kind: 'interrupted' }
   if (running) return { kind: 'already', urls: running.urls }
   const needs = toolNeeds(request.plan, request.telemetry)
   const tools = ensureToolchain({
@@ -103,6 +104,7 @@ async function settle(
     return null
   }
   const settled = await whileItMoves(runDir, found, report, interrupt.signal)
+  if (interrupt.signal.aborted) return null
   if (!settled || !isLive(settled)) return settle(runDir, request, { report, interrupt, fresh, foreground: false })
   if (settled.fingerprint === fingerprintOf(request) && !fresh) return settled
   const why = fresh ? 'It runs already' : 'The declaration or an option changed since it was started'

@@ -30,6 +30,7 @@ import { migrate } from './migrations.ts'
 import { type PostgresFixture, startPostgres } from './postgres-fixture.ts'
 import { publisher } from './publisher.ts'
 import { inSpan, startTelemetry } from './telemetry.ts'
+import { until } from './until-fixture.ts'
 
 jest.setTimeout(40_000)
 
@@ -114,11 +115,6 @@ function place(orderId: string, id?: string): Promise<string> {
 
 const effectsOf = async () =>
   (await sink.db.selectFrom('effect').select('event_id').execute()).map((row) => row.event_id)
-
-async function until(condition: () => boolean | Promise<boolean>, what: string, limitMs = 15_000): Promise<void> {
-  for (const end = Date.now() + limitMs; Date.now() < end; await sleep(10)) if (await condition()) return
-  throw new Error(`It did not come to be within ${limitMs} ms: ${what}`)
-}
 
 type Crash = { dieOn: string; when: 'before the commit' | 'after the commit'; batch?: readonly string[] }
 

@@ -17,6 +17,7 @@ import { migrate } from './migrations.ts'
 import { type PostgresFixture, startPostgres } from './postgres-fixture.ts'
 import { publisher, sender } from './publisher.ts'
 import { type RabbitmqFixture, startRabbitmq } from './rabbitmq-fixture.ts'
+import { until } from './until-fixture.ts'
 import { worker } from './worker.ts'
 
 jest.setTimeout(60_000)
@@ -68,11 +69,6 @@ function ask(emailId: string, id = emailId): Promise<string> {
 }
 
 const effects = () => database.db.selectFrom('effect').select(['event_id', 'attempt']).execute()
-
-async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (const end = Date.now() + 30_000; Date.now() < end; await sleep(20)) if (await condition()) return
-  throw new Error(`It did not come to be within 30 s: ${what}`)
-}
 
 /** A connection of the same user, to look and to meddle. */
 function connect(): Connection {

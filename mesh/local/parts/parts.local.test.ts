@@ -9,7 +9,8 @@ import type { Channel, Connection } from 'rabbitmq-client'
 import { ensureCertificates, rotateCertificates } from '#local/certificates/certificates.ts'
 import { type CertFiles, certFiles, type Layout, layoutOf } from '#local/layout.ts'
 import { processTable } from '#local/supervisor/proc.ts'
-import { ensureToolchain } from '#local/toolchain/toolchain.ts'
+import { ensureToolchain, type Tools } from '#local/toolchain/toolchain.ts'
+import type { Plan } from '#plan/plan.ts'
 import { administrator, passwordFile } from '../secrets.ts'
 import { answerTo, channelAllows, kafkaAllows, postgresAllows, recordCount, withPostgres } from './access-fixture.ts'
 import type { Part } from './part.ts'
@@ -27,6 +28,7 @@ let stateDir: string
 const withRabbitmq = <T>(user: string, use: (connection: Connection) => Promise<T>) =>
   onRabbitmq(layout, plan.system, user, use)
 let layout: Layout
+let tools: Tools
 let parts: readonly Part[]
 let running: readonly RunningPart[] = []
 
@@ -34,7 +36,7 @@ beforeAll(async () => {
   stateDir = await mkdtemp(join(tmpdir(), 'prl-'))
   layout = layoutOf(plan, { stateDir, subnet: '127.85.7', host: '127.85.7.1' })
   const needs = ['kafka', 'zipkin', 'postgres', 'rabbitmq', 'prometheus'] as const
-  const tools = await ensureToolchain({ toolsDir, needs, report: () => undefined })
+  tools = await ensureToolchain({ toolsDir, needs, report: () => undefined })
   await ensureCertificates(plan, layout)
   parts = partsOf(plan, layout, tools)
   running = await startParts(parts)
@@ -103,10 +105,7 @@ describe('access: allowed if and only if granted', () => {
   )
 
   test('a service without a queue has no user, and nobody is called guest', async () => {
-    const ctl = join(layout.runDir, 'bin', 'rabbitmqctl')
-    const { stdout } = await promisify(execFile)(ctl, ['-q', 'list_users', '--formatter', 'json'])
-    const names = (JSON.parse(stdout) as { user: string }[]).map(({ user }) => user)
-    expect(names.sort()).toEqual(['alpha', 'beta', administrator])
+    expect(await rabbitmqUsers()).toEqual(['alpha', 'beta', administrator])
     await expect(readFile(passwordFile(layout, 'rabbitmq', 'gamma'))).rejects.toThrow('ENOENT')
   })
 
@@ -221,10 +220,43 @@ describe('a queue', () => {
 describe('later', () => {
   test('provisioning again takes nothing away and is fast', async () => {
     const began = performance.now()
-    await Promise.all(parts.map((part) => part.provision?.()))
+    await provision(parts)
     expect(performance.now() - began).toBeLessThan(5_000)
     expect(await kafkaAllows(layout, 'alpha', 'write', 'things')).toBe(true)
     expect(await postgresAllows(layout, 'beta', 'beta')).toBe(true)
+  })
+
+  test('what is no longer declared is taken away, and comes back when it is declared again', async () => {
+    const less = withoutBeta()
+    await provision(partsOf(less, layout, tools))
+    expect(await kafkaAllows(layout, 'beta', 'read', 'things')).toBe(false)
+    expect(await kafkaAllows(layout, 'beta', 'join', 'beta')).toBe(false)
+    expect(await postgresAllows(layout, 'beta', 'beta')).toBe(false)
+    expect(await rabbitmqUsers()).toEqual(['alpha', administrator])
+    await provision(parts)
+    expect(await kafkaAllows(layout, 'beta', 'read', 'things')).toBe(true)
+    expect(await postgresAllows(layout, 'beta', 'beta')).toBe(true)
+    expect(await rabbitmqUsers()).toEqual(['alpha', 'beta', administrator])
+  }, 20_000)
+
+  test('an undeclared queue is removed when it is empty, and kept when it holds a task', async () => {
+    await withRabbitmq('beta', async (worker) => {
+      for (const queue of ['jobs', 'jobs.dead-letter']) await drain(worker, queue)
+    })
+    await withRabbitmq('alpha', (sender) => withChannel(sender, (channel) => put(channel, 'jobs', 'jobs', 'kept')))
+    const warning = new Promise<Error>((resolve) => process.once('warning', resolve))
+    await provision(partsOf({ ...plan, queues: plan.queues.filter(({ name }) => name !== 'jobs') }, layout, tools))
+    expect((await warning).message).toContain('queues that are not declared: jobs.')
+    await provision(parts)
+    await withRabbitmq('beta', (worker) =>
+      withChannel(worker, async (channel) => expect((await get(channel, 'jobs')).body).toBe('kept')),
+    )
+  }, 20_000)
+
+  test('a topic that would lose partitions is refused with both numbers', async () => {
+    const topics = plan.topics.map((topic) => ({ ...topic, partitions: 1 }))
+    const [kafka] = partsOf({ ...plan, topics }, layout, tools)
+    await expect(kafka?.provision?.()).rejects.toThrow('things has 2 and is declared with 1')
   })
 
   test('a new authority is taken up while running, and the old one refused', async () => {
@@ -260,3 +292,32 @@ describe('later', () => {
     )
   }, 60_000)
 })
+
+function provision(some: readonly Part[]): Promise<unknown> {
+  return Promise.all(some.map((part) => part.provision?.()))
+}
+
+/** The plan after somebody took every edge and the store of `beta` away. */
+function withoutBeta(): Plan {
+  const others = <T extends { readonly service: string }>(grants: readonly T[]) =>
+    grants.filter(({ service }) => service !== 'beta')
+  const { topics, groups, queues, databases, ...grants } = plan.grants
+  return {
+    ...plan,
+    stores: plan.stores.filter(({ owner }) => owner !== 'beta'),
+    grants: {
+      ...grants,
+      topics: others(topics),
+      groups: others(groups),
+      queues: others(queues),
+      databases: others(databases),
+    },
+  }
+}
+
+/** The users of the broker, as the command that people are given tells them. */
+async function rabbitmqUsers(): Promise<string[]> {
+  const ctl = join(layout.runDir, 'bin', 'rabbitmqctl')
+  const { stdout } = await promisify(execFile)(ctl, ['-q', 'list_users', '--formatter', 'json'])
+  return (JSON.parse(stdout) as { user: string }[]).map(({ user }) => user).sort()
+}

@@ -24,15 +24,16 @@ By = <<"parley">>,
     not Declared(<<"exchanges">>, Name)],
 
 %% A queue that holds messages stays, out of everybody's reach: nothing that was confirmed is lost by a declaration.
-Left = [Name
-        || Queue <- rabbit_amqqueue:list(VHost),
-           {resource, _, queue, Name} <- [amqqueue:get_name(Queue)],
-           amqqueue:get_exclusive_owner(Queue) =:= none,
-           not Declared(<<"queues">>, Name),
-           {error, not_empty} =:= rabbit_amqqueue:delete(Queue, false, true, By)],
+Undeclared = [{Name, Queue}
+              || Queue <- rabbit_amqqueue:list(VHost),
+                 {resource, _, queue, Name} <- [amqqueue:get_name(Queue)],
+                 amqqueue:get_exclusive_owner(Queue) =:= none,
+                 not Declared(<<"queues">>, Name)],
+{Empty, Full} = lists:partition(fun({_, Queue}) -> [{messages, 0}] =:= rabbit_amqqueue:info(Queue, [messages]) end, Undeclared),
+[{ok, _} = rabbit_amqqueue:delete(Queue, false, false, By) || {_, Queue} <- Empty],
 
 %% RabbitMQ 3.10 waits 5 s in vain for this handler when it stops. It only feeds the management page, which we do not have;
 %% taking it away turns the statistics off that Prometheus needs, so they are turned on again.
 gen_event:delete_handler(rabbit_event, rabbit_mgmt_db_handler, []),
 application:set_env(rabbit, collect_statistics, coarse),
-lists:join(", ", Left).
+lists:join(", ", [Name || {Name, _} <- Full]).

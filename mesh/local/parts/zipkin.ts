@@ -7,7 +7,7 @@ import type { Part, PartTools } from './part.ts'
 import { answersHttp } from './probe.ts'
 
 /** Zipkin keeps the newest spans in memory; an order takes about 60. */
-const spansMax = 100_000
+const spansMax = 50_000
 
 /** Zipkin: takes traces and shows them. Nothing is kept over a restart. */
 export function zipkinPart(_plan: Plan, layout: Layout, tools: PartTools): Part {

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { linkSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { bootId, isAlive, type Stamp } from './proc.ts'
 import type { RunUrl } from './status.ts'
@@ -44,14 +44,18 @@ export function readRunFile(runDir: string): RunFile | null {
   throw new Error(`${path} is not readable as a run of this version. End its processes and remove the file.`)
 }
 
-/** Claims a folder for a run. False when another run has it. */
+/** Claims a folder for a run. False when another run has it. The file appears whole or not at all. */
 export function claimRunFile(runDir: string, file: RunFile): boolean {
+  const own = `${fileOf(runDir)}.${process.pid}`
+  writeFileSync(own, JSON.stringify(file, null, 2), { mode: 0o600 })
   try {
-    writeFileSync(fileOf(runDir), JSON.stringify(file, null, 2), { mode: 0o600, flag: 'wx' })
+    linkSync(own, fileOf(runDir))
     return true
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
     throw error
+  } finally {
+    rmSync(own, { force: true })
   }
 }
 

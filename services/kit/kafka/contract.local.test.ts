@@ -56,6 +56,7 @@ afterEach(async () => {
 
 afterAll(async () => {
   await Promise.all(untilEnd.map((each) => each.close({ drainMs: 0 })))
+  await Promise.allSettled(longHandlers.values())
   await admin?.disconnect()
   await broker?.stop()
 })
@@ -341,10 +342,9 @@ async function longHandler(adapter: KafkaClient) {
   await own.close()
   let attempts = 0
   const finished = Promise.withResolvers<void>()
-  const handle = async () => {
+  const handle = async (_batch: Batch, { signal }: HandleContext) => {
     attempts += 1
-    await sleep(12_000)
-    finished.resolve()
+    await sleep(12_000, undefined, { signal }).finally(finished.resolve)
   }
   const groupId = `g-${topic}`
   const consumer = await kafka.consume({ groupId, topics: [topic], from: 'earliest', handle })
