@@ -133,6 +133,8 @@ export type PlannedExposure = {
   readonly name: string
   readonly service: string
   readonly api: string
+  /** Everything that may be asked from outside: the interface's methods and, for REST, its own description. */
+  readonly methods: readonly MethodRef[]
   readonly client: 'browser' | 'machine'
   readonly grpcWeb: boolean
   readonly host: string

@@ -50,6 +50,9 @@ export function deriveStores(system: SystemNode, env: Environment): PlannedStore
   return sortedBy(stores, (store) => `${store.database} ${store.owner}`)
 }
 
+/** Where a REST interface describes itself. */
+const description: MethodRef = { name: 'openapi', verb: 'GET', path: '/openapi.json', streaming: false }
+
 /** Every way in, by name. */
 export function deriveExposures(system: SystemNode): PlannedExposure[] {
   return sortedBy(
@@ -57,6 +60,7 @@ export function deriveExposures(system: SystemNode): PlannedExposure[] {
       ...rest,
       service: service.name,
       api: apiName(api),
+      methods: [...plannedApi(api).methods, ...(api.kind === 'rest' ? [description] : [])],
     })),
     (exposure) => exposure.name,
   )

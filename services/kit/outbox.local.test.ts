@@ -16,6 +16,7 @@ import { migrate } from './migrations.ts'
 import { type PostgresFixture, startPostgres } from './postgres-fixture.ts'
 import { publisher } from './publisher.ts'
 import { type Destination, type Relay, startRelay as relayOf, type Sent, type WaitingRow } from './relay.ts'
+import { until } from './until-fixture.ts'
 
 const orderEvents = topic('orders', { carries: [OrderPlacedSchema, OrderConfirmedSchema], key: 'orderId' })
 const orders = service('orders', { owns: [postgres({ connectionsMax: 30 })], publishes: [orderEvents] })

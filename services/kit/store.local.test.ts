@@ -13,25 +13,15 @@ import { type Database, openDatabase, statement } from './database.ts'
 import { decideAndAppend, eventStore, logStart, StreamConflict } from './event-store.ts'
 import { migrate } from './migrations.ts'
 import { type PostgresFixture, startPostgres } from './postgres-fixture.ts'
-import { publisher } from './publisher.ts'
-import { type Relay, startRelay as relayOf } from './relay.ts'
 
 const orderEvents = topic('orders', { carries: [OrderPlacedSchema, OrderConfirmedSchema], key: 'orderId' })
 const orders = service('orders', { owns: [postgres({ connectionsMax: 30 })], publishes: [orderEvents] })
-const _publish = publisher(orders, orderEvents)
 type Tables = { counter: { id: string; value: number } }
 
 let server: PostgresFixture
 let folder: string
 let databases = 0
 const open: Database<Tables>[] = []
-const relays: Relay[] = []
-
-const _startRelay: typeof relayOf = (...given) => {
-  const relay = relayOf(...given)
-  relays.push(relay)
-  return relay
-}
 
 async function freshDatabase(): Promise<{ database: Database<Tables>; again: () => Database<Tables>; at: object }> {
   databases += 1
@@ -52,7 +42,6 @@ beforeAll(async () => {
 }, 60_000)
 
 afterEach(async () => {
-  for (const relay of relays.splice(0)) await relay.close()
   for (const database of open.splice(0)) await database.close()
 })
 

@@ -4,6 +4,7 @@ import { connectionBounds, deadline, httpFilter, tellTimeout } from './http.ts'
 import { bodyFilter, bodyLimit, edgeDescriptor, edgeRate, http2Limits } from './limits.ts'
 import { routeMatch, routePath } from './match.ts'
 import { applicationCluster } from './names.ts'
+import { problems } from './problems.ts'
 import { routeConfiguration } from './routes.ts'
 import type { Endpoint, EnvoySite } from './site.ts'
 
@@ -75,22 +76,13 @@ function strangers(deadlineMsMax: number): Config {
     request_timeout: duration(deadlineMsMax),
     stream_idle_timeout: '60s',
     common_http_protocol_options: connectionBounds(60_000),
-    local_reply_config: {
-      body_format: {
-        json_format: {
-          type: 'about:blank',
-          status: '%RESPONSE_CODE%',
-          code: '%RESPONSE_CODE_DETAILS%',
-          detail: '%LOCAL_REPLY_BODY%',
-        },
-        content_type: 'application/problem+json',
-      },
-    },
+    local_reply_config: problems,
   }
 }
 
 function exposureRoutes(plan: Plan, exposure: PlannedExposure): readonly Config[] {
-  const { methods, protocol } = offered(plan, exposure)
+  const { methods } = exposure
+  const protocol = protocolOf(plan, exposure)
   if (exposure.authentication.kind === 'jwt') return methods.map(unverified)
   const paths = [...new Set(methods.map((method) => method.path))]
   return [
@@ -104,12 +96,10 @@ function exposureRoutes(plan: Plan, exposure: PlannedExposure): readonly Config[
   ]
 }
 
-function offered(plan: Plan, exposure: PlannedExposure): { methods: readonly MethodRef[]; protocol: Protocol } {
-  const service = plan.services.find((candidate) => candidate.name === exposure.service)
-  const api = service?.apis.find((candidate) => candidate.name === exposure.api)
-  if (!service?.protocol || !api)
-    throw new Error(`${exposure.name} exposes ${exposure.api}, which ${exposure.service} does not offer`)
-  return { methods: api.methods, protocol: service.protocol }
+function protocolOf(plan: Plan, { name, service }: PlannedExposure): Protocol {
+  const protocol = plan.services.find((candidate) => candidate.name === service)?.protocol
+  if (!protocol) throw new Error(`${name} exposes ${service}, which offers nothing`)
+  return protocol
 }
 
 function methodRoute(exposure: PlannedExposure, protocol: Protocol, method: MethodRef): Config {
