@@ -60,11 +60,16 @@ export const mail = externalTcp('mail', {
 })
 
 // Who talks to whom. Nothing else is possible.
+const ordersBreaker = { failures: 5, openMs: 5_000 }
 export const gateway = service('gateway', {
   exposes: [ordersApi],
   edges: [
-    calls(OrderService, ['createOrder'], { deadlineMs: 1_000, retry: { attempts: 2, perTryTimeoutMs: 450 } }),
-    calls(OrderService, ['getOrder'], { deadlineMs: 500 }),
+    calls(OrderService, ['createOrder'], {
+      deadlineMs: 1_000,
+      retry: { attempts: 2, perTryTimeoutMs: 450 },
+      breaker: ordersBreaker,
+    }),
+    calls(OrderService, ['getOrder'], { deadlineMs: 500, breaker: ordersBreaker }),
   ],
 })
 

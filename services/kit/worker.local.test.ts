@@ -178,7 +178,9 @@ describe('a worker', () => {
     })
     await until(() => done.length === 1, 'the task done')
     expect(done).toEqual(['goes'])
-    expect(await database.query(statement('select event_id from kit.outbox'))).toEqual([{ event_id: 'stays' }])
+    const waiting = async () => database.query<{ event_id: string }>(statement('select event_id from kit.outbox'))
+    await until(async () => (await waiting()).length === 1, 'the task’s row deleted')
+    expect(await waiting()).toEqual([{ event_id: 'stays' }])
   })
 })
 

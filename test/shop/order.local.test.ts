@@ -1,4 +1,6 @@
 /** The shop on its real parts, as a customer and an operator meet it. One stack for all of it. */
+import { lstatSync, readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { eventually, type Stack, startShop, startTimeoutMs } from '../stack.ts'
 import { chargesOf, emailsAbout, getOrder, orderIn, placeOrder, request } from './client.ts'
@@ -105,6 +107,20 @@ describe('bad input', () => {
 
   test('a route that does not exist is 404', async () => {
     expect(await request(`${shop.url}/api/v1/nothing`)).toMatchObject({ status: 404 })
+  })
+})
+
+describe('what is kept', () => {
+  test('no password, key, certificate or socket can be read by others', () => {
+    const { runDir, socketsDir, secretsDir, certsDir } = shop.layout
+    const open = [runDir, socketsDir].flatMap((folder) => (statSync(folder).mode & 0o077 ? [folder] : []))
+    const files = [secretsDir, certsDir, socketsDir].flatMap((folder) =>
+      readdirSync(folder, { recursive: true, withFileTypes: true }).map((entry) => join(entry.parentPath, entry.name)),
+    )
+    expect(files.length).toBeGreaterThan(40)
+    const readable = files.filter((path) => lstatSync(path).isSymbolicLink() === false && statSync(path).mode & 0o077)
+    // Postgres makes its own socket folder and runs as another user: the folders above it are closed to that user's peers.
+    expect([...open, ...readable.filter((path) => !path.includes('/postgres'))]).toEqual([])
   })
 })
 

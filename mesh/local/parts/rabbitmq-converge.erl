@@ -1,5 +1,5 @@
 %% Expressions, not a module: evaluated inside the broker's node by rabbitmq.ts, after each start.
-%% Given: File, the definitions; VHost. Gives: the names of undeclared queues that still hold messages.
+%% Given: File, the definitions; VHost.
 
 {ok, Content} = file:read_file(File),
 ok = rabbit_definitions:import_raw(Content),
@@ -29,11 +29,15 @@ Undeclared = [{Name, Queue}
                  {resource, _, queue, Name} <- [amqqueue:get_name(Queue)],
                  amqqueue:get_exclusive_owner(Queue) =:= none,
                  not Declared(<<"queues">>, Name)],
-{Empty, Full} = lists:partition(fun({_, Queue}) -> [{messages, 0}] =:= rabbit_amqqueue:info(Queue, [messages]) end, Undeclared),
-[{ok, _} = rabbit_amqqueue:delete(Queue, false, false, By) || {_, Queue} <- Empty],
+%% What the broker shows of a queue is some seconds old; its leader knows.
+Holds = fun(Queue) -> {ok, {_, Count}, _} = ra:leader_query(amqqueue:get_pid(Queue), fun rabbit_fifo:query_messages_total/1), Count end,
+[case Holds(Queue) of
+     0 -> {ok, _} = rabbit_amqqueue:delete(Queue, false, false, By);
+     Count -> rabbit_log:warning("the queue ~ts is not declared any more and holds ~b messages: it is kept, closed to all", [Name, Count])
+ end || {Name, Queue} <- Undeclared],
 
 %% RabbitMQ 3.10 waits 5 s in vain for this handler when it stops. It only feeds the management page, which we do not have;
 %% taking it away turns the statistics off that Prometheus needs, so they are turned on again.
 gen_event:delete_handler(rabbit_event, rabbit_mgmt_db_handler, []),
 application:set_env(rabbit, collect_statistics, coarse),
-lists:join(", ", [Name || {Name, _} <- Full]).
+done.

@@ -203,30 +203,17 @@ async function converge(plan: Plan, layout: Layout): Promise<void> {
     '{ok, Expressions} = erl_parse:parse_exprs(Tokens)',
     "Given = [{'File', File}, {'VHost', unicode:characters_to_binary(VHost)}]",
     'case rpc:call(list_to_atom(Node), erl_eval, exprs, [Expressions, Given], 20000) of ' +
-      '{value, Left, _} -> io:put_chars(Left), halt(0); ' +
+      '{value, done, _} -> halt(0); ' +
       'Wrong -> io:format("~p", [Wrong]), halt(1) end',
   ].join(', ')
   const name = `provision-${process.pid}@${layout.rabbitmq.address}`
   const flags = ['-noinput', '-boot', 'no_dot_erlang', '-hidden', '-name', name, ...distribution(layout).split(' ')]
   const given = ['-extra', node, convergeScript, definitionsFile, plan.system]
-  const left = await run(
-    'erl',
-    [...flags, '-dist_listen', 'false', '-eval', code, ...given],
-    cliEnvironment(layout),
-    dir,
-  )
-  if (left) {
-    const advice = 'Their messages are kept; read them with rabbitmqctl, or delete the queues.'
-    process.emitWarning(`RabbitMQ holds messages in queues that are not declared: ${left}. ${advice}`)
-  }
-}
-
-async function run(program: string, args: readonly string[], env: Record<string, string>, cwd: string) {
+  const args = [...flags, '-dist_listen', 'false', '-eval', code, ...given]
   try {
-    const { stdout } = await promisify(execFile)(program, args, { env, cwd, timeout: 30_000 })
-    return stdout.trim()
+    await promisify(execFile)('erl', args, { env: cliEnvironment(layout), cwd: dir, timeout: 30_000 })
   } catch (error) {
-    const said = String((error as { stdout?: string }).stdout ?? error).slice(0, 2_000)
+    const said = String((error as { stdout?: string }).stdout || error).slice(0, 2_000)
     throw new Error(`RabbitMQ did not take its definitions: ${said}. Its log tells more.`, { cause: error })
   }
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { chmod, chown, mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, chown, lstat, mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { errorCode } from '../error-code.ts'
 import type { UserIds } from '../process.ts'
@@ -41,7 +41,7 @@ export async function ownedFolder(path: string, user: UserIds | null): Promise<v
     await removeForgotten()
     // The link comes first: a folder without one is taken for forgotten.
     if ((await linkTarget(path)) !== target) {
-      await rm(path, { force: true })
+      await removeLink(path)
       await symlink(target, path)
     }
     await mkdir(dirname(target), { recursive: true })
@@ -66,6 +66,12 @@ export async function removeForgotten(): Promise<void> {
 
 /** Says, beside a folder outside, where its link is. */
 const noteFile = 'link'
+
+async function removeLink(path: string): Promise<void> {
+  if ((await orMissing(lstat(path), null))?.isDirectory())
+    throw new Error(`${path} was made by a run that root did not start. Go on as that user, or delete the run's state.`)
+  await rm(path, { force: true })
+}
 
 async function linkTarget(path: string): Promise<string | null> {
   return orMissing(readlink(path), null)

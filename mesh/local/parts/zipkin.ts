@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Plan } from '#plan/plan.ts'
 import type { Layout } from '../layout.ts'
@@ -34,7 +34,9 @@ export function zipkinPart(_plan: Plan, layout: Layout, tools: PartTools): Part 
     listens: [zipkin],
     sockets: [],
     urls: [`http://${zipkin.address}:${zipkin.port}`],
-    prepare: async () => {
+    async prepare() {
+      // Libraries of it unpack themselves here at each start.
+      await rm(dir, { recursive: true, force: true })
       await mkdir(dir, { recursive: true, mode: 0o700 })
     },
     ready: (signal) => answersHttp(zipkin, '/health', signal),

@@ -1,0 +1,234 @@
+/** What must stay true, whatever fails. Every test shows that its fault really happened. */
+import { randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { create, toBinary } from '@bufbuild/protobuf'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { Producer } from '@platformatic/kafka'
+import { issue } from '#local/certificates/authority.ts'
+import { certFiles } from '#local/layout.ts'
+import { kafkaOptions, recordCount } from '#local/parts/access-fixture.ts'
+import { controlOf } from '#local/supervisor/control.ts'
+import { StockReservedSchema } from '#proto/parley/inventory/v1/events_pb.ts'
+import { eventually, type Stack, startShop, startTimeoutMs } from '../stack.ts'
+import { chargesOf, emailsAbout, orderIn, placeOrder } from './client.ts'
+import { letsIn } from './mesh-attempt.ts'
+
+let shop: Stack
+beforeAll(async () => {
+  shop = await startShop(13)
+  // The first calls of a process compile its code: they say nothing about a breaker.
+  for (let index = 0; index < 5; index++) await placeOrder(shop)
+}, startTimeoutMs)
+afterAll(async () => shop?.stop(), 60_000)
+
+describe('inventory is stopped', () => {
+  test('and six orders are accepted by the fallback, the sixth without an attempt; later calls pass again', async () => {
+    await parley('stop', 'inventory')
+    const attemptsBefore = await connectionFailures()
+    const stockChecks: unknown[] = []
+    for (let index = 0; index < 5; index++) stockChecks.push((await placeOrder(shop)).body.stockCheck)
+    expect(stockChecks).toEqual(Array(5).fill('unknown'))
+    expect((await connectionFailures()) - attemptsBefore).toBe(5)
+
+    await eventually(
+      () => sidecarStat('orders', 'envoy_cluster_outlier_detection_ejections_active', 'call/inventory'),
+      (active) => active === 1,
+    )
+    const sixth = await placeOrder(shop)
+    expect(sixth).toMatchObject({ status: 201, body: { stockCheck: 'unknown' } })
+    expect((await connectionFailures()) - attemptsBefore).toBe(5)
+
+    await parley('start', 'inventory')
+    // Still open: inventory is there again, but the breaker's 30 s are not over.
+    expect((await placeOrder(shop)).body.stockCheck).toBe('unknown')
+    const closed = await eventually(
+      () => placeOrder(shop),
+      ({ body }) => body.stockCheck === 'available',
+      40_000,
+    )
+    await orderIn(shop, closed.body.orderId, 'shipped')
+    await orderIn(shop, sixth.body.orderId, 'shipped')
+  }, 90_000)
+})
+
+describe('an event', () => {
+  test('that comes twice with the same id has one effect', async () => {
+    const orderId = `dup-${randomUUID()}`
+    const before = await recordCount(shop.layout, 'payments')
+    const event = { id: randomUUID(), key: orderId, value: reserved(orderId) }
+    await publishAs('inventory', 'stock', [event, event])
+    await publishAs('inventory', 'stock', [event])
+    await eventually(
+      () => recordCount(shop.layout, 'payments'),
+      (count) => count > before,
+    )
+    // What comes behind the repetitions on the same key is handled after them.
+    const behind = { id: randomUUID(), key: orderId, value: reserved(`${orderId}-behind`) }
+    await publishAs('inventory', 'stock', [behind])
+    await eventually(
+      () => chargesOf(shop),
+      (charges) => charges.some(({ id }) => id === `pay-${orderId}-behind`),
+    )
+    await eventually(
+      () => recordCount(shop.layout, 'payments'),
+      (count) => count >= before + 2,
+    )
+    expect(await recordCount(shop.layout, 'payments')).toBe(before + 2)
+  }, 60_000)
+
+  test('that nobody can read goes to the dead letters of both its consumers, and its neighbours go on', async () => {
+    const before = await Promise.all(
+      ['stock.orders.dead-letter', 'stock.payments.dead-letter'].map((topic) => recordCount(shop.layout, topic)),
+    )
+    await publishAs('inventory', 'stock', [
+      { id: randomUUID(), key: `poison-${randomUUID()}`, value: Buffer.from('\xff\xff no protobuf') },
+    ])
+    const { body } = await placeOrder(shop)
+    await orderIn(shop, body.orderId, 'shipped')
+    // Orders declared only StockRejected: it never reads the payload of a StockReserved, so that is no poison for it.
+    await eventually(
+      () => recordCount(shop.layout, 'stock.payments.dead-letter'),
+      (count) => count === (before[1] ?? 0) + 1,
+    )
+    expect(await recordCount(shop.layout, 'stock.orders.dead-letter')).toBe(before[0])
+  }, 60_000)
+})
+
+describe('the authority is replaced while orders come in', () => {
+  test('no order fails, and a certificate of the old one is refused afterwards', async () => {
+    const { cert, key } = certFiles(shop.layout.certsDir, 'authority')
+    const old = { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') }
+    const spiffe = shop.plan.services.find(({ name }) => name === 'gateway')?.identity.spiffe ?? ''
+    const leaf = await issue(old, { name: 'gateway', spiffe, dnsNames: [], addresses: [] }, 3_600_000)
+    const inbound = shop.layout.services.orders?.inbound ?? { address: '', port: 0 }
+    expect(await letsIn(inbound, leaf)).toBe(true)
+
+    let rotated = false
+    const rotation = controlOf(controlSocket())
+      .rotate(true)
+      .finally(() => {
+        rotated = true
+      })
+    const answers: { status: number; orderId: unknown }[] = []
+    while (!rotated || answers.length < 40) {
+      const { status, body } = await placeOrder(shop)
+      answers.push({ status, orderId: body.orderId })
+    }
+    await rotation
+    expect(answers.filter(({ status }) => status !== 201)).toHaveLength(0)
+    expect(await letsIn(inbound, leaf)).toBe(false)
+    const { body } = await placeOrder(shop)
+    for (const orderId of [...answers.map((answer) => answer.orderId), body.orderId])
+      await orderIn(shop, orderId, 'shipped')
+  }, 120_000)
+})
+
+describe('something is killed while orders come in', () => {
+  test.each(['payments', 'kafka', 'rabbitmq', 'orders'])(
+    '%s: every accepted order is shipped, charged once, and told of once',
+    async (victim) => {
+      const restartsBefore = await restartsOf(victim)
+      const orderIds: unknown[] = []
+      for (let index = 0; index < 30; index++) {
+        if (index === 10) process.kill(await pidOf(victim), 'SIGKILL')
+        const { status, body } = await placeOrder(shop)
+        // An order may be refused while orders itself is away; it must not be half accepted.
+        if (status === 201) orderIds.push(body.orderId)
+      }
+      expect(orderIds.length).toBeGreaterThanOrEqual(10)
+      await eventually(
+        () => restartsOf(victim),
+        (restarts) => restarts === restartsBefore + 1,
+        60_000,
+      )
+      for (const orderId of orderIds) await orderIn(shop, orderId, 'shipped')
+      const charges = await chargesOf(shop)
+      for (const orderId of orderIds) {
+        expect(charges.filter(({ id }) => id === `pay-${orderId}`)).toHaveLength(1)
+        const told = await eventually(
+          () => emailsAbout(shop, `${orderId} is on its way`),
+          (found) => found.length > 0,
+        )
+        expect(new Set(told.map(({ messageId }) => messageId)).size).toBe(1)
+      }
+    },
+    120_000,
+  )
+})
+
+async function parley(...args: readonly string[]): Promise<void> {
+  const { code, stderr } = await shop.parley(...args)
+  if (code !== 0) throw new Error(`parley ${args.join(' ')} exited with ${code}: ${stderr}`)
+}
+
+function controlSocket(): string {
+  return (JSON.parse(readFileSync(join(shop.layout.runDir, 'run.json'), 'utf8')) as { socket: string }).socket
+}
+
+async function processOf(name: string): Promise<{ pid: number; restarts: number }> {
+  const { stdout } = await shop.parley('status', '--json')
+  const { processes } = JSON.parse(stdout) as { processes: { name: string; pid: number; restarts: number }[] }
+  const found = processes.find((one) => one.name === name)
+  if (!found) throw new Error(`There is no ${name}`)
+  return found
+}
+
+const pidOf = async (name: string) => (await processOf(name)).pid
+const restartsOf = async (name: string) => (await processOf(name)).restarts
+
+async function sidecarStat(service: string, name: string, cluster: string): Promise<number> {
+  const { address, port } = shop.layout.services[service]?.metrics ?? { address: '', port: 0 }
+  const text = await (await fetch(`http://${address}:${port}/stats/prometheus`)).text()
+  const line = text.split('\n').find((each) => each.startsWith(`${name}{`) && each.includes(`"${cluster}"`))
+  if (!line) throw new Error(`The sidecar of ${service} has no ${name} of ${cluster}`)
+  return Number(line.split(' ').at(-1))
+}
+
+const connectionFailures = () => sidecarStat('orders', 'envoy_cluster_upstream_cx_connect_fail', 'call/inventory')
+
+function reserved(orderId: string): Buffer {
+  const total = { currency: 'EUR', minorUnits: 100n }
+  return Buffer.from(
+    toBinary(
+      StockReservedSchema,
+      create(StockReservedSchema, { orderId, customerId: 'c', total, paymentMethod: 'card' }),
+    ),
+  )
+}
+
+/** Publishes as another service would, with its certificate; the broker sees no difference. */
+async function publishAs(
+  identity: string,
+  topic: string,
+  events: readonly { id: string; key: string; value: Buffer }[],
+): Promise<void> {
+  const options = await kafkaOptions(shop.layout, certFiles(shop.layout.certsDir, identity))
+  const producer = new Producer<Buffer, Buffer, string, string>({
+    ...options,
+    serializers: {
+      key: (key) => key,
+      value: (value) => value,
+      headerKey: (name) => Buffer.from(name ?? ''),
+      headerValue: (text) => Buffer.from(text ?? ''),
+    },
+  })
+  const headers = (id: string) => ({
+    ce_specversion: '1.0',
+    ce_id: id,
+    ce_type: 'parley.inventory.v1.StockReserved',
+    ce_source: `/shop/${identity}`,
+    ce_time: new Date().toISOString(),
+    ce_correlationid: id,
+    ce_dataversion: 'v1',
+    'content-type': 'application/protobuf',
+  })
+  try {
+    await producer.send({
+      messages: events.map(({ id, key, value }) => ({ topic, key: Buffer.from(key), value, headers: headers(id) })),
+      acks: -1,
+    })
+  } finally {
+    await producer.close()
+  }
+}
