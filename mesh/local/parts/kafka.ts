@@ -1,26 +1,17 @@
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { access, mkdir, readFile, rename } from 'node:fs/promises'
+import { access, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import type { Plan } from '#plan/plan.ts'
 import { certFiles, type Layout } from '../layout.ts'
 import { writeSecret } from '../secrets.ts'
 import { writeCommand } from './commands.ts'
 import { jvmFlags } from './java.ts'
-import { provisionKafka, reloadKafkaCertificates } from './kafka-admin.ts'
+import { provisionKafka } from './kafka-admin.ts'
+import { answersKafka, kafkaIdentity as identity, reloadIdentity, writeIdentity } from './kafka-identity.ts'
 import type { Part, PartTools } from './part.ts'
-import { answersTls, readIdentity, showsCertificate } from './probe.ts'
-
-/** Whom the broker's certificate names: the broker itself, and the run where it administers the broker. */
-const identity = 'kafka'
-/** The broker applies a change within milliseconds; a busy machine may take this long. */
-const appliedMsMax = 300
-const renewedMsMax = 6_000
-/** ApiVersions, version 0, correlation id 7, no client id: what every client asks first. */
-const greeting = Buffer.from('0000000a' + '0012' + '0000' + '00000007' + 'ffff', 'hex')
-const isAnswer = (bytes: Buffer): boolean => bytes.length >= 8 && bytes.readInt32BE(4) === 7
+import { readIdentity } from './probe.ts'
 
 /**
  * Kafka as one node that is broker and controller, for clients with a certificate of the run only. Topics and access
@@ -54,15 +45,13 @@ export function kafkaPart(plan: Plan, layout: Layout, tools: PartTools): Part | 
       await writeSecret(site.loggingFile, logging)
       await writeSecret(site.configFile, properties(kafkaConfig(layout)))
       await writeSecret(site.clientFile, properties({ 'security.protocol': 'SSL', ...tls(layout) }))
-      await writeIdentity(layout)
+      await writeIdentity(layout, site.identityFile)
       await format(java(128), site)
       await writeCommands(layout, java(128), site.clientFile)
     },
-    async ready(signal) {
-      return answersTls(layout.kafka, await readIdentity(certs), greeting, isAnswer, signal)
-    },
+    ready: async (signal) => answersKafka(layout.kafka, await readIdentity(certs), signal),
     provision: async () => provisionKafka(plan, layout.kafka, await readIdentity(certs)),
-    reload: () => reload(layout),
+    reload: () => reloadIdentity(layout, site.identityFile),
     stop: { signal: 'SIGTERM', graceMs: 8_000 },
   }
 }
@@ -135,35 +124,6 @@ function siteOf(layout: Layout) {
     /** For people: `--command-config` of Kafka's own tools. */
     clientFile: join(layout.runDir, 'client.properties'),
   }
-}
-
-/** Kafka wants the key and the certificate in one file. It is moved into place: a broker may be reading it. */
-async function writeIdentity(layout: Layout): Promise<void> {
-  const { identityFile } = siteOf(layout)
-  const { cert, key } = await readIdentity(certFiles(layout.certsDir, identity))
-  await writeSecret(`${identityFile}.new`, key + cert)
-  await rename(`${identityFile}.new`, identityFile)
-}
-
-/**
- * Takes renewed files up in two steps. Kafka tries a new certificate against the authorities it trusts so far and refuses
- * the change where they do not fit, so it takes the authorities first. It tells nobody when it has: hence the pause.
- */
-async function reload(layout: Layout): Promise<void> {
-  const { identityFile } = siteOf(layout)
-  const renewed = await readIdentity(certFiles(layout.certsDir, identity))
-  const shown = await readFile(identityFile, 'utf8')
-  const names = Object.keys(listeners(layout))
-  await reloadKafkaCertificates(layout.kafka, { ca: renewed.ca, cert: shown, key: shown }, names)
-  await sleep(appliedMsMax)
-  if (shown === renewed.key + renewed.cert) return
-  await writeIdentity(layout)
-  await reloadKafkaCertificates(layout.kafka, { ca: renewed.ca, cert: shown, key: shown }, names)
-  for (let waitedMs = 0; waitedMs < renewedMsMax; waitedMs += appliedMsMax) {
-    await sleep(appliedMsMax)
-    if (await showsCertificate(layout.kafka, renewed, renewed.cert, AbortSignal.timeout(1_000))) return
-  }
-  throw new Error(`Kafka did not take its renewed certificate up within ${renewedMsMax / 1000} s: see its log.`)
 }
 
 /** Formats the log folder once. A format that was interrupted left no `meta.properties`, and is done again. */
