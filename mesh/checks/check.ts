@@ -40,6 +40,6 @@ function byPlace(a: Finding, b: Finding): number {
   return byText(key(a), key(b))
 }
 
-function key({ code, path, message, mend }: Finding): string {
-  return JSON.stringify([code, path, message, mend])
+function key({ code, path, message, mend, cost, owners }: Finding): string {
+  return JSON.stringify([code, path, message, mend, cost, owners])
 }

@@ -5,8 +5,8 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { listen } from '#kit/address.ts'
-import { announceReady, readStandIn } from '#kit/stand-in.ts'
+import { listen } from '#kit/app/address.ts'
+import { announceReady, readStandIn } from '#kit/app/stand-in.ts'
 import { type Amount, createLedger, latencyMs } from './ledger.ts'
 
 const bodyBytesMax = 16 * 1024

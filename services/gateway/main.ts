@@ -1,7 +1,8 @@
 /** The gateway: the shop's REST interface to the outside, in front of orders. */
-import { client } from '#kit/grpc-client.ts'
-import { restServer } from '#kit/http-server.ts'
-import { run } from '#kit/lifecycle.ts'
+
+import { run } from '#kit/app/lifecycle.ts'
+import { client } from '#kit/grpc/client.ts'
+import { restServer } from '#kit/http/server.ts'
 import { gateway, ordersApi, shopExposure } from '#mesh/shop.ts'
 import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
 import { createOrder, getOrder } from './handlers.ts'

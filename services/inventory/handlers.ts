@@ -1,5 +1,5 @@
-import type { Tx } from '#kit/database.ts'
-import { publisher } from '#kit/publisher.ts'
+import { publisher } from '#kit/messaging/publisher.ts'
+import type { Tx } from '#kit/store/database.ts'
 import { inventory, stockEvents } from '#mesh/shop.ts'
 import { StockRejectedSchema, StockReleasedSchema, StockReservedSchema } from '#proto/parley/inventory/v1/events_pb.ts'
 import type { CheckStockRequest } from '#proto/parley/inventory/v1/inventory_pb.ts'

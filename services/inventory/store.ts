@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { Tx } from '#kit/database.ts'
+import type { Tx } from '#kit/store/database.ts'
 import type { Line } from './stock.ts'
 
 /** The tables of inventory's database. */

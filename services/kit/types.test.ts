@@ -10,12 +10,12 @@ import { service } from '#graph/service.ts'
 import { Health } from '#proto/grpc/health/v1/health_pb.ts'
 import { InventoryService } from '#proto/parley/inventory/v1/inventory_pb.ts'
 import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
-import { client } from './grpc-client.ts'
-import { implement } from './grpc-implementation.ts'
-import { grpcServer } from './grpc-server.ts'
-import { restServer } from './http-server.ts'
-import type { App } from './lifecycle.ts'
-import { reach, restClient } from './rest-client.ts'
+import type { App } from './app/lifecycle.ts'
+import { client } from './grpc/client.ts'
+import { implement } from './grpc/implementation.ts'
+import { grpcServer } from './grpc/server.ts'
+import { reach, restClient } from './http/client.ts'
+import { restServer } from './http/server.ts'
 
 const api = rest('shop-api', { place: 'POST /orders', show: 'GET /orders/{id}' })
 const other = rest('other-api', { list: 'GET /others' })

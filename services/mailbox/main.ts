@@ -5,8 +5,8 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import PostalMime from 'postal-mime'
 import { SMTPServer } from 'smtp-server'
-import { listen } from '#kit/address.ts'
-import { announceReady, readStandIn } from '#kit/stand-in.ts'
+import { listen } from '#kit/app/address.ts'
+import { announceReady, readStandIn } from '#kit/app/stand-in.ts'
 import { type Email, mailboxPage } from './page.ts'
 
 const keptMax = 1_000

@@ -1,5 +1,5 @@
-import type { Database, Tx } from '#kit/database.ts'
-import type { Log } from '#kit/log.ts'
+import type { Database, Tx } from '#kit/store/database.ts'
+import type { Log } from '#kit/telemetry/log.ts'
 import type { StockRejected } from '#proto/parley/inventory/v1/events_pb.ts'
 import type { PaymentCaptured, PaymentDeclined } from '#proto/parley/payments/v1/events_pb.ts'
 import type { ShipmentDispatched } from '#proto/parley/shipping/v1/events_pb.ts'

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { create } from '@bufbuild/protobuf'
-import type { Database } from '#kit/database.ts'
-import { violates } from '#kit/database-errors.ts'
 import { invalidArgument, isServiceError, ServiceError } from '#kit/errors.ts'
+import type { Database } from '#kit/store/database.ts'
+import { violates } from '#kit/store/errors.ts'
 import type { LineAvailability } from '#proto/parley/inventory/v1/inventory_pb.ts'
 import { MoneySchema } from '#proto/parley/money/v1/money_pb.ts'
 import {

@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely'
-import type { Database, Tx } from '#kit/database.ts'
-import { type Decided, decideAndAppend, decideIn, eventStore, fold } from '#kit/event-store.ts'
-import { publisher } from '#kit/publisher.ts'
+import { publisher } from '#kit/messaging/publisher.ts'
+import type { Database, Tx } from '#kit/store/database.ts'
+import { type Decided, decideAndAppend, decideIn, eventStore, fold } from '#kit/store/event-store.ts'
 import { orderEvents, orders } from '#mesh/shop.ts'
 import {
   OrderCancelledSchema,

@@ -1,6 +1,6 @@
+import type { App } from '#kit/app/lifecycle.ts'
 import { ServiceError } from '#kit/errors.ts'
-import type { App } from '#kit/lifecycle.ts'
-import { reach } from '#kit/rest-client.ts'
+import { reach } from '#kit/http/client.ts'
 import { bank, type payments } from '#mesh/shop.ts'
 
 /** What the bank said to a charge. */

@@ -1,6 +1,6 @@
-import type { Database, Tx } from '#kit/database.ts'
 import { ServiceError } from '#kit/errors.ts'
-import { publisher } from '#kit/publisher.ts'
+import { publisher } from '#kit/messaging/publisher.ts'
+import type { Database, Tx } from '#kit/store/database.ts'
 import { paymentEvents, payments } from '#mesh/shop.ts'
 import type { StockReserved } from '#proto/parley/inventory/v1/events_pb.ts'
 import type { OrderCancelled } from '#proto/parley/orders/v1/events_pb.ts'

@@ -1,5 +1,5 @@
 import type { Kysely } from 'kysely'
-import type { Tx } from '#kit/database.ts'
+import type { Tx } from '#kit/store/database.ts'
 import type { PaymentStatus } from './payment.ts'
 
 /** A payment as it is kept. What is still undecided, `due` and `refund-due`, is never stored: the event is delivered again. */

@@ -1,5 +1,5 @@
-import type { Tx } from '#kit/database.ts'
-import { publisher } from '#kit/publisher.ts'
+import { publisher } from '#kit/messaging/publisher.ts'
+import type { Tx } from '#kit/store/database.ts'
 import { shipmentEvents, shipping } from '#mesh/shop.ts'
 import type { OrderConfirmed } from '#proto/parley/orders/v1/events_pb.ts'
 import { ShipmentDispatchedSchema } from '#proto/parley/shipping/v1/events_pb.ts'

@@ -1,4 +1,4 @@
-import type { Tx } from '#kit/database.ts'
+import type { Tx } from '#kit/store/database.ts'
 import type { Shipment } from './shipment.ts'
 
 /** The tables of shipping's database. */

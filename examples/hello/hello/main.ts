@@ -1,8 +1,9 @@
 /** Says hello in the words that another service finds. */
+
+import { run } from '#kit/app/lifecycle.ts'
 import { invalidArgument } from '#kit/errors.ts'
-import { restServer } from '#kit/http-server.ts'
-import { run } from '#kit/lifecycle.ts'
-import { restClient } from '#kit/rest-client.ts'
+import { restClient } from '#kit/http/client.ts'
+import { restServer } from '#kit/http/server.ts'
 import { hello, helloApi, wordsApi } from '../system.ts'
 
 await run(hello, async (app) => {

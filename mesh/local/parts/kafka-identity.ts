@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { readFile, rename, rm } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { errorCode } from '../error-code.ts'
 import { certFiles, type Endpoint, type Layout } from '../layout.ts'
 import { writeSecret } from '../secrets.ts'
 import { reloadKafkaCertificates } from './kafka-admin.ts'
@@ -10,10 +11,12 @@ import { answersTls, readIdentity, showsCertificate, type TlsIdentity } from './
 export const kafkaIdentity = 'kafka'
 
 const listenerNames = ['CLIENTS', 'CONTROLLER']
-const pollMs = 200
-/** After this long without an effect the broker is asked again: it may have refused the change for what it knew then. */
-const askAgainMs = 1_000
-const reloadMsMax = 12_000
+const pollMs = 100
+/** After so many tries without an effect the broker is asked again: it may have refused the change for what it knew then. */
+const triesBeforeAsking = 20
+const reloadMsMax = 15_000
+/** The broker applies a change within milliseconds, on a busy machine within this. */
+const unseenMs = 500
 
 /** ApiVersions, version 0, correlation id 7, no client id: what every client asks first. */
 const greeting = Buffer.from('0000000a' + '0012' + '0000' + '00000007' + 'ffff', 'hex')
@@ -33,44 +36,55 @@ export async function writeIdentity(layout: Layout, file: string): Promise<void>
 
 /**
  * Makes the broker take renewed files up, and returns when both of its listeners have. It tries a new certificate against
- * the authorities that it trusts so far and refuses what does not fit, so it takes the authorities first. It tells nobody
- * when it has done so: it is seen by the certificate that it shows, and by its refusal of the one that it showed before.
+ * the authorities that it trusts so far and refuses what does not fit: so it takes the authorities first. It tells nobody
+ * when it has done so, but it is seen: by whom it answers, whom it refuses, and the certificate that it shows.
  */
 export async function reloadIdentity(layout: Layout, file: string): Promise<void> {
   const renewed = await readIdentity(certFiles(layout.certsDir, kafkaIdentity))
   const shown = await readFile(file, 'utf8')
+  const former = await readFormer(file)
   const current: TlsIdentity = { ca: renewed.ca, cert: shown, key: shown }
   const reload = (): Promise<void> => reloadKafkaCertificates(layout.kafka, current, listenerNames)
-  const formerFile = `${file}.former`
+  const until = (what: string, done: Probe) => untilBoth(layout, what, done, reload)
   await reload()
   if (shown !== renewed.key + renewed.cert) {
-    await sleep(pollMs)
-    await writeSecret(formerFile, shown)
+    await until('trust its new authority', (at, signal) => answersKafka(at, renewed, signal))
+    await writeSecret(`${file}.former`, shown)
     await writeIdentity(layout, file)
     await reload()
-    const shows = (at: Endpoint) => showsCertificate(at, renewed, renewed.cert, AbortSignal.timeout(askAgainMs))
-    await untilBoth(layout, shows, reload, 'show its renewed certificate')
-    return
+    await until('show its renewed certificate', (at, signal) => showsCertificate(at, renewed, renewed.cert, signal))
+  } else if (former !== null && !isTrusted(former, renewed.ca)) {
+    const stranger: TlsIdentity = { ca: renewed.ca, cert: former, key: former }
+    await until('refuse the authority that was dropped', async (at, signal) => {
+      const answer = await answersKafka(at, stranger, signal)
+      return !answer && !signal.aborted
+    })
+    await rm(`${file}.former`)
+  } else {
+    // Nothing shows that it trusts one authority more, until somebody has a certificate of it.
+    await sleep(unseenMs)
   }
-  const former = await readFile(formerFile, 'utf8').catch(() => null)
-  if (former === null || isTrusted(former, renewed.ca)) return
-  const stranger: TlsIdentity = { ca: renewed.ca, cert: former, key: former }
-  const refuses = async (at: Endpoint) => !(await answersKafka(at, stranger, AbortSignal.timeout(askAgainMs)))
-  await untilBoth(layout, refuses, reload, 'refuse the authority that was dropped')
-  await rm(formerFile)
 }
 
-async function untilBoth(
-  { kafka }: Layout,
-  done: (at: Endpoint) => Promise<boolean>,
-  askAgain: () => Promise<void>,
-  what: string,
-): Promise<void> {
+async function readFormer(file: string): Promise<string | null> {
+  try {
+    return await readFile(`${file}.former`, 'utf8')
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return null
+    throw error
+  }
+}
+
+type Probe = (at: Endpoint, signal: AbortSignal) => Promise<boolean>
+
+async function untilBoth({ kafka }: Layout, what: string, done: Probe, askAgain: () => Promise<void>): Promise<void> {
   const both = [kafka, { address: kafka.address, port: kafka.controllerPort }]
-  for (let waitedMs = 0; waitedMs < reloadMsMax; waitedMs += pollMs) {
-    if ((await Promise.all(both.map(done))).every(Boolean)) return
+  const until = performance.now() + reloadMsMax
+  for (let tries = 1; performance.now() < until; tries++) {
+    const signal = AbortSignal.timeout(1_000)
+    if ((await Promise.all(both.map((at) => done(at, signal)))).every(Boolean)) return
     await sleep(pollMs)
-    if (waitedMs % askAgainMs === askAgainMs - pollMs) await askAgain()
+    if (tries % triesBeforeAsking === 0) await askAgain()
   }
   throw new Error(`Kafka did not ${what} within ${reloadMsMax / 1000} s: see its log.`)
 }

@@ -296,7 +296,9 @@ describe('a broker that is killed and started again', () => {
         await until(() => acknowledged.every((value) => each.some((record) => record.value.toString() === value)))
       }
     }
-    process.stdout.write(`all is delivered ${(performance.now() - restartedMs).toFixed(0)} ms after the broker is back\n`)
+    process.stdout.write(
+      `all is delivered ${(performance.now() - restartedMs).toFixed(0)} ms after the broker is back\n`,
+    )
     expect(problems.some(({ code }) => code === 'UNAVAILABLE')).toBe(true)
   }, 60_000)
 

@@ -1,0 +1,157 @@
+import type { DescMessage, DescMethod, MessageInitShape } from '@bufbuild/protobuf'
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
+import {
+  type handleUnaryCall,
+  Server,
+  ServerCredentials,
+  type ServerDuplexStream,
+  type ServerReadableStream,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type sendUnaryData,
+} from '@grpc/grpc-js'
+import type { ServiceNode } from '#graph/service.ts'
+import { type Address, clearSocket, formatAddress, protectSocket } from '../app/address.ts'
+import type { Closable } from '../app/admin.ts'
+import type { App } from '../app/lifecycle.ts'
+import { invalidArgument, ServiceError } from '../errors.ts'
+import { toGrpcStatus } from './errors.ts'
+import { healthService } from './health.ts'
+import type { Call, Implementation, Implementations } from './implementation.ts'
+import { reflectionServices } from './reflection.ts'
+import { type Incoming, incoming, type Layer, serverStack, through } from './stack.ts'
+import { writeAll } from './stream-writing.ts'
+
+/** The largest message in either direction. */
+const messageBytesMax = 4 * 1024 * 1024
+
+/** How far the clocks of a caller and a callee on their way to the same deadline may be apart, timers included. */
+const clockSlackMs = 10
+
+const serverOptions = {
+  'grpc.max_receive_message_length': messageBytesMax,
+  'grpc.max_send_message_length': messageBytesMax,
+  // The sidecar bounds what is in flight by the declared limits; this bounds what anything else on this machine could do.
+  'grpc.max_concurrent_streams': 1_000,
+  'grpc.enable_channelz': 0,
+  // No keepalive: the other side is the sidecar on the same machine, whose end the kernel tells at once.
+}
+
+/**
+ * Serves the gRPC services that the node exposes, with health and reflection, where `PARLEY_LISTEN` says. Every call
+ * passes `serverStack`. Closing lets calls under way finish and takes no new ones.
+ */
+export async function grpcServer<S extends ServiceNode>(
+  app: App<S>,
+  ...implementations: Implementations<S['spec']['exposes']>
+): Promise<Closable> {
+  const address = app.configuration.listen
+  if (!address) throw new Error(`${app.node.name} exposes nothing, so it cannot serve gRPC: declare it in "exposes"`)
+  const served = implementations as readonly Implementation[]
+  const server = new Server(serverOptions)
+  for (const implementation of served) register(server, implementation, serverStack, app)
+  register(
+    server,
+    healthService(
+      app,
+      served.map(({ service }) => service.typeName),
+    ),
+    [],
+    app,
+  )
+  for (const reflection of reflectionServices(served.map(({ service }) => service)))
+    register(server, reflection, [], app)
+  await bind(server, address)
+  return {
+    close: () => new Promise((resolve, reject) => server.tryShutdown((error) => (error ? reject(error) : resolve()))),
+  }
+}
+
+function register(server: Server, { service, handlers }: Implementation, stack: readonly Layer[], app: App): void {
+  for (const method of service.methods) {
+    const handler = handlers[method.localName]
+    if (!handler) throw new Error(`${service.typeName} has no handler for ${method.localName}: give one to implement()`)
+    // Bytes pass through as they are, so that a request that cannot be read is answered as the caller's mistake.
+    const raw = { serialize: (bytes: Buffer) => bytes, deserialize: (bytes: Buffer) => bytes }
+    const run = streamingHandler(method, handler as AnyHandler, stack, app) as handleUnaryCall<Buffer, Buffer>
+    server.register(`/${service.typeName}/${method.name}`, run, raw.serialize, raw.deserialize, typeOf(method))
+  }
+}
+
+type AnyHandler = (request: unknown, call: Call) => unknown
+type AnyCall = ServerUnaryCall<Buffer, Buffer> &
+  ServerReadableStream<Buffer, Buffer> &
+  ServerWritableStream<Buffer, Buffer> &
+  ServerDuplexStream<Buffer, Buffer>
+
+/** One function for the four kinds: one request or many in, one answer or many out. */
+function streamingHandler(method: DescMethod, handler: AnyHandler, stack: readonly Layer[], app: App) {
+  const streamsIn = method.methodKind === 'client_streaming' || method.methodKind === 'bidi_streaming'
+  const streamsOut = method.methodKind === 'server_streaming' || method.methodKind === 'bidi_streaming'
+  const name = `${method.parent.typeName}/${method.name}`
+  const encode = (message: unknown) =>
+    Buffer.from(toBinary(method.output, create(method.output, message as MessageInitShape<DescMessage>)))
+  return (call: AnyCall, answer: sendUnaryData<Buffer>) => {
+    const inward = incoming(name, call.metadata, Number(call.getDeadline()), app.log)
+    call.on('cancelled', () => inward.timer.abort(goneReason(inward)))
+    const handle = async () => {
+      const request = streamsIn ? decodeAll(method.input, call) : decode(method.input, call.request)
+      const result = handler(request, { signal: inward.timer.signal, metadata: call.metadata })
+      if (streamsOut) await writeAll(call, result as AsyncIterable<unknown>, encode, inward.timer.signal)
+      else answer(null, encode(await result))
+    }
+    through(stack, inward, handle).catch((thrown: unknown) =>
+      refuse(call, streamsOut ? undefined : answer, inward, thrown),
+    )
+  }
+}
+
+/** A caller whose time is up goes away too, often a moment before our own timer. */
+function goneReason({ timer: { deadline } }: Incoming): ServiceError {
+  const timeIsUp = deadline !== null && performance.now() >= deadline.atMs - clockSlackMs
+  if (timeIsUp) return new ServiceError('deadline-exceeded', 'The caller waited as long as it could.')
+  return new ServiceError('cancelled', 'The caller went away.')
+}
+
+function refuse(call: AnyCall, answer: sendUnaryData<Buffer> | undefined, inward: Incoming, thrown: unknown): void {
+  const refusal = toGrpcStatus(ServiceError.from(thrown), inward.correlationId)
+  if (answer) answer(refusal)
+  else call.emit('error', refusal)
+}
+
+function decode(schema: DescMessage, bytes: Buffer): unknown {
+  try {
+    return fromBinary(schema, bytes)
+  } catch (thrown) {
+    const reason = thrown instanceof Error ? thrown.message : String(thrown)
+    throw invalidArgument(`The bytes are no ${schema.typeName}: ${reason}. Encode the request with its contract.`)
+  }
+}
+
+async function* decodeAll(schema: DescMessage, call: AsyncIterable<Buffer>): AsyncIterable<unknown> {
+  for await (const bytes of call) yield decode(schema, bytes)
+}
+
+function typeOf(method: DescMethod): string {
+  switch (method.methodKind) {
+    case 'unary':
+      return 'unary'
+    case 'server_streaming':
+      return 'serverStream'
+    case 'client_streaming':
+      return 'clientStream'
+    case 'bidi_streaming':
+      return 'bidi'
+  }
+}
+
+async function bind(server: Server, address: Address): Promise<void> {
+  clearSocket(address)
+  await new Promise<void>((resolve, reject) => {
+    server.bindAsync(formatAddress(address), ServerCredentials.createInsecure(), (error) => {
+      if (error) reject(new Error(`gRPC cannot listen at ${formatAddress(address)}`, { cause: error }))
+      else resolve()
+    })
+  })
+  protectSocket(address)
+}

@@ -1,0 +1,23 @@
+import { invalidArgument } from '../errors.ts'
+
+/** The header in which a client names its request, so that a second one with the same name is recognised. */
+export const idempotencyHeader = 'idempotency-key'
+
+/** The longest key. */
+export const idempotencyKeyCharactersMax = 255
+
+/**
+ * Reads the idempotency key of a request: 1 to 255 printable ASCII characters.
+ * @throws ServiceError `invalid-argument` when it is missing or malformed
+ */
+export function readIdempotencyKey(given: string | readonly string[] | undefined): string {
+  const wrong = (code: string, message: string) =>
+    invalidArgument(message, { field: `header:${idempotencyHeader}`, code, message })
+  if (given === undefined)
+    throw wrong('required', 'Send the header idempotency-key with a name that is new for each new request.')
+  if (typeof given !== 'string') throw wrong('single', 'Send the header idempotency-key once.')
+  if (!/^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(given) || given.length > idempotencyKeyCharactersMax) {
+    throw wrong('format', `An idempotency key has 1 to ${idempotencyKeyCharactersMax} printable ASCII characters.`)
+  }
+  return given
+}

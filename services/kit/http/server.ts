@@ -1,0 +1,208 @@
+import swagger from '@fastify/swagger'
+import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
+import type { RestApi } from '#graph/api.ts'
+import type { ExposedApi, ServiceNode } from '#graph/service.ts'
+import { clearSocket, listenOptions, protectSocket } from '../app/address.ts'
+import type { Closable } from '../app/admin.ts'
+import type { App } from '../app/lifecycle.ts'
+import { invalidArgument, ServiceError, type Violation } from '../errors.ts'
+import type { JsonSchema, JsonType } from './json-schema.ts'
+import { httpProblem, type Problem, problemOf, problemType, retryAfterSeconds } from './problem.ts'
+import { fastifyPath, matchesTemplate, type PathParams, splitRoute } from './route-template.ts'
+import { type Exchange, exchangeOf, observe, pathOf, within } from './stack.ts'
+import { answerBadPath, answerNoHttp } from './unreadable.ts'
+
+/** A request that passed its schema. Header names are in lower case. */
+export type RestRequest<R extends string, Body> = {
+  readonly params: PathParams<R>
+  readonly query: Readonly<Record<string, string | readonly string[] | undefined>>
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  readonly body: JsonType<Body>
+  readonly signal: AbortSignal
+}
+
+/** An answer. `body` is written as JSON; without one the answer is empty. */
+export type RestResponse = {
+  readonly status: number
+  readonly body?: unknown
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/** What answers a route, and what the OpenAPI document says of it. */
+export type RestRoute<R extends string, Body> = {
+  readonly summary?: string
+  readonly body?: Body & JsonSchema
+  readonly headers?: JsonSchema
+  readonly query?: JsonSchema
+  /** The bodies of answers by status, for the document only. */
+  readonly responses?: Readonly<Record<number, JsonSchema>>
+  readonly handler: (request: RestRequest<R, Body>) => Promise<RestResponse>
+}
+
+type Routes<A extends RestApi, Bodies> = {
+  readonly [K in keyof Bodies]: RestRoute<K extends keyof A['routes'] ? A['routes'][K] : never, Bodies[K]>
+} & { readonly [K in Exclude<keyof Bodies, keyof A['routes']>]: never }
+
+/** What bounds a request; an `exposure` of the declaration has these fields. */
+export type RestBounds = { readonly deadlineMs: number; readonly bodyBytesMax: number | null }
+
+const bodyBytesMaxDefault = 1024 * 1024
+/** Up to here all mistakes of a body are told at once; in larger ones the first, or a wrong array would cost a hundred times its size. */
+const allErrorsBytesMax = 64 * 1024
+const boundsDefault: RestBounds = { deadlineMs: 10_000, bodyBytesMax: bodyBytesMaxDefault }
+
+/**
+ * Serves a REST interface that the node exposes where `PARLEY_LISTEN` says: every declared route has a handler, and there is
+ * no other beside `GET /openapi.json`. Whatever goes wrong is answered with a problem document (RFC 9457).
+ */
+export async function restServer<
+  S extends ServiceNode,
+  A extends RestApi & ExposedApi<S>,
+  const Bodies extends { [K in keyof A['routes']]: unknown },
+>(app: App<S>, api: A, routes: Routes<A, Bodies>, bounds: RestBounds = boundsDefault): Promise<Closable> {
+  const address = app.configuration.listen
+  if (!address) throw new Error(`${app.node.name} exposes nothing, so it cannot serve REST: declare it in "exposes"`)
+  const server = createServer(bounds)
+  observe(server, bounds.deadlineMs)
+  answerProblems(server, api, app)
+  const info = { title: api.name, version: app.configuration.version }
+  await server.register(swagger, { openapi: { openapi: '3.1.0', info } })
+  for (const [name, declared] of Object.entries(api.routes)) {
+    const route = (routes as Readonly<Record<string, RestRoute<string, unknown>>>)[name]
+    if (!route) throw new Error(`${api.name} has no handler for ${name}: give one to restServer()`)
+    addRoute(server, name, declared, route)
+  }
+  server.get('/openapi.json', { schema: { hide: true } }, () => server.swagger())
+  clearSocket(address)
+  await server.listen(listenOptions(address))
+  protectSocket(address)
+  return { close: () => server.close() }
+}
+
+function createServer({ deadlineMs, bodyBytesMax }: RestBounds): FastifyInstance {
+  const bytesMax = bodyBytesMax ?? bodyBytesMaxDefault
+  const server = fastify({
+    logger: false,
+    frameworkErrors: answerBadPath,
+    clientErrorHandler: answerNoHttp,
+    bodyLimit: bytesMax,
+    // A client that sends slowly holds its connection no longer than its request may take.
+    requestTimeout: deadlineMs,
+    forceCloseConnections: 'idle',
+    // A request that arrives on an open connection while the server drains is answered, not refused.
+    return503OnClosing: false,
+    // A wrong type is the client's mistake: it is told, and nothing is converted or dropped behind its back.
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, allErrors: bytesMax <= allErrorsBytesMax } },
+  })
+  // Schemas of answers are documentation: a field that one forgets is still sent.
+  server.setSerializerCompiler(() => (data) => JSON.stringify(data))
+  return server
+}
+
+function addRoute(server: FastifyInstance, name: string, declared: string, route: RestRoute<string, unknown>): void {
+  const { verb, template } = splitRoute(declared)
+  const { summary, body, headers, query, responses, handler } = route
+  const schema = {
+    operationId: name,
+    ...(summary && { summary }),
+    ...(body && { body }),
+    ...(headers && { headers }),
+    ...(query && { querystring: query }),
+    ...(responses && { response: responses }),
+  }
+  server.route({
+    method: verb as 'GET',
+    url: fastifyPath(template),
+    schema,
+    async handler(request, reply) {
+      const exchange = exchangeOf(request)
+      const { params, query, headers, body } = request as RestRequest<string, unknown>
+      const answer = await within(exchange, () =>
+        handler({ params, query, headers, body, signal: exchange.timer.signal }),
+      )
+      return reply
+        .code(answer.status)
+        .headers(answer.headers ?? {})
+        .send(answer.body)
+    },
+  })
+}
+
+/** Turns whatever goes wrong into a problem document. */
+function answerProblems(server: FastifyInstance, api: RestApi, app: App): void {
+  server.setErrorHandler((thrown: unknown, request, reply) => {
+    const exchange = exchangeOf(request)
+    const problem = problemFor(thrown, request, exchange)
+    // Logged within the request, so that the line carries its ids.
+    const log = async () => app.log.error(`${request.method} ${pathOf(request)} failed.`, { error: thrown })
+    if (problem.code === 'internal') void within(exchange, log)
+    return send(reply, problem)
+  })
+  server.setNotFoundHandler((request, reply) => {
+    const path = pathOf(request)
+    const where = { instance: path, correlationId: exchangeOf(request).correlationId }
+    const verbs = Object.values(api.routes)
+      .map(splitRoute)
+      .filter(({ template }) => matchesTemplate(template, path))
+      .map(({ verb }) => verb)
+    if (verbs.length === 0)
+      return send(
+        reply,
+        httpProblem('route-not-found', `There is no ${path}. GET /openapi.json tells what there is.`, where),
+      )
+    reply.header('allow', verbs.join(', '))
+    return send(
+      reply,
+      httpProblem('method-not-allowed', `${path} takes ${verbs.join(', ')}, not ${request.method}.`, where),
+    )
+  })
+}
+
+function send(reply: FastifyReply, problem: Problem): FastifyReply {
+  const seconds = retryAfterSeconds(problem.code)
+  if (seconds !== undefined) reply.header('retry-after', seconds)
+  return reply.code(problem.status).type(problemType).send(JSON.stringify(problem))
+}
+
+function problemFor(thrown: unknown, request: FastifyRequest, { correlationId }: Exchange): Problem {
+  const where = { instance: pathOf(request), correlationId }
+  const error = thrown as Partial<FastifyError>
+  if (error.validation) return problemOf(invalidRequest(error as FastifyError), where)
+  switch (error.code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return httpProblem('body-too-large', 'Send a smaller body.', where)
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+    case 'FST_ERR_CTP_EMPTY_TYPE':
+      return httpProblem('unsupported-media-type', 'Send the body as application/json.', where)
+    case 'FST_ERR_CTP_EMPTY_JSON_BODY':
+    case 'FST_ERR_CTP_INVALID_JSON_BODY':
+      return httpProblem('malformed-json', String(error.message), where)
+    default:
+      // Everything else that fastify refuses by itself is the client's mistake; what a handler throws has no such status.
+      if (error.code?.startsWith('FST_') && (error.statusCode ?? 500) < 500) {
+        return httpProblem('malformed-request', String(error.message), where)
+      }
+      return problemOf(ServiceError.from(thrown), where)
+  }
+}
+
+function invalidRequest({ validation = [], validationContext }: FastifyError): ServiceError {
+  const inBody = validationContext === 'body'
+  const part = validationContext === 'headers' ? 'header' : validationContext === 'querystring' ? 'query' : 'path'
+  const violations = validation.map(({ keyword, instancePath, params, message }): Violation => {
+    const missing = typeof params.missingProperty === 'string' ? params.missingProperty : params.additionalProperty
+    const field = fieldOf(typeof missing === 'string' ? `${instancePath}/${missing}` : instancePath)
+    return { field: inBody ? field : `${part}:${field}`, code: keyword, message: message ?? 'is wrong' }
+  })
+  const list = violations.map(({ field, message }) => `${field || 'the body'} ${message}`).slice(0, 5)
+  return invalidArgument(`${list.join('; ')}.`, ...violations)
+}
+
+/** `/items/0/quantity` as `items[0].quantity`. */
+function fieldOf(pointer: string): string {
+  const steps = pointer
+    .split('/')
+    .slice(1)
+    .map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'))
+  return steps.map((step, index) => (/^\d+$/.test(step) ? `[${step}]` : index === 0 ? step : `.${step}`)).join('')
+}

@@ -1,0 +1,90 @@
+import type { IncomingMessage } from 'node:http'
+import { type Context, context, type Span, SpanKind, trace } from '@opentelemetry/api'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { acceptCorrelationId, correlationHeader, runInContext } from '../context.ts'
+import { abortable, type DeadlineTimer, startTimer } from '../deadline.ts'
+import { ServiceError } from '../errors.ts'
+import { attribute, metric } from '../telemetry/semantics.ts'
+import { type Carrier, durations, extractTrace, tracer } from '../telemetry/telemetry.ts'
+
+/** How long the caller still waits, in milliseconds: what Parley's own clients send over HTTP, as gRPC has `grpc-timeout`. */
+export const timeoutHeader = 'x-parley-timeout-ms'
+
+/** What is known of one request from its headers to its answer. */
+export type Exchange = {
+  readonly correlationId: string
+  readonly timer: DeadlineTimer
+  readonly span: Span
+  readonly parent: Context
+  readonly startedMs: number
+}
+
+const exchanges = new WeakMap<IncomingMessage, Exchange>()
+
+/** What is known of a request; every request has it from the first hook on. */
+export function exchangeOf(request: FastifyRequest): Exchange {
+  const found = exchanges.get(request.raw)
+  if (!found) throw new Error('A request was answered that never began: observe(server, …) comes before its routes')
+  return found
+}
+
+/** Gives every request its correlation id, trace, deadline and measure, whatever becomes of it. */
+export function observe(server: FastifyInstance, deadlineMs: number): void {
+  server.addHook('onRequest', (request, reply, done) => {
+    const exchange = begin(request, deadlineMs)
+    exchanges.set(request.raw, exchange)
+    reply.header(correlationHeader, exchange.correlationId)
+    reply.raw.once('close', () => {
+      if (!reply.raw.writableFinished) exchange.timer.abort(new ServiceError('cancelled', 'The client went away.'))
+    })
+    done()
+  })
+  server.addHook('onResponse', (request, reply, done) => {
+    end(exchangeOf(request), request, reply)
+    done()
+  })
+}
+
+/** Runs a handler within its request: trace, correlation id and deadline. Answers when the time is up, whether or not it listens. */
+export function within<T>({ correlationId, timer, span, parent }: Exchange, handle: () => Promise<T>): Promise<T> {
+  const { deadline, signal } = timer
+  const run = () => runInContext({ correlationId, deadline, signal }, () => abortable(signal, handle()))
+  return context.with(trace.setSpan(parent, span), run)
+}
+
+function begin(request: FastifyRequest, deadlineMs: number): Exchange {
+  const header = (name: string) => [request.headers[name]].flat()[0]
+  const correlationId = acceptCorrelationId(header(correlationHeader))
+  const asked = Number(header(timeoutHeader) ?? Number.POSITIVE_INFINITY)
+  const timeoutMs = asked > 0 ? Math.min(deadlineMs, asked) : deadlineMs
+  const carrier: Carrier = {}
+  for (const name of ['traceparent', 'tracestate']) {
+    const value = header(name)
+    if (value !== undefined) carrier[name] = value
+  }
+  const parent = extractTrace(carrier)
+  const attributes = { [attribute.correlationId]: correlationId, [attribute.urlPath]: pathOf(request) }
+  const span = tracer().startSpan(request.method, { kind: SpanKind.SERVER, attributes }, parent)
+  return { correlationId, timer: startTimer(timeoutMs), span, parent, startedMs: performance.now() }
+}
+
+function end({ timer, span, startedMs }: Exchange, request: FastifyRequest, reply: FastifyReply): void {
+  timer.clear()
+  // The template, not the path: a metric with the ids of all orders in it would never end.
+  const route = request.routeOptions.url ?? 'unmatched'
+  const attributes = {
+    [attribute.httpMethod]: request.method,
+    [attribute.httpRoute]: route,
+    [attribute.httpStatus]: reply.statusCode,
+  }
+  span.updateName(`${request.method} ${route}`)
+  span.setAttributes(attributes)
+  if (reply.statusCode >= 500) span.setAttribute(attribute.errorType, String(reply.statusCode))
+  span.end()
+  durations(metric.httpServerDuration).record((performance.now() - startedMs) / 1_000, attributes)
+}
+
+/** The path without its query, which may hold what does not belong into a trace. */
+export function pathOf(request: FastifyRequest): string {
+  return request.url.split('?')[0] ?? '/'
+}

@@ -1,0 +1,193 @@
+import { deadLetterTopic } from '#graph/names.ts'
+import type { Batch, HandleContext, IncomingRecord } from '../kafka/port.ts'
+import { StoreUnavailable } from '../store/errors.ts'
+import type { Log } from '../telemetry/log.ts'
+import { attribute, metric } from '../telemetry/semantics.ts'
+import { counter } from '../telemetry/telemetry.ts'
+import type { Consumer } from './consumer.ts'
+import { type DeadLetterReason, deadLetterHeaders, isPermanent, reasonOf, withinLimit } from './dead-letter.ts'
+import { decodeEnvelope } from './envelope.ts'
+import { readMessage } from './handlers.ts'
+import { type Delivery, handleOnce, handleTogether, type Transactions } from './handling.ts'
+import { claim, countAttempt, forgetAttempts, park } from './inbox.ts'
+import { enqueue } from './outbox.ts'
+
+/** What a group of a service's consumers works with. */
+export type Group = {
+  readonly group: string
+  readonly consumers: ReadonlyMap<string, Consumer>
+  readonly database: Transactions
+  readonly log: Log
+}
+
+/** Keys of a batch whose calls to the outside may be under way at once. */
+const preparedAtOnceMax = 8
+/**
+ * Of what lies in a partition when it is assigned, so many records are counted before they are handled: their last owner may
+ * have died of one of them. All others are counted when they fail, so that the usual case costs nothing; should one of
+ * them end the process, it lies among the first of the next owner.
+ */
+const suspectsMax = 200n
+
+/** A record that is not skipped. */
+type Item = {
+  readonly record: IncomingRecord
+  readonly consumer: Consumer
+  readonly partition: number
+  /** What the inbox knows it by; a record without a readable id is known by its place. */
+  readonly id: string
+} & ({ readonly delivery: Delivery } | { readonly poison: DeadLetterReason })
+
+/** Handles batches of a group's partitions: see `consumer` for what is promised. */
+export function deliverTo(group: Group): (batch: Batch, context: HandleContext) => Promise<void> {
+  // Each assignment of a partition has a signal of its own. Its suspects lie before this offset.
+  const suspectsEnd = new WeakMap<AbortSignal, bigint>()
+  return async (batch, context) => {
+    const begin = batch.records[0]?.offset ?? 0n
+    const end = suspectsEnd.get(context.signal) ?? least(batch.highWatermark, begin + suspectsMax)
+    suspectsEnd.set(context.signal, end)
+    const items = batch.records.map((record) => read(group, batch, record)).filter((item) => item !== undefined)
+    const suspect = begin < end
+    if (!suspect && context.attempt === 1 && (await together(group, items, context.signal))) return
+    await byKey(group, items, context, suspect)
+  }
+}
+
+function read(group: Group, { topic, partition }: Batch, record: IncomingRecord): Item | undefined {
+  const consumer = group.consumers.get(topic)
+  if (!consumer) return undefined
+  const envelope = decodeEnvelope(record.headers, 'kafka')
+  const readable = readMessage(envelope, record.value, consumer.handlers)
+  const place = `${topic}/${partition}/${record.offset}`
+  const id = envelope.ok ? envelope.value.id : place
+  if (!readable.ok) {
+    const poison = { code: readable.code, message: readable.reason, exception: '', attempts: 0 }
+    return { record, consumer, partition, id, poison }
+  }
+  if (!readable.value) return undefined
+  const delivery: Delivery = {
+    ...readable.value,
+    system: 'kafka',
+    consumer: group.group,
+    destination: topic,
+    key: consumer.topic.key === null ? '' : record.key,
+    headers: record.headers,
+    attributes: {
+      [attribute.messagingPartition]: String(partition),
+      [attribute.messagingKafkaOffset]: Number(record.offset),
+      [attribute.messagingKafkaKey]: record.key,
+    },
+  }
+  return { record, consumer, partition, id, delivery }
+}
+
+/** The fast way: one transaction for the whole batch. False, with nothing written, where the batch has to go one by one. */
+async function together(group: Group, items: readonly Item[], signal: AbortSignal): Promise<boolean> {
+  if (items.length === 0) return true
+  const deliveries = items.flatMap((item) =>
+    'delivery' in item && !item.delivery.handler.prepare ? item.delivery : [],
+  )
+  if (items.length < 2 || deliveries.length < items.length) return false
+  try {
+    return (await handleTogether(group.database, deliveries, signal)) !== null
+  } catch (thrown) {
+    if (thrown instanceof StoreUnavailable || signal.aborted) throw thrown
+    // One of them failed. Each by itself, it shows which, and the others have their effect.
+    return false
+  }
+}
+
+/** Every key by itself, each in its order: a key that fails does not keep the others from their effects. */
+async function byKey(group: Group, items: readonly Item[], context: HandleContext, suspect: boolean): Promise<void> {
+  const unsettled = new Set(items)
+  const failures: unknown[] = []
+  const chains = [...Map.groupBy(items, chainOf).values()]
+  const first = items[0]
+  const work = async () => {
+    for (let chain = chains.shift(); chain; chain = chains.shift()) {
+      try {
+        for (const item of chain) {
+          if (context.signal.aborted) return
+          await settle(group, item, context.signal, suspect, item === first ? context.attempt : 1)
+          unsettled.delete(item)
+        }
+      } catch (thrown) {
+        failures.push(thrown)
+        if (thrown instanceof StoreUnavailable) return
+      }
+    }
+  }
+  const preparing = items.some((item) => 'delivery' in item && item.delivery.handler.prepare)
+  await Promise.all(Array.from({ length: preparing ? preparedAtOnceMax : 1 }, work))
+  const [left] = unsettled
+  if (!left) return
+  context.done(left.record.offset - 1n)
+  throw failures[0] ?? new Error('The partition was taken away.')
+}
+
+function least(a: bigint, b: bigint): bigint {
+  return a < b ? a : b
+}
+
+function chainOf({ record, consumer }: Item): unknown {
+  return record.key === '' || consumer.topic.key === null ? record : record.key
+}
+
+/** Brings one record to its end: an effect, or a dead letter. Throws where it has to be tried again. */
+async function settle(
+  group: Group,
+  item: Item,
+  signal: AbortSignal,
+  suspect: boolean,
+  attemptHere: number,
+): Promise<void> {
+  if ('poison' in item) return bury(group, item, item.poison)
+  const { attempts: attemptsMax } = item.consumer.policy.redelivery
+  const counted = suspect ? await countAttempt(group.database, group.group, item.id, unfinished) : undefined
+  if (counted !== undefined && counted > attemptsMax) {
+    return bury(group, item, { ...reasonOf(new Error(unfinished), attemptsMax) })
+  }
+  try {
+    const handled = await handleOnce(group.database, item.delivery, counted ?? attemptHere, signal)
+    if (handled.outcome === 'repeat' && suspect) await group.database.transaction((tx) => forget(tx, group, item))
+    if (handled.outcome !== 'parked') return
+    const message = `behind ${handled.behind}`
+    await bury(group, item, { code: 'BEHIND', message, exception: '', attempts: 0 })
+  } catch (thrown) {
+    if (thrown instanceof StoreUnavailable || signal.aborted) throw thrown
+    const attempts = counted ?? (await countAttempt(group.database, group.group, item.id, String(thrown)))
+    if (!isPermanent(thrown) && attempts < attemptsMax) throw thrown
+    await bury(group, item, reasonOf(thrown, attempts))
+  }
+}
+
+const unfinished = 'The process ended while it handled this message.'
+
+function forget(tx: Parameters<typeof forgetAttempts>[0], group: Group, { id }: Item): Promise<void> {
+  return forgetAttempts(tx, group.group, id)
+}
+
+/**
+ * Makes a dead letter of a record. It goes through the outbox, in one transaction with the note that the record is settled
+ * and that its key is parked: durable before the offset is committed, and written once.
+ */
+async function bury(group: Group, item: Item, reason: DeadLetterReason): Promise<void> {
+  const { record, consumer, partition, id } = item
+  const { topic, policy } = consumer
+  const target = { consumer: group.group, topic: topic.name, ids: [id], keys: [] }
+  const origin = { consumer: group.group, destination: topic.name, eventId: id, partition, offset: record.offset }
+  const buried = await group.database.transaction(async (tx) => {
+    const { fresh } = await claim(tx, target, 'dead')
+    if (fresh.size === 0) return false
+    await forgetAttempts(tx, group.group, id)
+    if (!policy.deadLetter) return true
+    if (topic.key !== null && record.key !== '') await park(tx, group.group, topic.name, record.key, id)
+    const headers = deadLetterHeaders(record.headers, origin, reason, tx.at)
+    const destination = deadLetterTopic(topic.name, group.group)
+    enqueue(tx, { kind: 'topic', destination, id, key: record.key, ...withinLimit(headers, record.value) })
+    return true
+  })
+  if (!buried) return
+  counter(metric.deadLetters).add(1, { destination: topic.name, code: reason.code })
+  group.log.error('A message became a dead letter.', { ...origin, offset: String(record.offset), reason })
+}

@@ -1,0 +1,178 @@
+import { type Attributes, SpanKind } from '@opentelemetry/api'
+import { runAsMessage } from '../context.ts'
+import { abortable, startTimer } from '../deadline.ts'
+import type { AnyDatabase, AnyTx } from '../store/database.ts'
+import { attribute, metric } from '../telemetry/semantics.ts'
+import { counter, durations, extractTrace, inSpan, linkTo } from '../telemetry/telemetry.ts'
+import type { MessageMeta, Readable } from './handlers.ts'
+import { type Claimed, claim, forgetAttempts, peek } from './inbox.ts'
+
+/** One delivery of a message that can be read. */
+export type Delivery = Readable & {
+  readonly system: 'kafka' | 'rabbitmq'
+  /** The group, or `queue <name>`: whose inbox it goes through. */
+  readonly consumer: string
+  readonly destination: string
+  /** Empty for a task. */
+  readonly key: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly attributes: Attributes
+}
+
+/** How long a handler may take. */
+export const handlerMsMax = 30_000
+
+/** A database that can open a transaction on whatever tables. */
+export type Transactions = AnyDatabase & { transaction<R>(run: (tx: AnyTx) => Promise<R>): Promise<R> }
+
+/** What came of a message: its effect, nothing because it had it before, or nothing because its key is parked. */
+export type Handled =
+  | { readonly outcome: 'handled' | 'repeat' }
+  | { readonly outcome: 'parked'; readonly behind: string }
+
+/** Handles one message: claim and effect in one transaction. Throws what the handler threw; nothing is then written. */
+export function handleOnce(
+  database: Transactions,
+  delivery: Delivery,
+  attempt: number,
+  signal: AbortSignal,
+): Promise<Handled> {
+  const { consumer, destination, key, envelope, handler, message } = delivery
+  const claimed: Claimed = { consumer, topic: destination, ids: [envelope.id], keys: key ? [key] : [] }
+  const { prepare, effect } = handler
+  return traced(delivery, attempt, signal, async (meta) => {
+    if (!prepare) return claimAndApply(database, claimed, (tx) => effect?.(message, tx, meta))
+    const found = await peek(database, claimed)
+    if (found.parked.size > 0 || found.fresh.size === 0) return outcomeOf(found.parked, key)
+    const apply = await prepare(message, meta)
+    return claimAndApply(database, claimed, (tx) => apply?.(tx))
+  })
+}
+
+async function claimAndApply(
+  database: Transactions,
+  claimed: Claimed,
+  apply: (tx: AnyTx) => Promise<void> | undefined,
+): Promise<Handled> {
+  const [id = ''] = claimed.ids
+  const [key = ''] = claimed.keys
+  try {
+    return await database.transaction(async (tx) => {
+      const { fresh, parked } = await claim(tx, claimed)
+      const behind = parked.get(key)
+      if (behind !== undefined && fresh.size > 0) throw new Parked(behind)
+      if (fresh.size === 0) return { outcome: 'repeat' }
+      await apply(tx)
+      await forgetAttempts(tx, claimed.consumer, id)
+      return { outcome: 'handled' }
+    })
+  } catch (thrown) {
+    if (thrown instanceof Parked) return { outcome: 'parked', behind: thrown.behind }
+    throw thrown
+  }
+}
+
+function outcomeOf(parked: ReadonlyMap<string, string>, key: string): Handled {
+  const behind = parked.get(key)
+  return behind === undefined ? { outcome: 'repeat' } : { outcome: 'parked', behind }
+}
+
+/** Rolls a claim back. */
+class Parked extends Error {
+  readonly behind: string
+  constructor(behind: string) {
+    super(`behind ${behind}`)
+    this.behind = behind
+  }
+}
+
+/**
+ * Handles messages of one topic in one transaction; null, with nothing written, where one of their keys is parked. Answers how
+ * many had their effect now. Only for handlers without `prepare`.
+ */
+export async function handleTogether(
+  database: Transactions,
+  deliveries: readonly Delivery[],
+  signal: AbortSignal,
+): Promise<number | null> {
+  const [first] = deliveries
+  if (!first) return 0
+  const ids = deliveries.map(({ envelope }) => envelope.id)
+  const keys = [...new Set(deliveries.map(({ key }) => key))].filter((key) => key !== '')
+  try {
+    return await database.transaction(async (tx) => {
+      const { fresh, parked } = await claim(tx, { consumer: first.consumer, topic: first.destination, ids, keys })
+      const [behind] = parked.values()
+      if (behind !== undefined) throw new Parked(behind)
+      const left = new Set(fresh)
+      for (const delivery of deliveries) {
+        // The same event may also be in the batch twice.
+        if (!left.delete(delivery.envelope.id)) continue
+        const { handler, message } = delivery
+        await traced(delivery, 1, signal, async (meta) => handler.effect?.(message, tx, meta))
+      }
+      return fresh.size
+    })
+  } catch (thrown) {
+    if (thrown instanceof Parked) return null
+    throw thrown
+  }
+}
+
+/**
+ * Runs work for a message within the trace and the correlation id that came with it, and within the time limit. The span is a
+ * child of the sender's, so that an order is one trace; it links to it as well, which is how batches are told.
+ */
+function traced<T>(
+  delivery: Delivery,
+  attempt: number,
+  signal: AbortSignal,
+  run: (meta: MessageMeta) => Promise<T>,
+): Promise<T> {
+  const { system, destination, consumer, envelope, headers, key, attributes } = delivery
+  const { id, type, time, source, correlationId } = envelope
+  const beganMs = performance.now()
+  const timer = startTimer(handlerMsMax, signal)
+  const spec = {
+    kind: SpanKind.CONSUMER,
+    parent: extractTrace(headers),
+    links: linkTo(headers),
+    attributes: {
+      ...attributes,
+      [attribute.messagingSystem]: system,
+      [attribute.messagingOperationName]: 'process',
+      [attribute.messagingOperationType]: 'process',
+      [attribute.messagingDestination]: destination,
+      [attribute.messagingConsumerGroup]: consumer,
+      [attribute.messagingMessageId]: id,
+      [attribute.eventType]: type,
+      [attribute.correlationId]: correlationId,
+    },
+  }
+  durations(metric.messagingDelay).record(Math.max(0, Date.now() - time.getTime()) / 1_000, { destination })
+  const work = inSpan(`process ${destination}`, spec, () =>
+    runAsMessage(
+      correlationId || undefined,
+      () => {
+        const meta = { id, type, time, source, key, correlationId, attempt, destination, signal: timer.signal }
+        return abortable(timer.signal, run(meta))
+      },
+      timer.signal,
+    ),
+  )
+  return work.then(
+    (result) => end(timer, delivery, beganMs, 'handled', result),
+    (thrown: unknown) => {
+      end(timer, delivery, beganMs, 'failed', undefined)
+      throw thrown
+    },
+  )
+}
+
+function end<T>(timer: { clear(): void }, { destination }: Delivery, beganMs: number, outcome: string, result: T): T {
+  timer.clear()
+  const labels = { destination, outcome }
+  durations(metric.messagingProcessDuration).record((performance.now() - beganMs) / 1_000, labels)
+  counter(metric.messagingConsumed).add(1, labels)
+  return result
+}

@@ -1,0 +1,203 @@
+import { deadLetterTopic } from '#graph/names.ts'
+import type { ServiceNode } from '#graph/service.ts'
+import type { Configuration } from '../app/configuration.ts'
+import type { App } from '../app/lifecycle.ts'
+import type { Kafka, Consumer as KafkaConsumer } from '../kafka/port.ts'
+import { connect } from '../kafka/select.ts'
+import type { AnyDatabase } from '../store/database.ts'
+import { metric } from '../telemetry/semantics.ts'
+import { gauge } from '../telemetry/telemetry.ts'
+import { type Consumer, consumeEdges } from './consumer.ts'
+import { deliverTo } from './delivery.ts'
+import { pruneInbox } from './inbox.ts'
+import { confirmingPublisher, connectRabbitmq } from './rabbitmq.ts'
+import { type RelayOptions, startRelay } from './relay.ts'
+import { queueDestination, topicDestination } from './relay-destinations.ts'
+import { startWorker } from './task-delivery.ts'
+import { type Worker, workEdges } from './worker.ts'
+
+/** What a service's messaging is made of. */
+export type MessagingParts = {
+  readonly database: AnyDatabase
+  /** One for every topic that is consumed. */
+  readonly consumers?: readonly Consumer[]
+  /** One for every queue that is worked. */
+  readonly workers?: readonly Worker[]
+  readonly relay?: RelayOptions
+}
+
+type MessagingApp = Pick<App, 'node' | 'log' | 'readyWhen'> & {
+  readonly configuration: Pick<Configuration, 'kafka' | 'rabbitmq'>
+}
+
+/** The running messaging of a service. */
+export type Messaging = {
+  /** Drains: no new message is taken, those in hand end, the outbox's round ends. What is left is sent after the next start. */
+  close(): Promise<void>
+}
+
+const dayMs = 86_400_000
+/** The relay tries again by itself, and closing waits no longer than this. */
+const deliveryTimeoutMs = 5_000
+const retentionDefaultMs = 7 * dayMs
+
+/**
+ * Starts what carries a service's messages: the relay of its outbox, its consumers and its workers. The service is not ready
+ * until each consumer has joined its group and each worker its queue. Rejects where an edge has no consumer or worker,
+ * or a broker refuses this service for good.
+ */
+export async function startMessaging(app: MessagingApp, parts: MessagingParts): Promise<Messaging> {
+  const { consumers = [], workers = [], database } = parts
+  assertComplete(app.node, consumers, workers)
+  const { log } = app
+  const kafka = await openKafka(app)
+  const rabbitmq = app.configuration.rabbitmq && connectRabbitmq(app.configuration.rabbitmq, app.node.name, log)
+
+  const topics = topicsOf(app.node).map((topic) => ({
+    topic,
+    producer: need(kafka, app.node).producer({ deliveryTimeoutMs }),
+  }))
+  const queues = rabbitmq
+    ? queuesOf(app.node).map((queue) => ({ queue, publisher: confirmingPublisher(rabbitmq) }))
+    : []
+  const destinations = [
+    ...topics.map(({ topic, producer }) => topicDestination(topic, producer)),
+    ...queues.map(({ queue, publisher }) => queueDestination(queue, publisher)),
+  ]
+  const relay = startRelay(database, destinations, log, parts.relay)
+  const stopPruning = pruneInbox(database, keepMs(consumers), (error) =>
+    log.warn('The inbox could not be pruned.', { error }),
+  )
+  const groups = startGroups(app, kafka, consumers)
+  const running = rabbitmq ? workers.map((worker) => ({ worker, run: startWorker(worker, rabbitmq, log) })) : []
+  for (const { worker, run } of running) {
+    app.readyWhen(`queue ${worker.queue.name}`, () => (run.ready() ? undefined : 'not consuming yet'))
+  }
+  const close = async () => {
+    stopPruning()
+    await Promise.all([groups.close(), ...running.map(({ run }) => run.close())])
+    await relay.close()
+    await Promise.all([
+      ...topics.map(({ producer }) => producer.close()),
+      ...queues.map(({ publisher }) => publisher.close()),
+    ])
+    await rabbitmq?.close()
+  }
+  try {
+    await groups.joined
+  } catch (thrown) {
+    await close()
+    throw thrown
+  }
+  return { close }
+}
+
+function need(kafka: Kafka | null, node: ServiceNode): Kafka {
+  if (!kafka) throw new Error(`${node.name} publishes or consumes, but Kafka is not configured: set KAFKA_BROKERS.`)
+  return kafka
+}
+
+async function openKafka({ node, configuration, log }: MessagingApp): Promise<Kafka | null> {
+  if (!configuration.kafka) return null
+  const { brokers, client, tls } = configuration.kafka
+  return connect({
+    clientId: node.name,
+    brokers,
+    adapter: client,
+    tls: { caFile: tls.authorityFile, certFile: tls.certFile, keyFile: tls.keyFile },
+    onError: (error) => log.warn(error.message, { code: error.code, error: error.cause }),
+  })
+}
+
+/** Joins every consumer group; consumers of one group share a membership. */
+function startGroups(app: MessagingApp, kafka: Kafka | null, consumers: readonly Consumer[]) {
+  const closing = new AbortController()
+  const groups = [...Map.groupBy(consumers, ({ policy }) => policy.group)]
+  const members: KafkaConsumer[] = []
+  const joins = groups.map(async ([group, its]) => {
+    const [first] = its
+    if (!first) return
+    const member = await need(kafka, app.node).consume({
+      groupId: group,
+      topics: its.map(({ topic }) => topic.name),
+      from: 'earliest',
+      partitionsAtOnce: its.reduce((sum, { policy }) => sum + policy.concurrency, 0),
+      batchMax: 100,
+      backoff: backoffOf(its),
+      signal: closing.signal,
+      handle: deliverTo({
+        group,
+        database: first.database,
+        log: app.log,
+        consumers: new Map(its.map((each) => [each.topic.name, each])),
+      }),
+    })
+    members.push(member)
+  })
+  let joined = false
+  const all = Promise.all(joins).then(() => {
+    joined = true
+  })
+  if (groups.length > 0) app.readyWhen('consumers', () => (joined ? undefined : 'joining their groups'))
+  const forget = gauge(metric.consumerLag, '1', () =>
+    members.flatMap((member) =>
+      member.lag().map(({ topic, partition, lag }) => ({ value: lag, attributes: { topic, partition } })),
+    ),
+  )
+  return {
+    joined: all,
+    async close() {
+      closing.abort()
+      forget()
+      await Promise.allSettled(joins)
+      await Promise.all(members.map((member) => member.close()))
+    },
+  }
+}
+
+/** Partitions of one group wait alike: the shortest first wait and the longest last one of its edges. */
+function backoffOf(consumers: readonly Consumer[]): { firstMs: number; maxMs: number } {
+  const backoffs = consumers.map(({ policy }) => policy.redelivery.backoff)
+  return {
+    firstMs: Math.min(...backoffs.map(({ baseMs }) => baseMs)),
+    maxMs: Math.max(...backoffs.map(({ maxMs }) => maxMs)),
+  }
+}
+
+/** A broker may deliver again for as long as it keeps a message, so the inbox remembers a day longer. */
+function keepMs(consumers: readonly Consumer[]): number {
+  return dayMs + Math.max(retentionDefaultMs, ...consumers.map(({ topic }) => topic.retentionMs ?? retentionDefaultMs))
+}
+
+/** Where the outbox of a service may lead: its topics, and the dead letters of what it consumes. */
+function topicsOf(node: ServiceNode): readonly string[] {
+  const published = (node.spec.publishes ?? []).map(({ name }) => name)
+  const dead = consumeEdges(node)
+    .filter(({ policy }) => policy.deadLetter !== false)
+    .map(({ topic, policy }) => deadLetterTopic(topic.name, policy.group ?? node.name))
+  return [...new Set([...published, ...dead])]
+}
+
+function queuesOf(node: ServiceNode): readonly string[] {
+  return (node.spec.edges ?? []).flatMap((edge) => (edge.kind === 'sends' ? edge.queue.name : []))
+}
+
+function assertComplete(node: ServiceNode, consumers: readonly Consumer[], workers: readonly Worker[]): void {
+  const missing = [
+    ...difference(
+      consumeEdges(node).map(({ topic }) => topic.name),
+      consumers.map(({ topic }) => topic.name),
+    ).map((topic) => `a consumer of ${topic}`),
+    ...difference(
+      workEdges(node).map(({ queue }) => queue.name),
+      workers.map(({ queue }) => queue.name),
+    ).map((queue) => `a worker of ${queue}`),
+  ]
+  if (missing.length > 0) {
+    throw new Error(`${node.name} declares, but does not start: ${missing.join(', ')}. Give it to startMessaging.`)
+  }
+}
+
+function difference(wanted: readonly string[], given: readonly string[]): readonly string[] {
+  return [...new Set(wanted)].filter((name) => !given.includes(name))
+}

@@ -1,0 +1,174 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { connect } from 'node:tls'
+import { deadLetterQueue, retryQueue } from '#graph/names.ts'
+import type { RabbitmqConfiguration } from '../app/configuration.ts'
+
+/** One real RabbitMQ node over TLS, with one queue and all that belongs to it, for tests. */
+export type RabbitmqFixture = {
+  readonly configuration: RabbitmqConfiguration
+  /** Ends the node as a crash would, until `start`. */
+  crash(): Promise<void>
+  start(): Promise<void>
+  stop(): Promise<void>
+}
+
+const installed = '/usr/lib/rabbitmq/lib/rabbitmq_server-3.10.8'
+const startTimeoutMs = 40_000
+const ports = { amqp: 5671, distribution: 25_672 }
+
+/** Starts a node whose user may do just what a worker and sender of the queue may; `deliveries` is its delivery limit. */
+export async function startRabbitmq(queue: string, deliveries: number): Promise<RabbitmqFixture> {
+  const home = mkdtempSync(join(tmpdir(), 'parley-mq-'))
+  const host = `127.88.${(process.pid >> 8) & 0xff}.${process.pid & 0xff || 1}`
+  const files = writeFiles(home, host, queue, deliveries)
+  let node: ChildProcess | undefined
+  const start = async () => {
+    const log = openSync(join(home, 'log'), 'a')
+    node = spawn(join(installed, 'sbin/rabbitmq-server'), [], {
+      env: environment(home, host),
+      stdio: ['ignore', log, log],
+      detached: true,
+    })
+    for (const until = Date.now() + startTimeoutMs; Date.now() < until; await sleep(100)) {
+      if (await answers(host)) return
+    }
+    throw new Error(
+      `RabbitMQ did not start within ${startTimeoutMs} ms: ${readFileSync(join(home, 'log'), 'utf8').slice(-3_000)}`,
+    )
+  }
+  const crash = async () => {
+    const { pid, exitCode } = node ?? {}
+    if (pid === undefined || exitCode !== null) return
+    const ended = new Promise<void>((resolve) => node?.once('exit', () => resolve()))
+    // The node is a shell and the Erlang machine that it waits for: their own group, which this test started.
+    process.kill(-pid, 'SIGKILL')
+    await ended
+  }
+  await start()
+  return {
+    configuration: {
+      host,
+      port: ports.amqp,
+      virtualHost: 'test',
+      username: 'notifications',
+      passwordFile: files.password,
+      tls: { authorityFile: files.cert },
+    },
+    crash,
+    start,
+    async stop() {
+      await crash()
+      rmSync(home, { recursive: true, force: true })
+    },
+  }
+}
+
+function environment(home: string, host: string): Record<string, string> {
+  const name = `test@${host}`
+  return {
+    PATH: '/usr/local/bin:/usr/bin:/bin',
+    LANG: 'C.UTF-8',
+    HOME: home,
+    RABBITMQ_CONF_ENV_FILE: '/dev/null',
+    RABBITMQ_CONFIG_FILE: join(home, 'rabbitmq.conf'),
+    RABBITMQ_ENABLED_PLUGINS_FILE: join(home, 'plugins'),
+    RABBITMQ_MNESIA_BASE: join(home, 'mnesia'),
+    RABBITMQ_LOG_BASE: home,
+    RABBITMQ_LOGS: '-',
+    RABBITMQ_NODENAME: name,
+    RABBITMQ_USE_LONGNAME: 'true',
+    RABBITMQ_DIST_PORT: String(ports.distribution),
+    // Without the daemon that usually connects Erlang nodes: it would outlive the test.
+    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS:
+      `-name ${name} -start_epmd false -erl_epmd_port ${ports.distribution} ` +
+      `-kernel inet_dist_use_interface {${host.replaceAll('.', ',')}} +sbwt none +sbwtdcpu none +sbwtdio none`,
+  }
+}
+
+function writeFiles(home: string, host: string, queue: string, deliveries: number): { cert: string; password: string } {
+  const [cert, key, password] = [join(home, 'cert.pem'), join(home, 'key.pem'), join(home, 'password')]
+  const subject = ['-subj', '/CN=rabbitmq', '-addext', `subjectAltName=IP:${host}`, '-keyout', key, '-out', cert]
+  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1']
+  execFileSync('openssl', ['req', '-x509', ...curve, ...subject], { stdio: 'ignore' })
+  if (!existsSync(join(home, 'mnesia'))) mkdirSync(join(home, 'mnesia'))
+  writeFileSync(password, 'secret\n', { mode: 0o600 })
+  writeFileSync(join(home, '.erlang.cookie'), 'test', { mode: 0o400 })
+  writeFileSync(join(home, 'plugins'), '[].\n')
+  writeFileSync(join(home, 'definitions.json'), JSON.stringify(definitions(queue, deliveries)))
+  const settings = [
+    'listeners.tcp = none',
+    `listeners.ssl.1 = ${host}:${ports.amqp}`,
+    `ssl_options.cacertfile = ${cert}`,
+    `ssl_options.certfile = ${cert}`,
+    `ssl_options.keyfile = ${key}`,
+    `load_definitions = ${join(home, 'definitions.json')}`,
+    'log.console = true',
+    'log.console.level = warning',
+    'log.file = false',
+  ]
+  writeFileSync(join(home, 'rabbitmq.conf'), `${settings.join('\n')}\n`)
+  return { cert, password }
+}
+
+/** The topology as it is provisioned: an exchange for each queue, no permission to declare or to use the default exchange. */
+function definitions(queue: string, deliveries: number): object {
+  const [retry, dead] = [retryQueue(queue), deadLetterQueue(queue)]
+  const common = { vhost: 'test', durable: true, auto_delete: false }
+  const names = [queue, retry, dead]
+  const deadTo = (exchange: string) => ({ 'dead-letter-exchange': exchange, 'dead-letter-strategy': 'at-least-once' })
+  const bounded = { 'max-length': 100_000, overflow: 'reject-publish' }
+  const policies = [
+    { name: queue, definition: { ...bounded, ...deadTo(dead), 'delivery-limit': deliveries - 1 } },
+    { name: retry, definition: { ...bounded, ...deadTo(queue), 'message-ttl': 5_000 } },
+    { name: dead, definition: bounded },
+  ]
+  const pattern = (allowed: readonly string[]) => `^(${allowed.join('|').replaceAll('.', '\\.')})$`
+  const salt = Buffer.from('salt')
+  const digest = createHash('sha256').update(salt).update('secret').digest()
+  const password_hash = Buffer.concat([salt, digest]).toString('base64')
+  const user = { name: 'notifications', password_hash, hashing_algorithm: 'rabbit_password_hashing_sha256', tags: [] }
+  return {
+    vhosts: [{ name: 'test' }],
+    users: [user],
+    permissions: [
+      { user: user.name, vhost: 'test', configure: '^$', write: pattern(names), read: pattern([queue, dead]) },
+    ],
+    policies: policies.map((policy) => ({
+      ...policy,
+      vhost: 'test',
+      pattern: pattern([policy.name]),
+      'apply-to': 'queues',
+      priority: 1,
+    })),
+    exchanges: names.map((name) => ({ ...common, name, type: 'fanout', internal: false, arguments: {} })),
+    queues: names.map((name) => ({ ...common, name, arguments: { 'x-queue-type': 'quorum' } })),
+    bindings: names.map((name) => ({
+      source: name,
+      vhost: 'test',
+      destination: name,
+      destination_type: 'queue',
+      routing_key: name,
+      arguments: {},
+    })),
+  }
+}
+
+/** The node is of use once it speaks AMQP: the TLS listener opens last. */
+function answers(host: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port: ports.amqp, rejectUnauthorized: false })
+    const settle = (answer: boolean) => {
+      socket.destroy()
+      resolve(answer)
+    }
+    socket.once('secureConnect', () => socket.write(Buffer.from('AMQP\x00\x00\x09\x01', 'latin1')))
+    socket.once('data', () => settle(true))
+    socket.once('error', () => settle(false))
+    socket.setTimeout(2_000, () => settle(false))
+  })
+}

@@ -1,0 +1,84 @@
+import { readFileSync } from 'node:fs'
+import { Connection, type Publisher, type ReturnedMessage } from 'rabbitmq-client'
+import type { RabbitmqConfiguration } from '../app/configuration.ts'
+import { abortable, startTimer } from '../deadline.ts'
+import type { Log } from '../telemetry/log.ts'
+import { protobufType } from './envelope.ts'
+
+/** RabbitMQ's header and property names that matter here. */
+export type TaskEnvelope = {
+  readonly exchange: string
+  readonly routingKey: string
+  readonly messageId: string
+  readonly headers: Readonly<Record<string, unknown>>
+  /** How long it waits in a queue at most, such as the one for retries. */
+  readonly expirationMs?: number
+}
+
+const reconnect = { retryLow: 100, retryHigh: 2_000 } as const
+/** A confirmation that does not come in this time counts as a failure; the outcome is unknown. */
+const confirmTimeoutMs = 10_000
+
+/** Connects over TLS, and again whenever the connection is lost. Declares nothing: all is there, or it is an error. */
+export function connectRabbitmq(configuration: RabbitmqConfiguration, name: string, log: Log): Connection {
+  const { host, port, virtualHost, username, passwordFile, tls } = configuration
+  const connection = new Connection({
+    hostname: host,
+    port,
+    vhost: virtualHost,
+    username,
+    password: readFileSync(passwordFile, 'utf8').trim(),
+    connectionName: name,
+    heartbeat: 10,
+    noDelay: true,
+    ...reconnect,
+    tls: {
+      // Read at each connection, so that a changed authority needs no restart.
+      get ca() {
+        return readFileSync(tls.authorityFile)
+      },
+    },
+  })
+  connection.on('error', (error) => log.warn('The connection to RabbitMQ was lost; it is opened again.', { error }))
+  connection.on('connection.blocked', (reason) => log.warn('RabbitMQ takes no messages for now.', { reason }))
+  return connection
+}
+
+const returned = new WeakMap<Publisher, Set<string>>()
+
+/** A channel that waits for the broker's confirmation of each message. */
+export function confirmingPublisher(connection: Connection): Publisher {
+  const publisher = connection.createPublisher({ confirm: true })
+  const ids = new Set<string>()
+  returned.set(publisher, ids)
+  publisher.on('basic.return', (message: ReturnedMessage) => ids.add(message.messageId ?? ''))
+  return publisher
+}
+
+/**
+ * Resolves when the broker has stored the message in a queue. Rejects when it refused it, no queue is bound, the connection was
+ * lost, or nothing was heard in time; in the last two cases it may have been stored.
+ */
+export async function publishConfirmed(publisher: Publisher, task: TaskEnvelope, body: Buffer): Promise<void> {
+  const { exchange, routingKey, messageId, headers, expirationMs } = task
+  const timer = startTimer(confirmTimeoutMs)
+  const properties = {
+    exchange,
+    routingKey,
+    messageId,
+    headers: { ...headers },
+    contentType: protobufType,
+    durable: true,
+    mandatory: true,
+    ...(expirationMs !== undefined && { expiration: String(Math.ceil(expirationMs)) }),
+  }
+  try {
+    await abortable(timer.signal, publisher.send(properties, body))
+  } finally {
+    timer.clear()
+  }
+  // A message without a queue is returned first and confirmed after.
+  if (returned.get(publisher)?.delete(messageId)) {
+    throw new Error(`RabbitMQ has no queue bound to the exchange ${exchange} for ${routingKey}: provision it first.`)
+  }
+}

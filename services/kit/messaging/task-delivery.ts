@@ -1,0 +1,183 @@
+import { type AsyncMessage, type Connection, ConsumerStatus, type Publisher } from 'rabbitmq-client'
+import { deadLetterQueue, retryQueue } from '#graph/names.ts'
+import { StoreUnavailable } from '../store/errors.ts'
+import type { Log } from '../telemetry/log.ts'
+import { attribute, metric } from '../telemetry/semantics.ts'
+import { counter } from '../telemetry/telemetry.ts'
+import { type DeadLetterReason, deadLetterHeaders, isPermanent, reasonOf } from './dead-letter.ts'
+import { decodeEnvelope } from './envelope.ts'
+import { readMessage } from './handlers.ts'
+import { type Delivery, handleOnce } from './handling.ts'
+import { confirmingPublisher, publishConfirmed } from './rabbitmq.ts'
+import { pause } from './relay-lease.ts'
+import type { Worker } from './worker.ts'
+
+/** A worker at work. */
+export type RunningWorker = {
+  /** Whether tasks can arrive. */
+  readonly ready: () => boolean
+  /** Takes no new task, waits for those in hand; what was prefetched goes back to the queue. */
+  close(): Promise<void>
+}
+
+/** Counts the attempts of a task over its stays in the retry queue. */
+const attemptsHeader = 'parley-attempts'
+const storeWaitMs = 500
+
+/** Takes tasks from the queue, as many at once as the edge allows, and settles each. */
+export function startWorker(worker: Worker, connection: Connection, log: Log): RunningWorker {
+  const { queue, prefetch } = worker
+  const publisher = confirmingPublisher(connection)
+  const closing = new AbortController()
+  let ready = false
+  const consumer = connection.createConsumer(
+    {
+      queue: queue.name,
+      queueOptions: { passive: true },
+      qos: { prefetchCount: prefetch },
+      concurrency: prefetch,
+    },
+    async (task) => {
+      const status = await settle({ worker, publisher, log, signal: closing.signal }, task)
+      return status
+    },
+  )
+  consumer.on('ready', () => {
+    ready = true
+  })
+  consumer.on('error', (error) => {
+    ready = false
+    log.warn('The worker of a queue was interrupted; it goes on by itself.', { queue: queue.name, error })
+  })
+  return {
+    ready: () => ready && connection.ready,
+    async close() {
+      closing.abort()
+      await consumer.close()
+      await publisher.close()
+    },
+  }
+}
+
+type Work = { readonly worker: Worker; readonly publisher: Publisher; readonly log: Log; readonly signal: AbortSignal }
+
+/** Brings one delivery to its end: done, waiting for its next attempt, or a dead letter. */
+async function settle(work: Work, task: AsyncMessage): Promise<ConsumerStatus> {
+  const { queue, redelivery, handlers } = work.worker
+  const headers = textHeaders(task)
+  const envelope = decodeEnvelope(headers, 'amqp')
+  const readable = readMessage(envelope, Buffer.isBuffer(task.body) ? task.body : Buffer.alloc(0), handlers)
+  if (!readable.ok || !readable.value) {
+    const unknown = `${envelope.ok ? envelope.value.type : ''} is no task of this queue`
+    const code = readable.ok ? 'ENVELOPE_ATTRIBUTE_MALFORMED' : readable.code
+    return bury(work, task, { code, message: readable.ok ? unknown : readable.reason, exception: '', attempts: 0 })
+  }
+  const attempt = Number(headers[attemptsHeader] ?? 0) + deliveriesBefore(task) + 1
+  if (attempt > redelivery.attempts) {
+    return bury(work, task, reasonOf(new Error('The process ended while it handled this task.'), attempt - 1))
+  }
+  const delivery: Delivery = {
+    ...readable.value,
+    system: 'rabbitmq',
+    consumer: `queue ${queue.name}`,
+    destination: queue.name,
+    key: '',
+    headers,
+    attributes: { [attribute.messagingRabbitmqRoutingKey]: task.routingKey },
+  }
+  return attemptTask(work, task, delivery, attempt)
+}
+
+async function attemptTask(
+  work: Work,
+  task: AsyncMessage,
+  delivery: Delivery,
+  attempt: number,
+): Promise<ConsumerStatus> {
+  const { worker, signal, log } = work
+  for (;;) {
+    try {
+      // Tasks in hand are finished when the process stops; the lifecycle bounds how long that may take.
+      await handleOnce(worker.database, delivery, attempt, never)
+      return ConsumerStatus.ACK
+    } catch (thrown) {
+      if (!(thrown instanceof StoreUnavailable)) return failed(work, task, delivery, attempt, thrown)
+      // The task is kept in hand, for giving it back would count as one of its deliveries.
+      log.warn('A task waits for the database.', { queue: worker.queue.name, id: delivery.envelope.id })
+      await pause(storeWaitMs, signal)
+      if (signal.aborted) return ConsumerStatus.REQUEUE
+    }
+  }
+}
+
+const never = new AbortController().signal
+
+async function failed(
+  work: Work,
+  task: AsyncMessage,
+  { envelope, headers }: Delivery,
+  attempt: number,
+  thrown: unknown,
+): Promise<ConsumerStatus> {
+  const { worker, publisher, log } = work
+  const { attempts, backoff } = worker.redelivery
+  const queue = worker.queue.name
+  if (isPermanent(thrown) || attempt >= attempts) return bury(work, task, reasonOf(thrown, attempt))
+  const ceilingMs = Math.min(backoff.maxMs, backoff.baseMs * 2 ** (attempt - 1))
+  const expirationMs = ceilingMs * (0.5 + Math.random() / 2)
+  log.warn('A task failed and will be tried again.', { queue, id: envelope.id, attempt, error: thrown })
+  const target = { exchange: retryQueue(queue), routingKey: queue, messageId: envelope.id, expirationMs }
+  return handOver(work, publisher, { ...target, headers: { ...headers, [attemptsHeader]: String(attempt) } }, task)
+}
+
+async function bury(work: Work, task: AsyncMessage, reason: DeadLetterReason): Promise<ConsumerStatus> {
+  const { worker, publisher, log } = work
+  const { queue } = worker
+  const original = textHeaders(task)
+  const eventId = task.messageId ?? original['cloudEvents:id'] ?? ''
+  const origin = { consumer: queue.name, destination: queue.name, eventId }
+  if (queue.deadLetter) {
+    const headers = deadLetterHeaders(original, origin, reason, new Date())
+    const target = { exchange: deadLetterQueue(queue.name), routingKey: queue.name, messageId: eventId, headers }
+    if ((await handOver(work, publisher, target, task)) === ConsumerStatus.REQUEUE) return ConsumerStatus.REQUEUE
+  }
+  counter(metric.deadLetters).add(1, { destination: queue.name, code: reason.code })
+  log.error('A task became a dead letter.', { ...origin, reason })
+  return ConsumerStatus.ACK
+}
+
+/** Acknowledges a task only once the broker has confirmed that it lies elsewhere; otherwise it goes back. */
+async function handOver(
+  { log }: Work,
+  publisher: Publisher,
+  target: Parameters<typeof publishConfirmed>[1],
+  task: AsyncMessage,
+): Promise<ConsumerStatus> {
+  try {
+    await publishConfirmed(publisher, target, bodyOf(task))
+    return ConsumerStatus.ACK
+  } catch (error) {
+    log.error('A task could not be moved on; it goes back to its queue.', { exchange: target.exchange, error })
+    return ConsumerStatus.REQUEUE
+  }
+}
+
+/** How often the broker has delivered it before; a quorum queue counts. */
+function deliveriesBefore({ headers }: AsyncMessage): number {
+  const count: unknown = headers?.['x-delivery-count']
+  return typeof count === 'number' || typeof count === 'bigint' ? Number(count) : 0
+}
+
+/** The headers that are text, with the content type among them. The broker's own notes are left out. */
+function textHeaders({ headers = {}, contentType }: AsyncMessage): Record<string, string> {
+  const entries = Object.entries(headers as Record<string, unknown>).filter(
+    (entry): entry is [string, string] => typeof entry[1] === 'string' && !entry[0].startsWith('x-'),
+  )
+  return { ...Object.fromEntries(entries), ...(contentType !== undefined && { 'content-type': contentType }) }
+}
+
+/** The client has parsed what said to be JSON or text. */
+function bodyOf({ body }: AsyncMessage): Buffer {
+  if (Buffer.isBuffer(body)) return body
+  return Buffer.from(typeof body === 'string' ? body : JSON.stringify(body))
+}

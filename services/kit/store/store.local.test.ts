@@ -1,0 +1,173 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { create } from '@bufbuild/protobuf'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
+import { service } from '#graph/service.ts'
+import { postgres } from '#graph/store.ts'
+import { topic } from '#graph/topic.ts'
+import { OrderConfirmedSchema, OrderPlacedSchema } from '#proto/parley/orders/v1/events_pb.ts'
+import { testApp } from '../app/app-fixture.ts'
+import { type Database, openDatabase, statement } from './database.ts'
+import { decideAndAppend, eventStore, logStart, StreamConflict } from './event-store.ts'
+import { migrate } from './migrations.ts'
+import { type PostgresFixture, startPostgres } from './postgres-fixture.ts'
+
+const orderEvents = topic('orders', { carries: [OrderPlacedSchema, OrderConfirmedSchema], key: 'orderId' })
+const orders = service('orders', { owns: [postgres({ connectionsMax: 30 })], publishes: [orderEvents] })
+type Tables = { counter: { id: string; value: number } }
+
+let server: PostgresFixture
+let folder: string
+let databases = 0
+const open: Database<Tables>[] = []
+
+async function freshDatabase(): Promise<{ database: Database<Tables>; again: () => Database<Tables>; at: object }> {
+  databases += 1
+  const configuration = server.create(`test_${databases}`)
+  const again = () => {
+    const database = openDatabase<Tables>(testApp(orders, { postgres: configuration }), { statementTimeoutMs: 3_000 })
+    open.push(database)
+    return database
+  }
+  const database = again()
+  await migrate(database)
+  return { database, again, at: configuration }
+}
+
+beforeAll(async () => {
+  server = await startPostgres()
+  folder = mkdtempSync(join(tmpdir(), 'parley-store-'))
+}, 60_000)
+
+afterEach(async () => {
+  for (const database of open.splice(0)) await database.close()
+})
+
+afterAll(async () => {
+  await server?.stop()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+describe('migrations', () => {
+  const file = (name: string, sql: string) => writeFileSync(join(folder, name), sql)
+
+  test('run once, together, and refuse a changed, failing or late file', async () => {
+    const { database, again } = await freshDatabase()
+    file('001-counter.sql', 'create table counter (id text primary key, value integer not null);')
+    const applied = await Promise.all([migrate(database, folder), migrate(again(), folder), migrate(again(), folder)])
+    expect(applied.flat()).toEqual(['service/001-counter.sql'])
+    file('003-wrong.sql', 'select 1;\nselect nonsense;')
+    await expect(migrate(database, folder)).rejects.toThrow('service/003-wrong.sql, line 2')
+    file('003-wrong.sql', 'select 1')
+    expect(await migrate(database, folder)).toEqual(['service/003-wrong.sql'])
+    file('002-late.sql', 'select 1')
+    await expect(migrate(database, folder)).rejects.toThrow('give it the next number')
+    rmSync(join(folder, '002-late.sql'))
+    file('001-counter.sql', 'create table counter (id text);')
+    await expect(migrate(database, folder)).rejects.toThrow('was changed after it had been applied')
+    file('001-again.sql', '')
+    await expect(migrate(database, folder)).rejects.toThrow('the number 001 is taken')
+  })
+})
+
+describe('a database', () => {
+  test('rolls back, tells of swallowed failures, and refuses a transaction that has ended', async () => {
+    const { database } = await freshDatabase()
+    await database.query(statement('create table counter (id text primary key, value integer not null)'))
+    const one = { id: 'a', value: 1 }
+    const failing = database.transaction(async ({ db }) => {
+      await db.insertInto('counter').values(one).execute()
+      throw new Error('changed my mind')
+    })
+    await expect(failing).rejects.toThrow('changed my mind')
+    const swallowing = database.transaction(async ({ db }) => {
+      await db.insertInto('counter').values(one).execute()
+      await db
+        .insertInto('counter')
+        .values(one)
+        .execute()
+        .catch(() => undefined)
+    })
+    await expect(swallowing).rejects.toThrow('rolled back')
+    expect(await database.db.selectFrom('counter').selectAll().execute()).toEqual([])
+    const leaked = await database.transaction(async (tx) => tx)
+    await expect(leaked.db.selectFrom('counter').selectAll().execute()).rejects.toThrow('has ended')
+    expect(await database.query(statement('select 9007199254740993 as big'))).toEqual([{ big: 9_007_199_254_740_993n }])
+  })
+
+  test('repeats a serialization failure as often as it is told, and no more', async () => {
+    const { database } = await freshDatabase()
+    await database.query(statement('create table counter (id text primary key, value integer not null)'))
+    await database.db.insertInto('counter').values({ id: 'a', value: 0 }).execute()
+    const increment = () =>
+      database.transaction(
+        async ({ db }) => {
+          const { value } = await db
+            .selectFrom('counter')
+            .select('value')
+            .where('id', '=', 'a')
+            .executeTakeFirstOrThrow()
+          await sleep(2)
+          await db
+            .updateTable('counter')
+            .set({ value: value + 1 })
+            .execute()
+        },
+        { isolation: 'serializable', attempts: 30 },
+      )
+    await Promise.all(Array.from({ length: 5 }, increment))
+    expect(await database.db.selectFrom('counter').select('value').executeTakeFirst()).toEqual({ value: 5 })
+  })
+})
+
+describe('the event store', () => {
+  const store = eventStore([OrderPlacedSchema, OrderConfirmedSchema])
+  type Message = ReturnType<typeof placed> | ReturnType<typeof confirmed>
+  const placed = (orderId: string) => create(OrderPlacedSchema, { orderId })
+  const confirmed = (orderId: string) => create(OrderConfirmedSchema, { orderId })
+
+  test('20 writers of one stream leave no gap and lose nothing', async () => {
+    const { database } = await freshDatabase()
+    const aggregate = { initial: 0, evolve: (count: number, _message: Message) => count + 1 }
+    await Promise.all(
+      Array.from({ length: 20 }, () =>
+        decideAndAppend(database, store, aggregate, 'o-1', () => [placed('o-1'), confirmed('o-1')], undefined, {
+          attempts: 200,
+        }),
+      ),
+    )
+    const { version, events } = await store.read(database, 'o-1')
+    expect(version).toBe(40)
+    expect(events.map((event) => event.version)).toEqual(Array.from({ length: 40 }, (_, index) => index + 1))
+    expect(events.map((event) => event.message.$typeName)).toEqual(
+      Array.from({ length: 20 }, () => [OrderPlacedSchema.typeName, OrderConfirmedSchema.typeName]).flat(),
+    )
+  })
+
+  test('refuses a version that is past, and one that is not reached', async () => {
+    const { database } = await freshDatabase()
+    const append = (version: number) => database.transaction((tx) => store.append(tx, 's', version, [placed('s')]))
+    expect(await append(0)).toBe(1)
+    await expect(append(0)).rejects.toThrow(StreamConflict)
+    await expect(append(5)).rejects.toThrow(StreamConflict)
+    expect((await store.read(database, 's')).version).toBe(1)
+  })
+
+  test('readers of the whole log skip nothing that commits late', async () => {
+    const { database } = await freshDatabase()
+    const release = Promise.withResolvers<void>()
+    const slow = database.transaction(async (tx) => {
+      await store.append(tx, 'slow', 0, [placed('slow')])
+      await release.promise
+    })
+    await sleep(20)
+    await database.transaction((tx) => store.append(tx, 'fast', 0, [placed('fast')]))
+    const before = await store.readLog(database, logStart, 10)
+    release.resolve()
+    await slow
+    const after = await store.readLog(database, before.at(-1)?.position ?? logStart, 10)
+    expect([...before, ...after].map(({ streamId }) => streamId).sort()).toEqual(['fast', 'slow'])
+  })
+})
