@@ -1,6 +1,6 @@
 import { copyFileSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals'
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals'
 import kafkajs from 'kafkajs'
 import { type BrokerFixture, startBroker } from './broker-fixture.ts'
 import { mendKafkajs } from './kafkajs-mends.ts'
@@ -18,6 +18,9 @@ import {
   recordBytesMax,
 } from './port.ts'
 import { connect } from './select.ts'
+
+// Real parts on a busy machine; each wait inside a test has a limit of its own.
+jest.setTimeout(30_000)
 
 const clients: readonly KafkaClient[] = ['kafkajs', 'platformatic']
 let broker: BrokerFixture
@@ -165,7 +168,7 @@ describe.each(clients)('%s', (adapter) => {
 
   it('keeps its partition while a handler runs longer than the session timeout', async () => {
     expect(await longHandlers.get(adapter)).toEqual({ attempts: 1, committed: [1] })
-  }, 20_000)
+  })
 
   it('refuses what the principal may not do, for good', async () => {
     const { kafka, topic, send } = await setUp(adapter, 1)
