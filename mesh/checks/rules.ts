@@ -24,6 +24,7 @@ import { orchestrationWiring } from './orchestration-wiring.ts'
 import { pointOfNoReturn } from './point-of-no-return.ts'
 import { queueSender } from './queue-sender.ts'
 import { queueWorker } from './queue-worker.ts'
+import { reservedNames } from './reserved-names.ts'
 import { retryAmplification } from './retry-amplification.ts'
 import { retrySafety } from './retry-safety.ts'
 import { retryTime } from './retry-time.ts'
@@ -92,7 +93,10 @@ export const areas: readonly { readonly title: string; readonly rules: readonly 
     rules: [browserGrpc, slowExternal, webhookSignature, webhookSource, egressAddress],
   },
   { title: 'Data and promises', rules: [sharedStore, availability] },
-  { title: 'Bounds, figures and names', rules: [unbounded, figureRange, names, duplicateNames, environmentFigures] },
+  {
+    title: 'Bounds, figures and names',
+    rules: [unbounded, figureRange, names, duplicateNames, environmentFigures, reservedNames],
+  },
 ]
 
 /** All rules, by code. */

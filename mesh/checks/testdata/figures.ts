@@ -160,4 +160,14 @@ export const figureCases: readonly Case[] = [
     holds: production({ traceSampling: 1 }),
     says: ['traceSampling'],
   }),
+  breaking('PLY606', 'a service that would be the broker itself', {
+    breaks: tiny([service('kafka', {})]),
+    holds: tiny([service('kafka-console', {})]),
+    says: ['service kafka', 'kafka-service'],
+  }),
+  breaking('PLY606', "a database that is Postgres' own", {
+    breaks: tiny([service('a', { owns: [postgres({ name: 'template1' })] })]),
+    holds: tiny([service('a', { owns: [postgres({ name: 'template' })] })]),
+    says: ['store of a', 'template1'],
+  }),
 ]

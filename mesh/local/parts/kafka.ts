@@ -63,6 +63,9 @@ export function kafkaConfig(layout: Layout): Readonly<Record<string, string | nu
   return {
     'process.roles': 'broker,controller',
     'node.id': 1,
+    // A broker that was killed is fenced until its session ends; a single one has nobody to protect, so that is short.
+    'broker.session.timeout.ms': 1_000,
+    'broker.heartbeat.interval.ms': 250,
     'controller.quorum.voters': `1@${address}:${controllerPort}`,
     listeners: Object.entries(listen)
       .map(([name, at]) => `${name}://${at}`)
