@@ -356,7 +356,11 @@ describe('outside', () => {
     expect((await place({}, 'GET /api/v1/orders/o-1')).status).toBe(200)
     const unknown = await place({}, 'GET /admin')
     expect(unknown).toMatchObject({ status: 404, headers: { 'content-type': 'application/problem+json' } })
-    expect(JSON.parse(unknown.text)).toMatchObject({ status: 404, detail: 'There is no such path.' })
+    expect(JSON.parse(unknown.text)).toMatchObject({
+      status: 404,
+      code: 'route-not-found',
+      detail: 'There is no such path.',
+    })
     expect(await place({}, 'DELETE /api/v1/orders')).toMatchObject({ status: 405, headers: { allow: 'POST' } })
     expect((await place({}, 'GET /api/v1/orders/a%2Fb')).status).toBe(400)
     expect((await place({ headers: { user_id: '1' } })).status).toBe(400)
