@@ -31,10 +31,9 @@ export function createLedger() {
       return charge
     },
 
-    /** Gives back what was charged; null for a charge that the bank never saw. */
-    refund(id: string): Charge | null {
-      const charge = charges.get(id)
-      if (!charge) return null
+    /** Gives back what was charged. An id that was never charged is voided: a charge that comes later finds it so. */
+    refund(id: string): Charge {
+      const charge = charges.get(id) ?? { id, amount: { currency: '', minorUnits: 0 }, status: 'captured', reason: '' }
       const refunded: Charge = charge.status === 'captured' ? { ...charge, status: 'refunded' } : charge
       charges.set(id, refunded)
       return refunded

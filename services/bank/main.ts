@@ -10,6 +10,7 @@ import { announceReady, readStandIn } from '#kit/app/stand-in.ts'
 import { type Amount, createLedger, latencyMs } from './ledger.ts'
 
 const bodyBytesMax = 16 * 1024
+const statusCodes = { captured: 200, declined: 402, refunded: 409 } as const
 const ledger = createLedger()
 const lostOnce = new Set<string>()
 
@@ -24,8 +25,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
     return send(response, 404, { title: 'PUT /charges/{id} or PUT /refunds/{id}' })
   if (resource === 'charges') return charge(id, await readBody(request), response)
   if (resource !== 'refunds') return send(response, 404, { title: 'PUT /charges/{id} or PUT /refunds/{id}' })
-  const refunded = ledger.refund(id)
-  return refunded ? send(response, 200, refunded) : send(response, 404, { title: `There is no charge ${id}` })
+  send(response, 200, ledger.refund(id))
 }
 
 async function charge(id: string, body: unknown, response: ServerResponse): Promise<void> {
@@ -38,7 +38,7 @@ async function charge(id: string, body: unknown, response: ServerResponse): Prom
     response.destroy()
     return
   }
-  send(response, decided.status === 'declined' ? 402 : 200, decided)
+  send(response, statusCodes[decided.status], decided)
 }
 
 function isChargeRequest(body: unknown): body is { amount: Amount; method: string } {

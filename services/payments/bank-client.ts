@@ -4,13 +4,17 @@ import { reach } from '#kit/http/client.ts'
 import { bank, type payments } from '#mesh/shop.ts'
 
 /** What the bank said to a charge. */
-export type ChargeAnswer = { readonly kind: 'captured' } | { readonly kind: 'declined'; readonly reason: string }
+export type ChargeAnswer =
+  | { readonly kind: 'captured' }
+  | { readonly kind: 'declined'; readonly reason: string }
+  /** The payment was voided before, so nothing was charged. */
+  | { readonly kind: 'voided' }
 
 /** The bank in the words of payments. Both calls are idempotent by the payment's id: an unknown outcome is asked again. */
 export type BankClient = {
   charge(paymentId: string, amount: { currency: string; minorUnits: bigint }, method: string): Promise<ChargeAnswer>
-  /** Resolves when nothing is charged any more, also where nothing ever was. */
-  refund(paymentId: string): Promise<void>
+  /** Resolves when nothing is charged under the id, and nothing ever can be: what was is given back. */
+  voidPayment(paymentId: string): Promise<void>
 }
 
 /** Opens the way to the bank that the declaration allows. */
@@ -23,14 +27,13 @@ export function openBank(app: App<typeof payments>): BankClient {
         body: { amount: { currency, minorUnits: Number(minorUnits) }, method },
       })
       if (status === 200) return { kind: 'captured' }
+      if (status === 409) return { kind: 'voided' }
       if (status === 402) return { kind: 'declined', reason: reasonOf(body) }
       throw new ServiceError('unavailable', `The bank answered ${status} to charge ${id}`)
     },
-    async refund(id) {
+    async voidPayment(id) {
       const { status } = await client.refund({ params: { id } })
-      // 404: the bank never saw the charge, so there is nothing to give back.
-      if (status !== 200 && status !== 404)
-        throw new ServiceError('unavailable', `The bank answered ${status} to refund ${id}`)
+      if (status !== 200) throw new ServiceError('unavailable', `The bank answered ${status} to refund ${id}`)
     },
   }
 }

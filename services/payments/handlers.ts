@@ -1,7 +1,6 @@
-import { ServiceError } from '#kit/errors.ts'
-import { publisher } from '#kit/messaging/publisher.ts'
-import type { Database, Tx } from '#kit/store/database.ts'
-import { paymentEvents, payments } from '#mesh/shop.ts'
+import type { Publish } from '#kit/messaging/publisher.ts'
+import type { AnyTx } from '#kit/store/database.ts'
+import type { paymentEvents } from '#mesh/shop.ts'
 import type { StockReserved } from '#proto/parley/inventory/v1/events_pb.ts'
 import type { OrderCancelled } from '#proto/parley/orders/v1/events_pb.ts'
 import {
@@ -9,95 +8,68 @@ import {
   PaymentDeclinedSchema,
   PaymentRefundedSchema,
 } from '#proto/parley/payments/v1/events_pb.ts'
-import type { BankClient, ChargeAnswer } from './bank-client.ts'
-import { next } from './payment.ts'
-import { findPayment, lockPayment, type PaymentsTables, savePayment } from './store.ts'
+import type { BankClient } from './bank-client.ts'
 
-const publish = publisher(payments, paymentEvents)
+/** A payment as it is kept. `cancelled` is a tombstone: nothing of this order was, or will be, told as captured. */
+export type PaymentRow = {
+  order_id: string
+  payment_id: string
+  status: 'captured' | 'declined' | 'cancelled' | 'refunded'
+  currency: string
+  minor_units: bigint
+}
 
-/** What is done about an event in one transaction, once the bank has answered. */
-type Effect = (tx: Tx<PaymentsTables>) => Promise<void>
+/** Where payments are kept. */
+export type Payments<T> = {
+  /** Keeps the first outcome of an order; false where there is one already. */
+  recordCharge(tx: T, row: PaymentRow): Promise<boolean>
+  /** Turns a captured payment into a refunded one and gives it; leaves a tombstone where there was none, and gives null. */
+  recordCancellation(tx: T, orderId: string, paymentId: string): Promise<PaymentRow | null>
+}
+
+/** What the handlers work with. */
+export type Dependencies<T extends AnyTx> = {
+  readonly bank: BankClient
+  readonly payments: Payments<T>
+  readonly publish: Publish<typeof paymentEvents>
+}
 
 /**
- * Charges an order whose stock is reserved. The bank is asked outside of any transaction, under an id that follows from
- * the order: asked again after a lost reply or a crash it gives the same answer, so a charge happens once.
+ * What payments does about events. The bank is asked outside of any transaction, under an id that follows from the order,
+ * and it decides between a charge and a cancellation: once it has voided an id, nothing can be charged under it. So whatever
+ * comes first, is repeated or is lost, a cancelled order ends without a charge, and what is told of it adds up to nothing.
  */
-export async function charge(
-  event: StockReserved,
-  database: Database<PaymentsTables>,
-  bank: BankClient,
-): Promise<Effect> {
-  const { orderId } = event
-  const paymentId = paymentIdOf(orderId)
-  const amount = { currency: event.total?.currency ?? '', minorUnits: event.total?.minorUnits ?? 0n }
-  const known = await findPayment(database.db, orderId)
-  if (known) {
-    // A cancellation came first. A charge may have gone out before this event was delivered again: it is given back.
-    if (known.status === 'cancelled') await bank.refund(paymentId)
-    return async () => {}
-  }
-  const answer = await bank.charge(paymentId, amount, event.paymentMethod)
-  return async (tx) => {
-    if (await lockPayment(tx, orderId)) throw overtaken(orderId)
-    await savePayment(tx, {
-      order_id: orderId,
-      payment_id: paymentId,
-      status: answer.kind,
-      currency: amount.currency,
-      minor_units: amount.minorUnits,
-    })
-    announce(tx, orderId, answer, amount)
-  }
-}
+export function paymentHandlers<T extends AnyTx>({ bank, payments, publish }: Dependencies<T>) {
+  return {
+    /** Charges an order whose stock is reserved, once: a lost reply is asked again under the same id. */
+    async charge({ orderId, total, paymentMethod }: StockReserved): Promise<(tx: T) => Promise<void>> {
+      const paymentId = paymentIdOf(orderId)
+      const amount = { currency: total?.currency ?? '', minorUnits: total?.minorUnits ?? 0n }
+      const answer = await bank.charge(paymentId, amount, paymentMethod)
+      return async (tx) => {
+        if (answer.kind === 'voided') return
+        const { currency, minorUnits } = amount
+        const row = { order_id: orderId, payment_id: paymentId, status: answer.kind, currency, minor_units: minorUnits }
+        if (!(await payments.recordCharge(tx, row))) return
+        if (answer.kind === 'captured') publish(tx, PaymentCapturedSchema, { orderId, paymentId, amount })
+        else publish(tx, PaymentDeclinedSchema, { orderId, reason: answer.reason })
+      }
+    },
 
-/** Stops the payment of a cancelled order: gives back what was charged, or leaves a tombstone where nothing was yet. */
-export async function stop(
-  { orderId }: OrderCancelled,
-  database: Database<PaymentsTables>,
-  bank: BankClient,
-): Promise<Effect> {
-  const paymentId = paymentIdOf(orderId)
-  const known = await findPayment(database.db, orderId)
-  if (known?.status === 'captured') await bank.refund(paymentId)
-  return async (tx) => {
-    const current = await lockPayment(tx, orderId)
-    if (!current)
-      return savePayment(tx, {
-        order_id: orderId,
-        payment_id: paymentId,
-        status: 'cancelled',
-        currency: '',
-        minor_units: 0n,
-      })
-    if (next(current.status, 'order-cancelled') !== 'refund-due') return
-    // It was captured after the bank was last asked: the event is delivered again, and then it is seen.
-    if (known?.status !== 'captured') throw overtaken(orderId)
-    await savePayment(tx, { ...current, status: 'refunded' })
-    publish(tx, PaymentRefundedSchema, {
-      orderId,
-      paymentId,
-      amount: { currency: current.currency, minorUnits: current.minor_units },
-    })
+    /** Voids the payment of a cancelled order, whatever became of it: also one whose outcome was never known here. */
+    async stop({ orderId }: OrderCancelled): Promise<(tx: T) => Promise<void>> {
+      const paymentId = paymentIdOf(orderId)
+      await bank.voidPayment(paymentId)
+      return async (tx) => {
+        const refunded = await payments.recordCancellation(tx, orderId, paymentId)
+        if (!refunded) return
+        const amount = { currency: refunded.currency, minorUnits: refunded.minor_units }
+        publish(tx, PaymentRefundedSchema, { orderId, paymentId, amount })
+      }
+    },
   }
-}
-
-function announce(
-  tx: Tx<PaymentsTables>,
-  orderId: string,
-  answer: ChargeAnswer,
-  amount: { currency: string; minorUnits: bigint },
-): void {
-  if (answer.kind === 'declined') publish(tx, PaymentDeclinedSchema, { orderId, reason: answer.reason })
-  else publish(tx, PaymentCapturedSchema, { orderId, paymentId: paymentIdOf(orderId), amount })
 }
 
 function paymentIdOf(orderId: string): string {
   return `pay-${orderId}`
-}
-
-function overtaken(orderId: string): ServiceError {
-  return new ServiceError(
-    'unavailable',
-    `The payment of ${orderId} was changed while the bank was asked; it is looked at again`,
-  )
 }

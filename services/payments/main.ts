@@ -3,27 +3,23 @@ import { join } from 'node:path'
 import { run } from '#kit/app/lifecycle.ts'
 import { consumer } from '#kit/messaging/consumer.ts'
 import { startMessaging } from '#kit/messaging/messaging.ts'
+import { publisher } from '#kit/messaging/publisher.ts'
 import { openDatabase } from '#kit/store/database.ts'
 import { migrate } from '#kit/store/migrations.ts'
-import { orderEvents, payments, stockEvents } from '#mesh/shop.ts'
-import type { StockReserved } from '#proto/parley/inventory/v1/events_pb.ts'
-import type { OrderCancelled } from '#proto/parley/orders/v1/events_pb.ts'
+import { orderEvents, paymentEvents, payments, stockEvents } from '#mesh/shop.ts'
 import { openBank } from './bank-client.ts'
-import { charge, stop } from './handlers.ts'
-import type { PaymentsTables } from './store.ts'
+import { paymentHandlers } from './handlers.ts'
+import { type PaymentsTables, storedPayments } from './store.ts'
 
 await run(payments, async (app) => {
   const database = await app.add('database', openDatabase<PaymentsTables>(app))
   await migrate(database, join(import.meta.dirname, 'migrations'))
-  const bank = openBank(app)
+  const publish = publisher(payments, paymentEvents)
+  const { charge, stop } = paymentHandlers({ bank: openBank(app), payments: storedPayments, publish })
   // The bank may take seconds: it is asked before the transaction, not in it.
   const consumers = [
-    consumer(payments, stockEvents, database, {
-      StockReserved: { prepare: (event: StockReserved) => charge(event, database, bank) },
-    }),
-    consumer(payments, orderEvents, database, {
-      OrderCancelled: { prepare: (event: OrderCancelled) => stop(event, database, bank) },
-    }),
+    consumer(payments, stockEvents, database, { StockReserved: { prepare: charge } }),
+    consumer(payments, orderEvents, database, { OrderCancelled: { prepare: stop } }),
   ]
   await app.add('messaging', startMessaging(app, { database, consumers }))
 })
