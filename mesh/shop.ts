@@ -41,7 +41,10 @@ export const paymentEvents = topic('payments', {
   key: 'orderId',
 })
 export const shipmentEvents = topic('shipments', { carries: [ShipmentDispatched], key: 'orderId' })
-export const emails = queue('emails', { carries: [SendEmail] })
+export const emails = queue('emails', {
+  carries: [SendEmail],
+  redelivery: { attempts: 10, backoff: { baseMs: 200, maxMs: 5_000 } },
+})
 
 // What is outside.
 export const ordersApi = rest('orders-api', { createOrder: 'POST /api/v1/orders', getOrder: 'GET /api/v1/orders/{id}' })
@@ -58,6 +61,9 @@ export const mail = externalTcp('mail', {
   expectedLatencyMs: 1_000,
   standIn: { start: module('services/mailbox/main.ts'), webPort: 8025 },
 })
+
+// Messages are tried again until a breaker like this has closed; only an outage of minutes makes dead letters.
+const patientBreaker = { failures: 5, openMs: 5_000 }
 
 // Who talks to whom. Nothing else is possible.
 const ordersBreaker = { failures: 5, openMs: 5_000 }
@@ -102,7 +108,7 @@ export const payments = service('payments', {
   edges: [
     consumes(stockEvents, [StockReserved], { redelivery: { attempts: 12 } }),
     consumes(orderEvents, [OrderCancelled], { redelivery: { attempts: 12 } }),
-    reaches(bank),
+    reaches(bank, { breaker: patientBreaker }),
   ],
 })
 
@@ -118,7 +124,7 @@ export const notifications = service('notifications', {
     consumes(orderEvents, [OrderConfirmed, OrderCancelled, OrderShipped]),
     sends(emails),
     works(emails, { prefetch: 10 }),
-    reaches(mail),
+    reaches(mail, { breaker: patientBreaker }),
   ],
 })
 

@@ -10,7 +10,7 @@ import { orderJson } from './view.ts'
 type Orders = Client<typeof gateway, typeof OrderService>
 type NewOrderRequest = RestRequest<(typeof ordersApi)['routes']['createOrder'], typeof newOrderSchema>
 
-/** Places an order: 201 with where it is, 200 where the same key had placed it before. */
+/** Places an order: 201 with where it is, and `idempotency-replayed: true` where the same key had placed it before. */
 export async function createOrder({ body, headers }: NewOrderRequest, orders: Orders): Promise<RestResponse> {
   const { customerId, items, paymentMethod = '' } = body
   const idempotencyKey = readIdempotencyKey(headers['idempotency-key'])

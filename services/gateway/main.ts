@@ -6,7 +6,7 @@ import { restServer } from '#kit/http/server.ts'
 import { gateway, ordersApi, shopExposure } from '#mesh/shop.ts'
 import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
 import { createOrder, getOrder } from './handlers.ts'
-import { newOrderSchema, orderSchema } from './schemas.ts'
+import { newOrderHeaders, newOrderSchema, orderSchema, problemSchema } from './schemas.ts'
 
 await run(gateway, async (app) => {
   const orders = client(app, OrderService)
@@ -16,13 +16,14 @@ await run(gateway, async (app) => {
     {
       createOrder: {
         summary: 'Places an order. It is confirmed, paid and shipped by events afterwards.',
+        headers: newOrderHeaders,
         body: newOrderSchema,
-        responses: { 201: orderSchema },
+        responses: { 201: orderSchema, 400: problemSchema, 409: problemSchema, 422: problemSchema, 503: problemSchema },
         handler: (request) => createOrder(request, orders),
       },
       getOrder: {
         summary: 'Shows how far an order is.',
-        responses: { 200: orderSchema },
+        responses: { 200: orderSchema, 404: problemSchema, 503: problemSchema },
         handler: ({ params }) => getOrder(params.id, orders),
       },
     },

@@ -1,10 +1,13 @@
+/** What orders takes as the name of a customer, a product or a means of payment. */
+const name = { type: 'string', pattern: '^[A-Za-z0-9._-]{1,64}$' } as const
+
 /** An order as a client asks for it. */
 export const newOrderSchema = {
   type: 'object',
   required: ['customerId', 'items'],
   additionalProperties: false,
   properties: {
-    customerId: { type: 'string', minLength: 1, maxLength: 64 },
+    customerId: name,
     items: {
       type: 'array',
       minItems: 1,
@@ -14,12 +17,26 @@ export const newOrderSchema = {
         required: ['productId', 'quantity'],
         additionalProperties: false,
         properties: {
-          productId: { type: 'string', minLength: 1, maxLength: 64 },
+          productId: name,
           quantity: { type: 'integer', minimum: 1, maximum: 1_000 },
         },
       },
     },
-    paymentMethod: { type: 'string', maxLength: 64, description: 'What is charged, such as a token of a card.' },
+    paymentMethod: { ...name, description: 'What is charged, such as a token of a card.' },
+  },
+} as const
+
+/** The headers of a new order. */
+export const newOrderHeaders = {
+  type: 'object',
+  required: ['idempotency-key'],
+  properties: {
+    'idempotency-key': {
+      type: 'string',
+      minLength: 1,
+      maxLength: 255,
+      description: "New for each new order. A second request with it gives the first one's order.",
+    },
   },
 } as const
 
@@ -54,5 +71,20 @@ export const orderSchema = {
     trackingNumber: { type: 'string' },
     version: { type: 'integer' },
     placedAt: { type: 'string', format: 'date-time' },
+  },
+} as const
+
+/** What is answered when it went wrong (RFC 9457). */
+export const problemSchema = {
+  type: 'object',
+  required: ['type', 'title', 'status', 'code'],
+  properties: {
+    type: { type: 'string' },
+    title: { type: 'string' },
+    status: { type: 'integer' },
+    detail: { type: 'string' },
+    code: { type: 'string', description: 'Stable; see the reference of error codes.' },
+    correlationId: { type: 'string' },
+    errors: { type: 'array', items: { type: 'object' } },
   },
 } as const

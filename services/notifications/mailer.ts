@@ -31,7 +31,8 @@ export function openMailer(address: SmtpAddress): Mailer {
   return {
     async send({ messageId, from, to, subject, text }) {
       try {
-        await transport.sendMail({ messageId, from, to, subject, text })
+        // As an object the address is one address, whatever it holds.
+        await transport.sendMail({ messageId, from, to: { name: '', address: to }, subject, text })
       } catch (error) {
         throw new ServiceError('unavailable', `The mail server did not take ${messageId}`, { cause: error })
       }

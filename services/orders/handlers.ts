@@ -4,7 +4,7 @@ import type { StockRejected } from '#proto/parley/inventory/v1/events_pb.ts'
 import type { PaymentCaptured, PaymentDeclined } from '#proto/parley/payments/v1/events_pb.ts'
 import type { ShipmentDispatched } from '#proto/parley/shipping/v1/events_pb.ts'
 import type { OrderCommand } from './order.ts'
-import { command, commandIn, type OrdersTables, overdueOrders } from './store.ts'
+import { command, commandIn, deleteRequests, type OrdersTables, overdueOrders } from './store.ts'
 
 type OrdersTx = Tx<OrdersTables>
 
@@ -36,8 +36,20 @@ export async function cancelOverdue(
 ): Promise<number> {
   const overdue = await overdueOrders(database.db, new Date(now.getTime() - timeoutMs), overdueMax)
   for (const orderId of overdue) {
-    await command(database, orderId, { kind: 'cancel', reason: 'timed out' })
-    log.warn('The checkout of an order took too long; it was cancelled', { orderId, timeoutMs })
+    try {
+      await command(database, orderId, { kind: 'cancel', reason: 'timed out' })
+      log.warn('The checkout of an order took too long; it was cancelled.', { orderId, timeoutMs })
+    } catch (error) {
+      // One order that cannot be cancelled now must not keep the others open; it is tried again at the next turn.
+      log.error('An overdue order could not be cancelled.', { orderId, error })
+    }
   }
   return overdue.length
+}
+
+const rememberedMs = 24 * 3_600_000
+
+/** Forgets idempotency keys after a day: a client that asks again later than that places a new order. */
+export async function forgetRequests(database: Database<OrdersTables>, now: Date): Promise<void> {
+  await deleteRequests(database.db, new Date(now.getTime() - rememberedMs))
 }

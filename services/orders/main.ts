@@ -12,12 +12,13 @@ import { migrate } from '#kit/store/migrations.ts'
 import { checkout, orders, paymentEvents, shipmentEvents, stockEvents } from '#mesh/shop.ts'
 import { InventoryService } from '#proto/parley/inventory/v1/inventory_pb.ts'
 import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
-import { cancelOverdue, reactions } from './handlers.ts'
+import { cancelOverdue, forgetRequests, reactions } from './handlers.ts'
 import { place } from './place.ts'
-import { type OrdersTables, readOrder } from './store.ts'
-import { orderView } from './view.ts'
+import type { OrdersTables } from './store.ts'
+import { showOrder } from './view.ts'
 
 const overdueEveryMs = 5_000
+const forgetEveryMs = 60_000
 
 await run(orders, async (app) => {
   const database = await app.add('database', openDatabase<OrdersTables>(app))
@@ -37,11 +38,15 @@ await run(orders, async (app) => {
 
   const service = implement(OrderService, {
     createOrder: (request) => place(request, database, askStock),
-    getOrder: async ({ orderId }) => ({ order: orderView(orderId, await readOrder(database, orderId)) }),
+    getOrder: async ({ orderId }) => ({ order: await showOrder(database, orderId) }),
   })
   await app.add('grpc', grpcServer(app, service))
   await app.add(
     'overdue',
     every(overdueEveryMs, app, () => cancelOverdue(database, new Date(), checkout.timeoutMs, app.log)),
+  )
+  await app.add(
+    'forgetting',
+    every(forgetEveryMs, app, () => forgetRequests(database, new Date())),
   )
 })

@@ -13,16 +13,8 @@ import {
   StockCheck,
 } from '#proto/parley/orders/v1/orders_pb.ts'
 import { requestHash, unknownProducts, validate } from './request.ts'
-import {
-  findRequest,
-  type KnownRequest,
-  type OrdersTables,
-  placeOrder,
-  readOrder,
-  readPrices,
-  rememberRequest,
-} from './store.ts'
-import { orderView } from './view.ts'
+import { findRequest, type KnownRequest, type OrdersTables, placeOrder, readPrices, rememberRequest } from './store.ts'
+import { orderView, showOrder } from './view.ts'
 
 /** Asks inventory. Rejects with a transient error where it cannot be had. */
 export type AskStock = (
@@ -74,7 +66,7 @@ async function replay(
       'This idempotency key stands for an order with other contents; use a new one',
     )
   }
-  return { order: orderView(known.orderId, await readOrder(database, known.orderId)), replayed: true }
+  return { order: await showOrder(database, known.orderId), replayed: true }
 }
 
 async function priced(request: CreateOrderRequest, database: Database<OrdersTables>): Promise<OrderItem[]> {

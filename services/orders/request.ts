@@ -4,21 +4,21 @@ import type { CreateOrderRequest } from '#proto/parley/orders/v1/orders_pb.ts'
 
 const linesMax = 100
 const quantityMax = 1_000
-const idBytesMax = 64
-const keyBytesMax = 255
+const nameCharactersMax = 64
+const keyCharactersMax = 255
 
 /** Refuses a request that is wrong whatever the state, with every field that is. Throws `invalid-argument`. */
 export function validate(request: CreateOrderRequest): void {
   const { customerId, lines, idempotencyKey, paymentMethod } = request
   const violations: Violation[] = [
-    ...lengthOf('customer_id', customerId, 1, idBytesMax),
-    ...lengthOf('idempotency_key', idempotencyKey, 1, keyBytesMax),
-    ...lengthOf('payment_method', paymentMethod, 0, idBytesMax),
+    ...nameOf('customer_id', customerId),
+    ...keyOf(idempotencyKey),
+    ...(paymentMethod === '' ? [] : nameOf('payment_method', paymentMethod)),
     ...(lines.length >= 1 && lines.length <= linesMax
       ? []
       : [violation('lines', 'out-of-range', `1 to ${linesMax} lines are possible`)]),
     ...lines.flatMap(({ productId, quantity }, index) => [
-      ...lengthOf(`lines[${index}].product_id`, productId, 1, idBytesMax),
+      ...nameOf(`lines[${index}].product_id`, productId),
       ...(quantity >= 1 && quantity <= quantityMax
         ? []
         : [
@@ -48,10 +48,20 @@ export function unknownProducts(request: CreateOrderRequest, known: ReadonlyMap<
   )
 }
 
-function lengthOf(field: string, value: string, bytesMin: number, bytesMax: number): Violation[] {
-  const bytes = Buffer.byteLength(value)
-  if (bytes >= bytesMin && bytes <= bytesMax) return []
-  return [violation(field, 'length', `It has ${bytes} bytes; ${bytesMin} to ${bytesMax} are possible`)]
+/** Names become parts of keys, addresses and headers elsewhere, so they hold nothing that means something there. */
+function nameOf(field: string, value: string): Violation[] {
+  if (isName(value)) return []
+  return [violation(field, 'format', `Use 1 to ${nameCharactersMax} letters, digits, dots, dashes or underscores`)]
+}
+
+/** Whether a text can be the name of a customer, a product, an order or a means of payment. */
+export function isName(value: string): boolean {
+  return value.length <= nameCharactersMax && /^[A-Za-z0-9._-]+$/.test(value)
+}
+
+function keyOf(key: string): Violation[] {
+  if (key.length <= keyCharactersMax && /^[\x20-\x7e]+$/.test(key)) return []
+  return [violation('idempotency_key', 'format', `Use 1 to ${keyCharactersMax} printable ASCII characters`)]
 }
 
 function violation(field: string, code: string, message: string): Violation {

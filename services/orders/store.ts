@@ -100,6 +100,15 @@ export async function rememberRequest(
   await tx.db.insertInto('idempotency').values(row).execute()
 }
 
+/** Forgets the keys of requests that are older than this, a thousand at most. */
+export async function deleteRequests(db: Kysely<OrdersTables>, before: Date): Promise<void> {
+  const old = db.selectFrom('idempotency').select(['customer_id', 'key']).where('created_at', '<', before).limit(1_000)
+  await db
+    .deleteFrom('idempotency')
+    .where(({ eb, refTuple }) => eb(refTuple('customer_id', 'key'), 'in', old.$asTuple('customer_id', 'key')))
+    .execute()
+}
+
 /** What these products cost, by id; an unknown one is missing. */
 export async function readPrices(
   db: Kysely<OrdersTables>,

@@ -1,7 +1,9 @@
 import { create } from '@bufbuild/protobuf'
 import { notFound } from '#kit/errors.ts'
+import type { Database } from '#kit/store/database.ts'
 import { type Order, OrderSchema, OrderStatus } from '#proto/parley/orders/v1/orders_pb.ts'
-import type { StoredOrder } from './store.ts'
+import { isName } from './request.ts'
+import { type OrdersTables, readOrder, type StoredOrder } from './store.ts'
 
 const statuses = {
   placed: OrderStatus.PLACED,
@@ -9,6 +11,11 @@ const statuses = {
   shipped: OrderStatus.SHIPPED,
   cancelled: OrderStatus.CANCELLED,
 } as const
+
+/** An order as its events tell it. Throws `not-found`, also for what cannot be the name of an order. */
+export async function showOrder(database: Database<OrdersTables>, orderId: string): Promise<Order> {
+  return orderView(orderId, isName(orderId) ? await readOrder(database, orderId) : null)
+}
 
 /** An order for others to see. Throws `not-found` where nothing was ever placed. */
 export function orderView(orderId: string, found: StoredOrder | null): Order {

@@ -2,6 +2,7 @@
 import { lstatSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { withPostgres } from '#local/parts/access-fixture.ts'
 import { eventually, type Stack, startShop, startTimeoutMs } from '../stack.ts'
 import { chargesOf, emailsAbout, getOrder, orderIn, placeOrder, request } from './client.ts'
 
@@ -51,9 +52,11 @@ describe('an order', () => {
   }, 60_000)
 
   test('whose payment reply is lost is charged once', async () => {
+    const before = new Set((await chargesOf(shop)).map(({ id }) => id))
     const { body } = await placeOrder(shop, { paymentMethod: 'card-lost' })
     await orderIn(shop, body.orderId, 'shipped')
-    expect((await chargesOf(shop)).filter(({ id }) => id === `pay-${body.orderId}`)).toHaveLength(1)
+    const charged = (await chargesOf(shop)).filter(({ id }) => !before.has(id))
+    expect(charged.map(({ id }) => id)).toEqual([`pay-${body.orderId}`])
   }, 60_000)
 
   test('is the same for the same key, and a key cannot stand for two', async () => {
@@ -86,6 +89,8 @@ describe('bad input', () => {
     ['half a piece', JSON.stringify({ customerId: 'c', items: [{ productId: 'p-1', quantity: 0.5 }] }), json, 400],
     ['no items', JSON.stringify({ customerId: 'c', items: [] }), json, 400],
     ['a field that nobody knows', JSON.stringify({ customerId: 'c', items: [item], admin: true }), json, 400],
+    ['a zero byte', JSON.stringify({ customerId: 'a\u0000b', items: [item] }), json, 400],
+    ['an address for a name', JSON.stringify({ customerId: 'victim@evil.example,x', items: [item] }), json, 400],
     [
       'no idempotency key',
       JSON.stringify({ customerId: 'c', items: [item] }),
@@ -95,10 +100,12 @@ describe('bad input', () => {
     ['another media type', '<order/>', { ...json, 'content-type': 'application/xml' }, 415],
     ['two megabytes', JSON.stringify({ customerId: 'c'.repeat(2 * 1024 * 1024), items: [item] }), json, 413],
   ])('%s is a problem document with a code, and nothing is written', async (_name, body, headers, status) => {
+    const before = await ordersKept()
     const answer = await request(`${shop.url}/api/v1/orders`, { method: 'POST', headers, body })
     expect(answer.status).toBe(status)
     expect(answer.headers.get('content-type')).toContain('application/problem+json')
     expect(answer.body).toMatchObject({ status, code: expect.stringMatching(/^[a-z-]+$/) })
+    expect(await ordersKept()).toBe(before)
   })
 
   test('an order that does not exist is 404', async () => {
@@ -176,3 +183,11 @@ describe('what is seen', () => {
     })
   })
 })
+
+/** How many orders the database holds, and how many keys: what bad input must leave as it is. */
+async function ordersKept(): Promise<string> {
+  const count =
+    'SELECT (SELECT count(*) FROM kit.events WHERE version = 1) AS orders, (SELECT count(*) FROM idempotency) AS keys'
+  const { rows } = await withPostgres(shop.layout, 'orders', 'orders', (client) => client.query(count))
+  return JSON.stringify(rows)
+}
