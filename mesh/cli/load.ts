@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { SystemNode } from '#graph/system.ts'
@@ -16,7 +16,7 @@ export type LoadedSystem = { readonly system: SystemNode; readonly file: string;
  */
 export async function loadSystem(file?: string): Promise<LoadedSystem> {
   const path = file === undefined ? join(projectDir, 'mesh/shop.ts') : resolve(file)
-  if (!existsSync(path)) throw new UsageError(`There is no file ${path}. Give --system a file that exports a system.`)
+  if (!isFile(path)) throw new UsageError(`There is no file ${path}. Give --system a file that exports a system.`)
   const exported = await importFile(path)
   const systems = Object.values(exported).filter(isSystem)
   const [system] = systems
@@ -32,9 +32,19 @@ async function importFile(path: string): Promise<Record<string, unknown>> {
   try {
     return await import(pathToFileURL(path).href)
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    throw new UsageError(`${path} cannot be loaded: ${reason}`, { cause: error })
+    throw new UsageError(`${path} cannot be loaded: ${reasonOf(error)}`, { cause: error })
   }
+}
+
+/** The message with the place that the stack names first: a line of the system, or of something that it imports. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const place = error.stack?.match(/file:\/\/(\/[^\s()]+?:\d+(?::\d+)?)/)?.[1]
+  return place ? `${error.message}\n  at ${place}` : error.message
+}
+
+function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false
 }
 
 function isSystem(value: unknown): value is SystemNode {

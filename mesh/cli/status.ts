@@ -29,9 +29,9 @@ async function statusOf(options: RunOptions): Promise<Status> {
 }
 
 function statusText({ system, state, urls, processes, memoryBytes }: Status): string {
-  if (state === 'stopped') return `${system || 'Nothing'} is${system ? ' not' : ''} running. Start it: parley up`
+  if (state === 'stopped') return `${system || 'Nothing'} is${system ? ' not' : ''} running. Start it: bin/parley up`
   if (state === 'died') {
-    return `${system} lost its supervisor; parts of it may still run. Clean up: parley down. Start it again: parley up`
+    return `${system} lost its supervisor; parts of it may still run. Clean up: bin/parley down. Start it again: bin/parley up`
   }
   const rows = processes.map((one) => [
     one.name,
@@ -43,12 +43,19 @@ function statusText({ system, state, urls, processes, memoryBytes }: Status): st
     remark(one),
   ])
   return [
-    `${system} is ${state}, ${mebibytes(memoryBytes)} in all.`,
+    `${system} is ${state}${except(processes)}, ${mebibytes(memoryBytes)} in all.`,
     '',
     ...table([['NAME', 'STATE', 'PID', 'MEMORY', 'UPTIME', 'RESTARTS', ''], ...rows]),
     '',
     ...table(urls.map(({ name, url }) => [name, url])),
   ].join('\n')
+}
+
+/** What somebody stopped is no fault, but whoever reads "ready" must know of it. */
+function except(processes: readonly ProcessStatus[]): string {
+  const stopped = processes.filter(({ state }) => state === 'stopped').map(({ name }) => name)
+  if (stopped.length === 0) return ''
+  return `, but ${stopped.join(', ')} ${stopped.length === 1 ? 'was' : 'were'} stopped (bin/parley start ${stopped.at(-1)})`
 }
 
 function remark({ state, detail, lastExit, ports }: ProcessStatus): string {

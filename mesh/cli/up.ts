@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import type { Command } from 'commander'
 import { checkSystem } from '#checks/check.ts'
@@ -53,7 +54,11 @@ async function run(options: Options): Promise<void> {
     return
   }
   const target = await chooseTarget(options.target ?? process.env.TARGET)
+  if (options.mesh !== undefined) {
+    throw new UsageError('--mesh chooses the mesh of a cluster; a local run always has Envoy as its own. Leave it out.')
+  }
   const request = requestOf(derive(loaded.system, 'local'), loaded, options)
+  requireModules(request.plan, loaded.rootDir)
   const progress = openProgress(process.stdout)
   progress.say(`${loaded.system.name} on this machine (${target.why})`)
   const interrupt = interruptible(() => progress.say('Stopping what was started …'))
@@ -86,6 +91,19 @@ async function run(options: Options): Promise<void> {
     case 'ended':
       return print('Everything has ended.')
   }
+}
+
+/** A module that is not there is found out before anything that runs is stopped for it. */
+function requireModules({ services }: Plan, rootDir: string): void {
+  const missing = services.flatMap(({ name, start }) =>
+    start.kind === 'module' && !existsSync(join(rootDir, start.file))
+      ? [`${name} starts ${join(rootDir, start.file)}`]
+      : [],
+  )
+  if (missing.length === 0) return
+  throw new UsageError(
+    `There is no such file:\n  ${missing.join('\n  ')}\nWrite it, or say in the declaration how the service starts: start: module('…') or command('…').`,
+  )
 }
 
 function requestOf(plan: Plan, loaded: { file: string; rootDir: string }, options: Options): RunRequest {
