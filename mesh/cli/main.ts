@@ -11,6 +11,7 @@ import { graphCommand } from './graph.ts'
 import { logsCommand } from './logs.ts'
 import { planCommand } from './plan.ts'
 import { restartCommand } from './restart.ts'
+import { rotateCommand } from './rotate.ts'
 import { startCommand } from './start.ts'
 import { statusCommand } from './status.ts'
 import { stopCommand } from './stop.ts'
@@ -33,6 +34,7 @@ for (const register of [
   startCommand,
   stopCommand,
   restartCommand,
+  rotateCommand,
   devCommand,
 ]) {
   register(program)

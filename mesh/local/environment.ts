@@ -18,7 +18,7 @@ export type EnvironmentOptions = {
 type Variables = Readonly<Record<string, string>>
 
 /**
- * The whole environment of a service's process: the contract that the README states, and of it only what the service is
+ * The whole environment of a service's process: the contract of docs/process-contract.md, and of it only what the service is
  * granted. Pure; the files that it names are made by the parts and the certificates.
  * @throws when the plan has no such service
  */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Plan } from '#plan/plan.ts'
-import { ensureCertificates, rotateCertificates } from './certificates/certificates.ts'
+import { ensureCertificates, renewCertificates, rotateCertificates } from './certificates/certificates.ts'
 import type { EnvironmentOptions } from './environment.ts'
 import { type Layout, type LayoutOptions, layoutOf } from './layout.ts'
 import { kafkaPart } from './parts/kafka.ts'
@@ -88,6 +88,7 @@ async function supervisedRun(request: RunRequest): Promise<SupervisedRun> {
     fingerprint: fingerprintOf(request),
     specs: processesOf(request, layout, tools),
     prepare: () => ensureCertificates(plan, layout),
+    renew: (settle) => renewCertificates(plan, layout, { settle }),
     rotate: (authority, settle) => rotateCertificates(plan, layout, { authority, settle }),
   }
 }

@@ -185,6 +185,7 @@ async function follow(pipe: Readable, report: UpOptions['report']): Promise<Outc
     const event = JSON.parse(line) as RunEvent
     switch (event.kind) {
       case 'process':
+      case 'note':
         report(event)
         break
       case 'ready':

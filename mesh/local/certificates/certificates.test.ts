@@ -7,7 +7,9 @@ import { service } from '#graph/service.ts'
 import { system } from '#graph/system.ts'
 import { derive } from '#plan/derive.ts'
 import { certFiles, type Layout, layoutOf } from '../layout.ts'
-import { ensureCertificates, rotateCertificates } from './certificates.ts'
+import { newAuthority } from './authority.ts'
+import { ensureCertificates, renewCertificates, rotateCertificates } from './certificates.ts'
+import { swapFolder } from './folder.ts'
 
 const plan = derive(system('two', { services: [service('a', {}), service('b', {})] }), 'local')
 const everyone = ['a', 'b', 'kafka', 'rabbitmq']
@@ -60,25 +62,17 @@ describe('certificates', () => {
 
   test('a rotation of the authority never leaves one without somebody to trust it', async () => {
     await ensureCertificates(plan, layout)
-    const old = await read('a')
-    const steps: { issuers: Set<string>; trusted: Set<number> }[] = []
-    await rotateCertificates(plan, layout, {
-      authority: true,
-      settle: async () => {
-        const all = await Promise.all(everyone.map(read))
-        steps.push({
-          issuers: new Set(all.map(({ cert }) => cert.issuer)),
-          trusted: new Set(all.map(({ authorities }) => authorities)),
-        })
-      },
-    })
-    const { authority } = await read('a')
-    expect(authority.subject).not.toBe(old.authority.subject)
-    expect(steps).toEqual([
-      { issuers: new Set([old.authority.subject]), trusted: new Set([2]) },
-      { issuers: new Set([authority.subject]), trusted: new Set([2]) },
-      { issuers: new Set([authority.subject]), trusted: new Set([1]) },
-    ])
+    await expectDoubleTrust((settle) => rotateCertificates(plan, layout, { authority: true, settle }))
+  })
+
+  test('nor does a renewal, when the authority ends soon', async () => {
+    const { cert, key } = await newAuthority('two', 29 * 24 * hourMs)
+    await swapFolder(join(layout.certsDir, 'authority'), { 'cert.pem': cert, 'key.pem': key, 'ca.pem': cert })
+    await rotateCertificates(plan, layout, { settle: async () => undefined })
+    await expectDoubleTrust((settle) => renewCertificates(plan, layout, { settle }))
+    const { cert: renewed } = await read('a')
+    await renewCertificates(plan, layout, { settle: async () => undefined })
+    expect((await read('a')).cert.serialNumber).toBe(renewed.serialNumber)
   })
 
   test('a folder keeps the set in use and the one before', async () => {
@@ -94,4 +88,24 @@ async function read(name: string) {
   const [cert, bundle] = await Promise.all([readFile(files.cert), readFile(files.authority, 'utf8')])
   const authorities = bundle.split('BEGIN CERTIFICATE').length - 1
   return { cert: new X509Certificate(cert), authority: new X509Certificate(bundle), authorities }
+}
+
+/** Replaces the authority, and looks after each step at who is trusted. */
+async function expectDoubleTrust(replace: (settle: () => Promise<void>) => Promise<void>): Promise<void> {
+  const old = await read('a')
+  const steps: { issuers: Set<string>; trusted: Set<number> }[] = []
+  await replace(async () => {
+    const all = await Promise.all(everyone.map(read))
+    steps.push({
+      issuers: new Set(all.map(({ cert }) => cert.issuer)),
+      trusted: new Set(all.map(({ authorities }) => authorities)),
+    })
+  })
+  const { authority } = await read('a')
+  expect(authority.subject).not.toBe(old.authority.subject)
+  expect(steps).toEqual([
+    { issuers: new Set([old.authority.subject]), trusted: new Set([2]) },
+    { issuers: new Set([authority.subject]), trusted: new Set([2]) },
+    { issuers: new Set([authority.subject]), trusted: new Set([1]) },
+  ])
 }

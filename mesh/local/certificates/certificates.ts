@@ -8,6 +8,8 @@ import { readFolder, swapFolder } from './folder.ts'
 const dayMs = 24 * 60 * 60_000
 const leafLifetimeMs = dayMs
 const authorityLifetimeMs = 365 * dayMs
+/** An authority with less than this left is replaced. */
+const authorityLeftMsMin = 30 * dayMs
 
 /** How certificates are made. */
 export type CertificateOptions = {
@@ -15,10 +17,8 @@ export type CertificateOptions = {
   readonly lifetimeMs?: number
 }
 
-/** How certificates are rotated. */
-export type RotationOptions = CertificateOptions & {
-  /** Replaces the authority too. Default: false. */
-  readonly authority?: boolean
+/** How certificates are renewed under those who use them. */
+export type RenewalOptions = CertificateOptions & {
   /**
    * Called after each step and waited for, so that everything has read the new files before the next step counts on it.
    * Default: a pause of 1 s, which is ample for Envoy. Parts that read files only when told are told here.
@@ -26,14 +26,40 @@ export type RotationOptions = CertificateOptions & {
   readonly settle?: () => Promise<void>
 }
 
+/** How certificates are rotated. */
+export type RotationOptions = RenewalOptions & {
+  /** Replaces the authority too. Default: false. */
+  readonly authority?: boolean
+}
+
 /**
  * Makes the run's authority and a certificate for every identity that lacks one, has one that is past half its life, or
- * has one of another authority. Writes below `layout.certsDir` only: keys 0600, folders 0700. Call it at the start, and
- * every hour or so while the system runs.
+ * has one of another authority. Writes below `layout.certsDir` only: keys 0600, folders 0700. Call it before the system
+ * starts: it replaces an authority that ends within 30 days in one step, which those that run would not survive.
  */
 export async function ensureCertificates(plan: Plan, layout: Layout, options: CertificateOptions = {}): Promise<void> {
-  const lifetimeMs = options.lifetimeMs ?? leafLifetimeMs
-  const authority = await ensureAuthority(plan, layout)
+  const found = await readAuthority(layout)
+  const authority = found && isLasting(found) ? found : await makeAuthority(plan, layout)
+  await ensureLeaves(plan, layout, authority, options.lifetimeMs)
+}
+
+/**
+ * Does what `ensureCertificates` does while the system runs: call it every hour or so. An authority that ends within 30
+ * days is replaced as `rotateCertificates` does it.
+ */
+export async function renewCertificates(plan: Plan, layout: Layout, options: RenewalOptions = {}): Promise<void> {
+  const authority = await readAuthority(layout)
+  if (!authority || !isLasting(authority)) return rotateCertificates(plan, layout, { ...options, authority: true })
+  await ensureLeaves(plan, layout, authority, options.lifetimeMs)
+  await (options.settle ?? pause)()
+}
+
+async function ensureLeaves(
+  plan: Plan,
+  layout: Layout,
+  authority: Authority,
+  lifetimeMs = leafLifetimeMs,
+): Promise<void> {
   await Promise.all(
     subjects(plan, layout).map(async (subject) => {
       if (await isCurrent(layout, subject, authority, lifetimeMs / 2)) return
@@ -47,9 +73,9 @@ export async function ensureCertificates(plan: Plan, layout: Layout, options: Ce
  * trusted first, then everyone gets a certificate of the new one, then the old one is dropped, and refused from then on.
  */
 export async function rotateCertificates(plan: Plan, layout: Layout, options: RotationOptions = {}): Promise<void> {
-  const settle = options.settle ?? (() => new Promise((resolve) => setTimeout(resolve, 1_000)))
+  const settle = options.settle ?? pause
   const lifetimeMs = options.lifetimeMs ?? leafLifetimeMs
-  const old = await ensureAuthority(plan, layout)
+  const old = (await readAuthority(layout)) ?? (await makeAuthority(plan, layout))
   const next = options.authority ? await newAuthority(plan.system, authorityLifetimeMs) : old
   const both = next === old ? old.cert : next.cert + old.cert
   const everyone = subjects(plan, layout)
@@ -111,22 +137,33 @@ async function isCurrent(
   const cert = new X509Certificate(files.cert)
   const named = [...(spiffe ? [`URI:${spiffe}`] : []), ...addresses.map((address) => `IP Address:${address}`)]
   return (
-    isLasting(cert, leftMsMin) &&
+    leftMs(cert) > leftMsMin &&
     cert.verify(new X509Certificate(authority.cert).publicKey) &&
     named.every((one) => cert.subjectAltName?.split(', ').includes(one))
   )
 }
 
-function isLasting(cert: X509Certificate, leftMsMin: number): boolean {
-  return cert.validToDate.getTime() - Date.now() > leftMsMin
+function leftMs(cert: X509Certificate): number {
+  return cert.validToDate.getTime() - Date.now()
 }
 
-async function ensureAuthority(plan: Plan, layout: Layout): Promise<Authority> {
+function isLasting(authority: Authority): boolean {
+  return leftMs(new X509Certificate(authority.cert)) > authorityLeftMsMin
+}
+
+async function readAuthority(layout: Layout): Promise<Authority | undefined> {
   const files = await readFolder(certFiles(layout.certsDir, 'authority'))
-  if (files && isLasting(new X509Certificate(files.cert), 30 * dayMs)) return { cert: files.cert, key: files.key }
+  return files && { cert: files.cert, key: files.key }
+}
+
+async function makeAuthority(plan: Plan, layout: Layout): Promise<Authority> {
   const authority = await newAuthority(plan.system, authorityLifetimeMs)
   await writeAuthority(layout, authority)
   return authority
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 1_000))
 }
 
 function writeAuthority(layout: Layout, { cert, key }: Authority): Promise<void> {

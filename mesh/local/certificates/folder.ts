@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { errorCode } from '../error-code.ts'
 import type { CertFiles } from '../layout.ts'
 
 /** The symbolic link that names the current set, as Kubernetes does it for mounted secrets. */
@@ -33,7 +34,7 @@ export async function readFolder(
     )
     return cert && key && authority ? { cert, key, authority } : undefined
   } catch (error) {
-    if (isCode(error, 'ENOENT')) return undefined
+    if (errorCode(error) === 'ENOENT') return undefined
     throw error
   }
 }
@@ -42,7 +43,7 @@ async function linkOnce(target: string, path: string): Promise<void> {
   try {
     await symlink(target, path)
   } catch (error) {
-    if (!isCode(error, 'EEXIST')) throw error
+    if (errorCode(error) !== 'EEXIST') throw error
   }
 }
 
@@ -51,8 +52,4 @@ async function removeOlder(dir: string, newest: string): Promise<void> {
   const sets = (await readdir(dir)).filter((name) => name.startsWith('..') && name !== current && name !== newest)
   const older = sets.sort().slice(0, -1)
   await Promise.all(older.map((name) => rm(join(dir, name), { recursive: true, force: true })))
-}
-
-function isCode(error: unknown, code: string): boolean {
-  return typeof error === 'object' && error !== null && 'code' in error && error.code === code
 }

@@ -57,8 +57,13 @@ export async function spawnChild(spec: ProcessSpec): Promise<Child> {
 
 /** Sends a signal to a group, which may be gone already. True when somebody was there. */
 export function signalGroup(group: number, signal: NodeJS.Signals): boolean {
+  return signalProcess(-group, signal)
+}
+
+/** Sends a signal to a process, or a group by its negative, which may be gone already. True when somebody was there. */
+export function signalProcess(pid: number, signal: NodeJS.Signals): boolean {
   try {
-    return process.kill(-group, constants.signals[signal])
+    return process.kill(pid, constants.signals[signal])
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
     throw error

@@ -7,6 +7,7 @@ import type { ProcessSpec } from '../process.ts'
 import { type Control, openControl } from './control.ts'
 import { RunFailure } from './failure.ts'
 import { rotate } from './log.ts'
+import { makeOwnFolder } from './own-folder.ts'
 import { takenPorts } from './ports.ts'
 import { bootId, memoryBytes, processRow } from './proc.ts'
 import type { ProcessState } from './record.ts'
@@ -22,9 +23,11 @@ export type SupervisedRun = {
   readonly subnet: string
   readonly fingerprint: string
   readonly specs: readonly ProcessSpec[]
-  /** What must be there before anything starts: certificates. Repeated every hour, for those that end soon. */
+  /** What must be there before anything starts: certificates. */
   prepare(): Promise<void>
-  /** Issues every certificate anew. `settle` is called after each step, for everybody to take it up. */
+  /** Makes certificates that end soon anew, every hour. `settle` is called after each step, for everybody to take it up. */
+  renew(settle: () => Promise<void>): Promise<void>
+  /** Issues every certificate anew; `settle` as for `renew`. Of these three one is under way at a time. */
   rotate(authority: boolean, settle: () => Promise<void>): Promise<void>
 }
 
@@ -37,6 +40,7 @@ export type RunEvent =
       readonly state: ProcessState
       readonly detail: string | null
     }
+  | { readonly kind: 'note'; readonly text: string }
   | { readonly kind: 'ready'; readonly urls: readonly RunUrl[] }
   | { readonly kind: 'busy' }
   | { readonly kind: 'failed'; readonly message: string }
@@ -57,13 +61,14 @@ export async function superviseRun(
   stop: AbortController,
 ): Promise<boolean> {
   const { layout, specs } = run
-  for (const dir of [layout.runDir, layout.logsDir, layout.socketsDir]) mkdirSync(dir, { recursive: true, mode: 0o700 })
-  const ledger = openLedger(run)
+  for (const dir of [layout.runDir, layout.logsDir]) mkdirSync(dir, { recursive: true, mode: 0o700 })
+  makeOwnFolder(layout.socketsDir)
+  const ledger = openLedger(run, (text) => report({ kind: 'note', text }))
   if (!ledger) {
     report({ kind: 'busy' })
     return false
   }
-  const supervisor = new Supervisor(specs, {
+  const supervisor = new Supervisor(withOwnSockets(specs, layout.socketsDir), {
     changed: ({ spec, record }) => {
       ledger.write({ processes: recorded(supervisor) })
       report({ kind: 'process', name: spec.name, of: spec.kind, state: record.state, detail: record.detail })
@@ -74,15 +79,16 @@ export async function superviseRun(
     stop.abort()
     await ended.promise
   }
+  const certificates = certificatesOf(run, supervisor)
   const closing: (() => void | Promise<void>)[] = [() => removeRunFile(layout.runDir), () => removeSockets(layout)]
   try {
     const control = await openControl(
       ledger.file().socket,
-      controlFor(run, supervisor, () => ledger.file().state, down),
+      controlFor(run, supervisor, certificates, () => ledger.file().state, down),
     )
-    closing.push(control.close, upkeep(run, supervisor))
+    closing.push(control.close, upkeep(run, certificates))
     await refuseTakenPorts(specs)
-    await run.prepare()
+    await certificates.prepare()
     await supervisor.start(stop.signal)
     if (!stop.signal.aborted) {
       ledger.write({ state: 'ready' })
@@ -100,28 +106,49 @@ export async function superviseRun(
   return wasReady
 }
 
-/** The run's file, kept up to date; null when another run has claimed the folder. */
-function openLedger(run: SupervisedRun) {
+/**
+ * The run's file, kept up to date; null when another run has claimed the folder. What cannot be written, as on a full
+ * disk, is said and tried again with the next change: the run and its end are worth more than the file.
+ */
+function openLedger(run: SupervisedRun, say: (text: string) => void) {
   let file = firstFile(run)
+  let isWritten = true
   if (!claimRunFile(run.layout.runDir, file)) return null
   return {
     file: () => file,
     write(change: Partial<RunFile>): void {
       const next = { ...file, ...change }
-      if (isDeepStrictEqual(next, file)) return
+      if (isWritten && isDeepStrictEqual(next, file)) return
       file = next
-      writeRunFile(run.layout.runDir, file)
+      try {
+        writeRunFile(run.layout.runDir, file)
+        isWritten = true
+      } catch (error) {
+        isWritten = false
+        say(`The run's file cannot be written, and tells less than is so: ${error}`)
+      }
     },
   }
 }
 
 /** Bounds the logs and renews certificates, until the function that it gives back is called. */
-function upkeep(run: SupervisedRun, supervisor: Supervisor): () => void {
+function upkeep(run: SupervisedRun, certificates: Certificates): () => void {
   const timers = [
     setInterval(() => rotateLogs(run.specs, run.layout.logsDir), logsEveryMs),
-    setInterval(() => void renew(run, supervisor), certificatesEveryMs),
+    setInterval(() => void certificates.renew(), certificatesEveryMs),
   ]
   return () => timers.forEach(clearInterval)
+}
+
+/** The folder of the sockets is looked at before every start: it may have been cleared away meanwhile, and made by another. */
+function withOwnSockets(specs: readonly ProcessSpec[], socketsDir: string): ProcessSpec[] {
+  return specs.map((spec) => ({
+    ...spec,
+    async prepare() {
+      makeOwnFolder(socketsDir)
+      await spec.prepare?.()
+    },
+  }))
 }
 
 function removeSockets({ socketsDir }: { readonly socketsDir: string }): void {
@@ -158,6 +185,7 @@ function recorded(supervisor: Supervisor): RunFile['processes'] {
 function controlFor(
   run: SupervisedRun,
   supervisor: Supervisor,
+  certificates: Certificates,
   state: () => RunFile['state'],
   down: () => Promise<void>,
 ): Control {
@@ -166,7 +194,7 @@ function controlFor(
     start: (name) => supervisor.startOne(name),
     stop: (name) => supervisor.stopOne(name),
     restart: (name, applicationOnly) => supervisor.restartOne(name, applicationOnly),
-    rotate: (authority) => run.rotate(authority, () => takeUp(supervisor)),
+    rotate: certificates.rotate,
     down,
   }
 }
@@ -196,9 +224,23 @@ function rotateLogs(specs: readonly ProcessSpec[], logsDir: string): void {
   for (const file of [...specs.map((spec) => spec.logFile), join(logsDir, 'supervisor.log')]) rotate(file)
 }
 
-async function renew(run: SupervisedRun, supervisor: Supervisor): Promise<void> {
-  await run.prepare()
-  await takeUp(supervisor)
+type Certificates = ReturnType<typeof certificatesOf>
+
+/** The work on certificates, one after the other: two at a time would drop an authority that the other still counts on. */
+function certificatesOf(run: SupervisedRun, supervisor: Supervisor) {
+  let last: Promise<unknown> = Promise.resolve()
+  const inTurn = (work: () => Promise<void>): Promise<void> => {
+    const done = last.then(work)
+    // Whoever asked is told of a failure; the next in turn goes on.
+    last = done.catch(() => {})
+    return done
+  }
+  const settle = (): Promise<void> => takeUp(supervisor)
+  return {
+    prepare: () => inTurn(() => run.prepare()),
+    renew: () => inTurn(() => run.renew(settle)),
+    rotate: (authority: boolean) => inTurn(() => run.rotate(authority, settle)),
+  }
 }
 
 /** Sidecars see new certificates by themselves, within this time; the others are told. */

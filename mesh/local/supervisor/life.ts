@@ -100,9 +100,7 @@ export class Life {
     const ended = child.ended.finally(end)
     try {
       const outcome = await this.#becomeReady(over.signal)
-      if (outcome === 'late') {
-        return { kind: 'ended', how: `was not ready within ${this.#around.startMsMax / 1000} s`, late: true }
-      }
+      if (typeof outcome === 'object') return outcome
       if (outcome === 'ready') await this.#watch(over.signal)
       if (stop.aborted) return { kind: 'stopped' }
       return { kind: 'ended', how: await ended }
@@ -111,31 +109,38 @@ export class Life {
     }
   }
 
-  async #becomeReady(over: AbortSignal): Promise<'ready' | 'late' | 'over'> {
+  async #becomeReady(over: AbortSignal): Promise<'ready' | 'over' | ProcessEvent> {
     const { clock, startMsMax } = this.#around
     const until = clock.nowMs() + startMsMax
     for (let waitMs = probeMsMin; !(await this.#probe(over)); waitMs = Math.min(probeMsMax, waitMs * 1.5)) {
       if (over.aborted) return 'over'
-      if (clock.nowMs() > until) return 'late'
+      if (clock.nowMs() > until) {
+        return { kind: 'ended', how: `was not ready within ${startMsMax / 1000} s`, late: true }
+      }
       await clock.sleep(waitMs, over)
     }
     if (over.aborted) return 'over'
     if (this.spec.provision) {
       this.#note({ kind: 'answers' })
-      await this.#provision(over)
+      const failure = await this.#provision(over)
+      if (failure) return failure
     }
     if (over.aborted) return 'over'
     this.#note({ kind: 'ready' })
     return 'ready'
   }
 
-  /** A failure counts as the process's own, unless the process ended meanwhile: then that is the reason. */
-  async #provision(over: AbortSignal): Promise<void> {
+  /**
+   * A failure counts as an end, as a broker that has just come back may refuse for a while; but when the process ended
+   * meanwhile, that is the reason.
+   */
+  async #provision(over: AbortSignal): Promise<ProcessEvent | null> {
     try {
       await Promise.race([this.spec.provision?.(), aborted(over)])
     } catch (error) {
-      if (!over.aborted) throw new Error(`cannot be provisioned: ${text(error)}`, { cause: error })
+      if (!over.aborted) return { kind: 'ended', how: `cannot be provisioned: ${text(error)}` }
     }
+    return null
   }
 
   async #watch(over: AbortSignal): Promise<void> {

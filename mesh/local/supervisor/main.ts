@@ -8,6 +8,8 @@ const [, , requestFile = ''] = process.argv
 const request = JSON.parse(readFileSync(requestFile, 'utf8')) as RunRequest
 const stop = new AbortController()
 const listener = new Socket({ fd: 3, readable: false, writable: true })
+// On a full disk our own log is lost, and nothing else: an unheard error would be written there in turn.
+process.stdout.on('error', () => {})
 // Whoever started us may be gone; the run goes on.
 listener.on('error', () => {})
 listener.unref()
@@ -34,6 +36,8 @@ function sentence(event: RunEvent): string {
   switch (event.kind) {
     case 'process':
       return `${event.name} ${event.state}${event.detail ? `: ${event.detail}` : ''}`
+    case 'note':
+      return event.text
     case 'ready':
       return 'everything is ready'
     case 'busy':

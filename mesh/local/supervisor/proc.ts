@@ -9,6 +9,7 @@ export type Stamp = { readonly pid: number; readonly startTicks: number }
 /** One line of the process table. */
 export type ProcessRow = Stamp & {
   readonly state: string
+  readonly parent: number
   readonly group: number
   readonly session: number
 }
@@ -26,7 +27,8 @@ export function processRow(pid: number): ProcessRow | null {
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
   const state = fields[0] ?? 'X'
   if (state === 'Z' || state === 'X') return null
-  return { pid, state, group: Number(fields[2]), session: Number(fields[3]), startTicks: Number(fields[19]) }
+  const [parent, group, session] = fields.slice(1, 4).map(Number) as [number, number, number]
+  return { pid, state, parent, group, session, startTicks: Number(fields[19]) }
 }
 
 /** Every living process that we can see. */

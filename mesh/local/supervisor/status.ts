@@ -1,7 +1,7 @@
 import type { ProcessSpec } from '../process.ts'
 import type { Life } from './life.ts'
 import { podOf } from './order.ts'
-import { memoryBytes, processTable } from './proc.ts'
+import { memoryBytes, type ProcessRow, processTable } from './proc.ts'
 import type { ProcessState } from './record.ts'
 
 /** How one process is. */
@@ -15,7 +15,7 @@ export type ProcessStatus = {
   /** `address:port` of each endpoint that it listens on. */
   readonly ports: readonly string[]
   readonly urls: readonly string[]
-  /** Of its whole group of processes: the proportional share where the kernel tells it. */
+  /** Of it and all that it started: the proportional share where the kernel tells it. */
   readonly memoryBytes: number
   /** Since it was spawned; null when it does not run. */
   readonly uptimeMs: number | null
@@ -42,7 +42,8 @@ export type RunUrl = { readonly name: string; readonly url: string }
 
 /** How each of these is now. Reads the process table once. */
 export function statusOf(lives: readonly Life[], nowMs: number): ProcessStatus[] {
-  const memory = groupMemory(lives)
+  const pids = lives.flatMap(({ record }) => record.pid ?? [])
+  const memory = memoryByLeader(pids, pids.length > 0 ? processTable() : [], memoryBytes)
   return lives.map(({ spec, record }) => ({
     name: spec.name,
     kind: spec.kind,
@@ -71,13 +72,22 @@ export function urlsOf(specs: readonly Pick<ProcessSpec, 'name' | 'kind' | 'urls
   return [...own, ...others].flatMap((spec) => spec.urls.map((url) => ({ name: podOf(spec.name), url })))
 }
 
-function groupMemory(lives: readonly Life[]): Map<number, number> {
-  const groups = new Map(lives.flatMap(({ record }) => (record.pid === null ? [] : [[record.pid, 0]])))
-  if (groups.size === 0) return groups
-  for (const row of processTable()) {
-    const leader = groups.has(row.group) ? row.group : row.session
-    const sum = groups.get(leader)
-    if (sum !== undefined) groups.set(leader, sum + memoryBytes(row.pid))
+/**
+ * What each of these holds with all that it started: its descendants, even in sessions of their own as Postgres' are, and
+ * those of its group whose parent ended.
+ */
+export function memoryByLeader(
+  leaders: readonly number[],
+  rows: readonly ProcessRow[],
+  bytesOf: (pid: number) => number,
+): Map<number, number> {
+  const sums = new Map(leaders.map((pid) => [pid, 0]))
+  const byPid = new Map(rows.map((row) => [row.pid, row]))
+  const leaderOf = (row: ProcessRow | undefined): number | undefined =>
+    row && ([row.pid, row.group, row.session].find((pid) => sums.has(pid)) ?? leaderOf(byPid.get(row.parent)))
+  for (const row of rows) {
+    const leader = leaderOf(row)
+    if (leader !== undefined) sums.set(leader, (sums.get(leader) ?? 0) + bytesOf(row.pid))
   }
-  return groups
+  return sums
 }

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -104,6 +104,23 @@ test('a process that crashes is started again, with all of its group gone', asyn
   expect(lifeOf('orders')?.child?.pid).not.toBe(first)
 })
 
+test('provisioning that fails is tried again with the process; who waits gives up after the third time', async () => {
+  let failures = 2
+  const provision = async () => {
+    if (failures-- > 0) throw new Error('no leader yet')
+  }
+  supervisor = new Supervisor([shell('kafka', runs, { kind: 'part', provision })])
+  await supervisor.start()
+  expect(lifeOf('kafka')?.record).toMatchObject({
+    ...{ state: 'ready', restarts: 2 },
+    lastExit: 'cannot be provisioned: no leader yet',
+  })
+  failures = 9
+  await expect(supervisor.restartOne('kafka')).rejects.toThrow(
+    'kafka cannot be provisioned: no leader yet, 3 times in a row.',
+  )
+})
+
 test('stop takes a service and its sidecar away and they stay away; start brings them back', async () => {
   supervisor = new Supervisor([
     shell('orders', runs, { needs: ['orders.sidecar', 'kafka'] }),
@@ -137,7 +154,7 @@ function runOf(specs: readonly ProcessSpec[]): SupervisedRun {
   const layout = { host: '127.86.0.1', runDir: dir, socketsDir: join(dir, 's'), logsDir: join(dir, 'logs') }
   const nothing = async () => {}
   const names = { system: 'test', systemFile: 'test.ts', subnet: '127.86.0', fingerprint: '1' }
-  return { layout, ...names, specs, prepare: nothing, rotate: nothing }
+  return { layout, ...names, specs, prepare: nothing, renew: nothing, rotate: nothing }
 }
 
 test('a run answers on its socket, and leaves no process, socket or file when it is told to go down', async () => {
@@ -159,6 +176,51 @@ test('a run answers on its socket, and leaves no process, socket or file when it
   expect(await run).toBe(true)
   expect(processRow(orders?.pid ?? 0)).toBeNull()
   expect(existsSync(join(dir, 's'))).toBe(false)
+  expect(readRunFile(dir)).toBeNull()
+})
+
+/** Starts a run in this process, and gives back its control and its end. */
+async function upOf(run: SupervisedRun) {
+  const events: RunEvent[] = []
+  const done = superviseRun(run, (event) => void events.push(event), new AbortController())
+  await until(() => events.some(({ kind }) => kind === 'ready'), 'the run is ready')
+  return { control: controlOf(join(dir, 's/control.sock')), done, events }
+}
+
+test('certificates are rotated one time after the other, and a failure is told to whoever asked', async () => {
+  const seen: string[] = []
+  const rotate = async (authority: boolean) => {
+    seen.push(`begins ${authority}`)
+    await sleep(30)
+    seen.push(`ends ${authority}`)
+    if (authority) throw new Error('the disk is full')
+  }
+  const { control, done } = await upOf({ ...runOf([]), rotate })
+  const both = await Promise.allSettled([control.rotate(true), control.rotate(false)])
+  await control.down()
+  await done
+  expect(both.map(({ status }) => status)).toEqual(['rejected', 'fulfilled'])
+  expect(seen.filter((text) => text.startsWith('begins'))).toHaveLength(2)
+  expect([0, 2].map((at) => seen[at]?.replace('begins', 'ends'))).toEqual([seen[1], seen[3]])
+})
+
+test('a run whose file cannot be written any more says so, and still ends everything', async () => {
+  const { control, done, events } = await upOf(runOf([shell('orders', runs)]))
+  const [orders] = (await control.status()).processes
+  mkdirSync(join(dir, 'run.json.next'))
+  await control.down()
+  expect(await done).toBe(true)
+  expect(processRow(orders?.pid ?? 0)).toBeNull()
+  expect(events.find(({ kind }) => kind === 'note')).toMatchObject({
+    text: expect.stringContaining("The run's file cannot be written"),
+  })
+})
+
+test('a folder of sockets that others may write to is refused before anything is made in it', async () => {
+  mkdirSync(join(dir, 's'))
+  chmodSync(join(dir, 's'), 0o777)
+  const run = superviseRun(runOf([shell('orders', runs)]), () => {}, new AbortController())
+  await expect(run).rejects.toThrow('its mode is 0777')
   expect(readRunFile(dir)).toBeNull()
 })
 
@@ -188,7 +250,7 @@ test('the children of a supervisor that was killed are found and ended by the ne
     const nothing = async () => {}
     const specs = [spec('a', 'exec sleep 60'), spec('b', 'trap "" TERM; sleep 60 & wait; wait')]
     await superviseRun({ layout, system: 'x', systemFile: 'x', subnet: 'x', fingerprint: 'x', specs,
-      prepare: nothing, rotate: nothing }, () => {}, new AbortController())`
+      prepare: nothing, renew: nothing, rotate: nothing }, () => {}, new AbortController())`
   const env = { ...process.env, NODE_OPTIONS: '' }
   const daemon = spawn(process.execPath, ['--input-type=module-typescript', '-e', script], { env, stdio: 'inherit' })
   await until(() => existsSync(join(dir, 'run.json')) && readRunFile(dir)?.state === 'ready', 'the run is ready')

@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals'
 import type { ProcessSpec } from '../process.ts'
 import { membersOf, orderProblems, podNames, stopWaves } from './order.ts'
 import { backoffMs, evolve, isHopeless, type ProcessEvent, stoppedRecord } from './record.ts'
+import { memoryByLeader } from './status.ts'
 
 type Named = Pick<ProcessSpec, 'name' | 'kind' | 'needs'>
 
@@ -84,4 +85,15 @@ describe('the record of a process', () => {
       restarts: 1,
     })
   })
+})
+
+test('the memory of a process counts all that it started, in whatever session, and what lost its parent', () => {
+  const row = (pid: number, parent: number, group: number) => ({
+    ...{ pid, parent, group, session: group },
+    ...{ state: 'S', startTicks: 0 },
+  })
+  const postgres = [row(10, 1, 10), row(11, 10, 11), row(12, 11, 11)]
+  const rabbitmq = [row(20, 1, 20), row(21, 1, 20)]
+  const bytes = memoryByLeader([10, 20], [...postgres, ...rabbitmq, row(30, 1, 30)], (pid) => pid)
+  expect(Object.fromEntries(bytes)).toEqual({ 10: 33, 20: 41 })
 })
