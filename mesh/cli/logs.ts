@@ -51,7 +51,7 @@ async function logsDirOf(options: RunOptions): Promise<string> {
   const run = await findRun(options)
   const dir = join(run?.runDir ?? join(stateDirOf(options), 'runs', 'shop'), 'logs')
   if (existsSync(dir)) return dir
-  throw new UsageError(`There are no logs in ${dir}: it was never up. Start it: parley up`)
+  throw new UsageError(`There are no logs in ${dir}: it was never up. Start it: bin/parley up`)
 }
 
 function chosen(dir: string, names: readonly string[]): LogFile[] {

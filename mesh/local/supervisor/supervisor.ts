@@ -106,7 +106,7 @@ export class Supervisor {
     const [first] = stopped
     if (!first) return
     throw new RunFailure(
-      `${name} needs ${stopped.map((life) => life.spec.name).join(' and ')}, which is stopped. Start it first: parley start ${first.spec.name.split('.')[0]}`,
+      `${name} needs ${stopped.map((life) => life.spec.name).join(' and ')}, which is stopped. Start it first: bin/parley start ${first.spec.name.split('.')[0]}`,
     )
   }
 
