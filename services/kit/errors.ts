@@ -1,6 +1,6 @@
 /**
  * The operating errors of a service: what went wrong in the words of the domain, never of a transport. The edges
- * translate (`grpc-errors.ts`, `problem.ts`), so that a handler throws the same error whoever called it.
+ * translate (`grpc/errors.ts`, `http/problem.ts`), so that a handler throws the same error whoever called it.
  */
 
 /** Every code with what it means and whether the same request may succeed later. The reference page is made from this. */

@@ -9,7 +9,7 @@ import { type DeadLetterReason, deadLetterHeaders, isPermanent, reasonOf, within
 import { decodeEnvelope } from './envelope.ts'
 import { readMessage } from './handlers.ts'
 import { type Delivery, handleOnce, handleTogether, type Transactions } from './handling.ts'
-import { claim, countAttempt, forgetAttempts, park } from './inbox.ts'
+import { claim, countAttempt, forgetAttempts, giveAttemptBack, park } from './inbox.ts'
 import { enqueue } from './outbox.ts'
 
 /** What a group of a service's consumers works with. */
@@ -29,6 +29,14 @@ const preparedAtOnceMax = 8
  */
 const suspectsMax = 200n
 
+/** What is known of a partition for as long as it is assigned. */
+type Assignment = {
+  /** Its suspects lie before this offset. */
+  readonly suspectsEnd: bigint
+  /** Attempts that were counted, say nothing about their record, and could not be given back: the next attempt takes them. */
+  readonly owed: Map<string, number>
+}
+
 /** A record that is not skipped. */
 type Item = {
   readonly record: IncomingRecord
@@ -40,16 +48,19 @@ type Item = {
 
 /** Handles batches of a group's partitions: see `consumer` for what is promised. */
 export function deliverTo(group: Group): (batch: Batch, context: HandleContext) => Promise<void> {
-  // Each assignment of a partition has a signal of its own. Its suspects lie before this offset.
-  const suspectsEnd = new WeakMap<AbortSignal, bigint>()
+  // Each assignment of a partition has a signal of its own.
+  const assignments = new WeakMap<AbortSignal, Assignment>()
   return async (batch, context) => {
     const begin = batch.records[0]?.offset ?? 0n
-    const end = suspectsEnd.get(context.signal) ?? least(batch.highWatermark, begin + suspectsMax)
-    suspectsEnd.set(context.signal, end)
+    const assignment = assignments.get(context.signal) ?? {
+      suspectsEnd: least(batch.highWatermark, begin + suspectsMax),
+      owed: new Map(),
+    }
+    assignments.set(context.signal, assignment)
     const items = batch.records.map((record) => read(group, batch, record)).filter((item) => item !== undefined)
-    const suspect = begin < end
-    if (!suspect && context.attempt === 1 && (await together(group, items, context.signal))) return
-    await byKey(group, items, context, suspect)
+    const owed = begin < assignment.suspectsEnd ? assignment.owed : undefined
+    if (!owed && context.attempt === 1 && (await together(group, items, context.signal))) return
+    await byKey(group, items, context, owed)
   }
 }
 
@@ -98,7 +109,7 @@ async function together(group: Group, items: readonly Item[], signal: AbortSigna
 }
 
 /** Every key by itself, each in its order: a key that fails does not keep the others from their effects. */
-async function byKey(group: Group, items: readonly Item[], context: HandleContext, suspect: boolean): Promise<void> {
+async function byKey(group: Group, items: readonly Item[], context: HandleContext, owed: Owed): Promise<void> {
   const unsettled = new Set(items)
   const failures: unknown[] = []
   const chains = [...Map.groupBy(items, chainOf).values()]
@@ -108,7 +119,7 @@ async function byKey(group: Group, items: readonly Item[], context: HandleContex
       try {
         for (const item of chain) {
           if (context.signal.aborted) return
-          await settle(group, item, context.signal, suspect, item === first ? context.attempt : 1)
+          await settle(group, item, context.signal, owed, item === first ? context.attempt : 1)
           unsettled.delete(item)
         }
       } catch (thrown) {
@@ -134,30 +145,43 @@ function chainOf({ record, consumer }: Item): unknown {
 }
 
 /** Brings one record to its end: an effect, or a dead letter. Throws where it has to be tried again. */
-async function settle(
-  group: Group,
-  item: Item,
-  signal: AbortSignal,
-  suspect: boolean,
-  attemptHere: number,
-): Promise<void> {
+async function settle(group: Group, item: Item, signal: AbortSignal, owed: Owed, attemptHere: number): Promise<void> {
   if ('poison' in item) return bury(group, item, item.poison)
   const { attempts: attemptsMax } = item.consumer.policy.redelivery
-  const counted = suspect ? await countAttempt(group.database, group.group, item.id, unfinished) : undefined
+  const counted = owed && (owed.get(item.id) ?? (await countAttempt(group.database, group.group, item.id, unfinished)))
   if (counted !== undefined && counted > attemptsMax) {
     return bury(group, item, { ...reasonOf(new Error(unfinished), attemptsMax) })
   }
   try {
     const handled = await handleOnce(group.database, item.delivery, counted ?? attemptHere, signal)
-    if (handled.outcome === 'repeat' && suspect) await group.database.transaction((tx) => forget(tx, group, item))
+    owed?.delete(item.id)
+    if (handled.outcome === 'repeat' && owed) await group.database.transaction((tx) => forget(tx, group, item))
     if (handled.outcome !== 'parked') return
     const message = `behind ${handled.behind}`
     await bury(group, item, { code: 'BEHIND', message, exception: '', attempts: 0 })
   } catch (thrown) {
-    if (thrown instanceof StoreUnavailable || signal.aborted) throw thrown
+    if (thrown instanceof StoreUnavailable || signal.aborted) {
+      if (counted !== undefined) await giveBack(group, item, counted, owed)
+      throw thrown
+    }
+    owed?.delete(item.id)
     const attempts = counted ?? (await countAttempt(group.database, group.group, item.id, String(thrown)))
     if (!isPermanent(thrown) && attempts < attemptsMax) throw thrown
     await bury(group, item, reasonOf(thrown, attempts))
+  }
+}
+
+/** For suspects, the attempts that are counted already; undefined for all others, which are not counted beforehand. */
+type Owed = Assignment['owed'] | undefined
+
+/** An attempt that the store or a rebalance ended says nothing about the message: only a crash may leave it counted. */
+async function giveBack(group: Group, { id }: Item, counted: number, owed: Owed): Promise<void> {
+  try {
+    await giveAttemptBack(group.database, group.group, id)
+    owed?.delete(id)
+  } catch (error) {
+    group.log.debug('An attempt could not be given back; the next one takes its place.', { id, error })
+    owed?.set(id, counted)
   }
 }
 

@@ -63,7 +63,13 @@ function read(rows: readonly ClaimRow[]): Claim {
 const insertParked = statement(`
   insert into kit.parked_keys (consumer, topic, key, event_id) values ($1, $2, $3, $4) on conflict do nothing`)
 
-/** From now on later messages of this key become dead letters, too, so that they do not overtake this one. */
+/**
+ * From now on later messages of this key become dead letters, too, so that they do not overtake this one. Nothing ends this
+ * by itself, neither time nor a restart: the key stays parked for this consumer until its row in `kit.parked_keys` is
+ * deleted. From then on new messages of the key are handled. Those that became dead letters stay settled: their inbox rows
+ * (outcome `dead`) are kept for good, so one that is published again under its own id has an effect only once its
+ * inbox row is deleted as well.
+ */
 export async function park(tx: AnyTx, consumer: string, topic: string, key: string, eventId: string): Promise<void> {
   await tx.query(insertParked, [consumer, topic, key, eventId])
 }
@@ -85,6 +91,14 @@ export async function countAttempt(
   return rows[0]?.attempts ?? 1
 }
 
+const decrementAttempt = statement(`
+  update kit.deliveries set attempts = attempts - 1 where consumer = $1 and event_id = $2 and attempts > 0`)
+
+/** Takes back an attempt that `countAttempt` counted and that says nothing about the message. */
+export async function giveAttemptBack(database: AnyDatabase, consumer: string, eventId: string): Promise<void> {
+  await database.query(decrementAttempt, [consumer, eventId])
+}
+
 const deleteAttempts = statement('delete from kit.deliveries where consumer = $1 and event_id = $2')
 
 /** Forgets the attempts at a message, in the transaction that decides its outcome. */
@@ -99,7 +113,7 @@ const deleteOld = statement(`
 const pruneEveryMs = 60_000
 
 /**
- * Forgets what was handled long ago, a few thousand rows at a time. `keepMs` must exceed the time for which a broker
+ * Forgets what was handled long ago, a few thousand rows at a time; what became a dead letter is never forgotten. `keepMs` must exceed the time for which a broker
  * may deliver a message again: a topic's retention.
  */
 export function pruneInbox(database: AnyDatabase, keepMs: number, onError: (error: unknown) => void): () => void {

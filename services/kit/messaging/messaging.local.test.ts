@@ -107,6 +107,7 @@ async function createTopics(): Promise<void> {
 async function start(before: Before = () => undefined): Promise<void> {
   const app = testApp(shipping, { kafka, postgres: sinkAt })
   running = await startMessaging(app, { database: sink, consumers: [shippingConsumer(sink, before)] })
+  await until(async () => Object.keys(await app.notReady()).length === 0, 'joined')
 }
 
 function place(orderId: string, id?: string): Promise<string> {

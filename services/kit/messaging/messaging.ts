@@ -2,13 +2,11 @@ import { deadLetterTopic } from '#graph/names.ts'
 import type { ServiceNode } from '#graph/service.ts'
 import type { Configuration } from '../app/configuration.ts'
 import type { App } from '../app/lifecycle.ts'
-import type { Kafka, Consumer as KafkaConsumer } from '../kafka/port.ts'
+import type { Kafka } from '../kafka/port.ts'
 import { connect } from '../kafka/select.ts'
 import type { AnyDatabase } from '../store/database.ts'
-import { metric } from '../telemetry/semantics.ts'
-import { gauge } from '../telemetry/telemetry.ts'
 import { type Consumer, consumeEdges } from './consumer.ts'
-import { deliverTo } from './delivery.ts'
+import { startGroups } from './groups.ts'
 import { pruneInbox } from './inbox.ts'
 import { confirmingPublisher, connectRabbitmq } from './rabbitmq.ts'
 import { type RelayOptions, startRelay } from './relay.ts'
@@ -42,9 +40,10 @@ const deliveryTimeoutMs = 5_000
 const retentionDefaultMs = 7 * dayMs
 
 /**
- * Starts what carries a service's messages: the relay of its outbox, its consumers and its workers. The service is not ready
- * until each consumer has joined its group and each worker its queue. Rejects where an edge has no consumer or worker,
- * or a broker refuses this service for good.
+ * Starts what carries a service's messages: the relay of its outbox, its consumers and its workers. Waits for no broker:
+ * groups and queues are joined in the background. Until then a service is not ready, save that one that exposes an
+ * interface does not wait for its groups: it serves while Kafka is away. A group that refuses this service is logged as an
+ * error and keeps any service from being ready. Rejects where an edge has no consumer or worker.
  */
 export async function startMessaging(app: MessagingApp, parts: MessagingParts): Promise<Messaging> {
   const { consumers = [], workers = [], database } = parts
@@ -68,7 +67,7 @@ export async function startMessaging(app: MessagingApp, parts: MessagingParts): 
   const stopPruning = pruneInbox(database, keepMs(consumers), (error) =>
     log.warn('The inbox could not be pruned.', { error }),
   )
-  const groups = startGroups(app, kafka, consumers)
+  const groups = startGroups(app, consumers.length > 0 ? need(kafka, app.node) : null, consumers)
   const running = rabbitmq ? workers.map((worker) => ({ worker, run: startWorker(worker, rabbitmq, log) })) : []
   for (const { worker, run } of running) {
     app.readyWhen(`queue ${worker.queue.name}`, () => (run.ready() ? undefined : 'not consuming yet'))
@@ -82,12 +81,6 @@ export async function startMessaging(app: MessagingApp, parts: MessagingParts): 
       ...queues.map(({ publisher }) => publisher.close()),
     ])
     await rabbitmq?.close()
-  }
-  try {
-    await groups.joined
-  } catch (thrown) {
-    await close()
-    throw thrown
   }
   return { close }
 }
@@ -107,61 +100,6 @@ async function openKafka({ node, configuration, log }: MessagingApp): Promise<Ka
     tls: { caFile: tls.authorityFile, certFile: tls.certFile, keyFile: tls.keyFile },
     onError: (error) => log.warn(error.message, { code: error.code, error: error.cause }),
   })
-}
-
-/** Joins every consumer group; consumers of one group share a membership. */
-function startGroups(app: MessagingApp, kafka: Kafka | null, consumers: readonly Consumer[]) {
-  const closing = new AbortController()
-  const groups = [...Map.groupBy(consumers, ({ policy }) => policy.group)]
-  const members: KafkaConsumer[] = []
-  const joins = groups.map(async ([group, its]) => {
-    const [first] = its
-    if (!first) return
-    const member = await need(kafka, app.node).consume({
-      groupId: group,
-      topics: its.map(({ topic }) => topic.name),
-      from: 'earliest',
-      partitionsAtOnce: its.reduce((sum, { policy }) => sum + policy.concurrency, 0),
-      batchMax: 100,
-      backoff: backoffOf(its),
-      signal: closing.signal,
-      handle: deliverTo({
-        group,
-        database: first.database,
-        log: app.log,
-        consumers: new Map(its.map((each) => [each.topic.name, each])),
-      }),
-    })
-    members.push(member)
-  })
-  let joined = false
-  const all = Promise.all(joins).then(() => {
-    joined = true
-  })
-  if (groups.length > 0) app.readyWhen('consumers', () => (joined ? undefined : 'joining their groups'))
-  const forget = gauge(metric.consumerLag, '1', () =>
-    members.flatMap((member) =>
-      member.lag().map(({ topic, partition, lag }) => ({ value: lag, attributes: { topic, partition } })),
-    ),
-  )
-  return {
-    joined: all,
-    async close() {
-      closing.abort()
-      forget()
-      await Promise.allSettled(joins)
-      await Promise.all(members.map((member) => member.close()))
-    },
-  }
-}
-
-/** Partitions of one group wait alike: the shortest first wait and the longest last one of its edges. */
-function backoffOf(consumers: readonly Consumer[]): { firstMs: number; maxMs: number } {
-  const backoffs = consumers.map(({ policy }) => policy.redelivery.backoff)
-  return {
-    firstMs: Math.min(...backoffs.map(({ baseMs }) => baseMs)),
-    maxMs: Math.max(...backoffs.map(({ maxMs }) => maxMs)),
-  }
 }
 
 /** A broker may deliver again for as long as it keeps a message, so the inbox remembers a day longer. */

@@ -82,6 +82,10 @@ function all(rows: readonly WaitingRow[]): Sent {
   return { acknowledged: rows.map(({ rowId }) => rowId), refused: [] }
 }
 
+function refusal({ rowId }: WaitingRow) {
+  return { rowId, reason: 'too large' }
+}
+
 const count = statement('select count(*) as left from kit.outbox where refused is null')
 const left = async (database: Database<Tables>) => (await database.query<{ left: bigint }>(count))[0]?.left
 
@@ -166,7 +170,9 @@ describe('the outbox', () => {
     const fine = recorder('other')
     const others = topic('other', { carries: [OrderPlacedSchema], key: 'orderId' })
     const node = service('orders', { publishes: [others] })
-    const relay = startRelay(database, [broken.destination, fine.destination], silentLog)
+    const errors: unknown[] = []
+    const log = { ...silentLog, error: (_message: string, fields?: object) => void errors.push(fields) }
+    const relay = startRelay(database, [broken.destination, fine.destination], log)
     for (const id of ['1', 'huge', '2']) await put(database, id)
     await database.transaction(async (tx) => {
       publisher(node, others)(tx, OrderPlacedSchema, { orderId: 'o' }, { id: 'fine' })
@@ -180,39 +186,48 @@ describe('the outbox', () => {
     expect(await database.query(statement('select event_id, refused from kit.outbox'))).toEqual([
       { event_id: 'huge', refused: 'too large' },
     ])
+    expect(errors).toEqual([expect.objectContaining({ id: 'huge', key: 'o-1', reason: 'too large' })])
   })
 
-  test('of two relays one sends; when it sleeps the other takes over, and the sleeper can delete nothing', async () => {
-    const { database, again } = await freshDatabase()
-    const asleep = Promise.withResolvers<void>()
-    const sleeper = recorder('orders', async (rows) => {
-      await asleep.promise
-      return all(rows)
-    })
-    const first = startRelay(database, [sleeper.destination], silentLog, { leaseMs: 60_000 })
-    await until(first.active, 'the first has the lease')
-    let down = true
-    const heir = recorder('orders', (rows) => {
-      if (down) throw new Error('down')
-      return all(rows)
-    })
-    const second = startRelay(again(), [heir.destination], silentLog, { askEveryMs: 20, pollMs: 50 })
-    await put(database, '1')
-    await put(database, '2')
-    await sleep(150)
-    expect(second.active()).toBe(false)
-    // What a process that was stopped for too long looks like from outside.
-    await database.query(statement(`update kit.relay set expires_at = '-infinity'`))
-    await until(second.active, 'the second has the lease')
-    asleep.resolve()
-    await until(() => sleeper.ids().length > 0, 'the sleeper wakes and sends')
-    await sleep(100)
-    expect(await left(database)).toBe(2n)
-    down = false
-    await until(async () => (await left(database)) === 0n, 'the second sends')
-    expect(heir.ids()).toEqual(['1', '2'])
-    expect(second.active()).toBe(true)
-  })
+  test.each([
+    ['delete', all],
+    ['set aside', (rows: readonly WaitingRow[]): Sent => ({ acknowledged: [], refused: rows.map(refusal) })],
+  ])(
+    'of two relays one sends; when it sleeps the other takes over, and the sleeper can %s nothing',
+    async (_what, outcome) => {
+      const { database, again } = await freshDatabase()
+      const asleep = Promise.withResolvers<void>()
+      let woke = false
+      const sleeper = recorder('orders', async (rows) => {
+        await asleep.promise
+        woke = true
+        return outcome(rows)
+      })
+      const first = startRelay(database, [sleeper.destination], silentLog, { leaseMs: 60_000 })
+      await until(first.active, 'the first has the lease')
+      let down = true
+      const heir = recorder('orders', (rows) => {
+        if (down) throw new Error('down')
+        return all(rows)
+      })
+      const second = startRelay(again(), [heir.destination], silentLog, { askEveryMs: 20, pollMs: 50 })
+      await put(database, '1')
+      await put(database, '2')
+      await sleep(150)
+      expect(second.active()).toBe(false)
+      // What a process that was stopped for too long looks like from outside.
+      await database.query(statement(`update kit.relay set expires_at = '-infinity'`))
+      await until(second.active, 'the second has the lease')
+      asleep.resolve()
+      await until(() => woke, 'the sleeper wakes and sends')
+      await sleep(100)
+      expect(await left(database)).toBe(2n)
+      down = false
+      await until(async () => (await left(database)) === 0n, 'the second sends')
+      expect(heir.ids()).toEqual(['1', '2'])
+      expect(second.active()).toBe(true)
+    },
+  )
 
   test('a relay that is killed in the middle of a round loses nothing and keeps the order of every key', async () => {
     const { database, at } = await freshDatabase()

@@ -54,12 +54,15 @@ const selectRows = statement(`
   where before < ${roundBytesMax}
   order by "rowId"`)
 
-// Under an epoch that is no longer the newest, nothing is deleted.
+// Under an epoch that is no longer the newest, nothing is deleted or set aside.
 const deleteRows = statement(`
   delete from kit.outbox
   where id = any($1::bigint[]) and exists (select from kit.relay where name = 'outbox' and epoch = $2)
   returning 1`)
-const refuseRow = statement('update kit.outbox set refused = $2 where id = $1')
+const refuseRow = statement(`
+  update kit.outbox set refused = $2
+  where id = $1 and exists (select from kit.relay where name = 'outbox' and epoch = $3)
+  returning event_id as id, key`)
 
 /**
  * Carries what the outbox holds to the brokers. One replica of a service does it at a time, under a lease; it sends outside
@@ -126,7 +129,7 @@ async function runLane({ bell, lease, log, options, signal, ...lane }: Lane): Pr
       continue
     }
     try {
-      const sent = await relayRound(lane.database, lane.destination, held, batchMax)
+      const sent = await relayRound({ ...lane, log }, held, batchMax)
       if (sent === 'fenced') lease.fenced(held)
       if (failures > 0) log.info(`The outbox reaches ${kind} ${destination} again.`, { failures })
       failures = 0
@@ -141,8 +144,7 @@ async function runLane({ bell, lease, log, options, signal, ...lane }: Lane): Pr
 
 /** One round: read, send, delete. Throws when not all was sent, after deleting what was. */
 async function relayRound(
-  database: AnyDatabase,
-  destination: Destination,
+  { database, destination, log }: Pick<Lane, 'database' | 'destination' | 'log'>,
   lease: Lease,
   batchMax: number,
 ): Promise<'sent' | 'empty' | 'fenced'> {
@@ -153,7 +155,18 @@ async function relayRound(
   if (!lease.valid()) return 'fenced'
   const { acknowledged, refused, failure } = await destination.send(rows)
   counter(metric.messagingSent).add(acknowledged.length, { destination: destination.destination })
-  for (const { rowId, reason } of refused) await database.query(refuseRow, [rowId, reason])
+  for (const { rowId, reason } of refused) {
+    const [row] = await database.query<Pick<WaitingRow, 'id' | 'key'>>(refuseRow, [rowId, reason, lease.epoch])
+    if (!row) return 'fenced'
+    counter(metric.outboxRefused).add(1, { destination: destination.destination })
+    log.error('The broker will never take this message; it is set aside in kit.outbox, and later ones go on.', {
+      ...row,
+      rowId: String(rowId),
+      kind: destination.kind,
+      destination: destination.destination,
+      reason,
+    })
+  }
   if (acknowledged.length > 0) {
     const deleted = await database.query(deleteRows, [acknowledged, lease.epoch])
     if (deleted.length === 0) return 'fenced'

@@ -45,6 +45,7 @@ export const metric = {
   deadLetters: 'parley.dead_letters',
   outboxAge: 'parley.outbox.age',
   outboxDepth: 'parley.outbox.depth',
+  outboxRefused: 'parley.outbox.refused',
   queueDepth: 'parley.queue.depth',
   eventLoopUtilization: 'nodejs.eventloop.utilization',
 } as const
@@ -64,6 +65,7 @@ export const metricHelp: Readonly<Record<string, string>> = {
   [metric.deadLetters]: 'Messages that were put aside after their attempts were used up.',
   [metric.outboxAge]: 'How long the oldest event waits to be published.',
   [metric.outboxDepth]: 'Events that wait to be published.',
+  [metric.outboxRefused]: 'Messages that the broker will never take, set aside in the outbox.',
   [metric.queueDepth]: 'Tasks that wait in a queue.',
   [metric.eventLoopUtilization]: 'The share of time since the last scrape in which the event loop was busy.',
 }

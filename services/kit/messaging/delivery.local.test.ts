@@ -1,0 +1,98 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { testApp } from '../app/app-fixture.ts'
+import { type Database, openDatabase, statement } from '../store/database.ts'
+import { StoreUnavailable } from '../store/errors.ts'
+import { migrate } from '../store/migrations.ts'
+import { type PostgresFixture, startPostgres } from '../store/postgres-fixture.ts'
+import { silentLog } from '../telemetry/log.ts'
+import { deliverTo } from './delivery.ts'
+import {
+  type Before,
+  type EffectTables,
+  effectTable,
+  recordsOf,
+  shipping,
+  shippingConsumer,
+} from './messaging-fixture.ts'
+
+let server: PostgresFixture
+let database: Database<EffectTables>
+
+beforeAll(async () => {
+  server = await startPostgres()
+  database = openDatabase(testApp(shipping, { postgres: server.create('shipping') }))
+  await migrate(database)
+  await database.query(effectTable)
+}, 60_000)
+
+beforeEach(async () => {
+  await database.query(statement('truncate effect, kit.inbox, kit.outbox, kit.deliveries, kit.parked_keys'))
+})
+
+afterAll(async () => {
+  await database?.close()
+  await server?.stop()
+})
+
+const deliverer = (before: Before) => {
+  const consumers = new Map([['orders', shippingConsumer(database, before)]])
+  return deliverTo({ group: 'shipping', consumers, database, log: silentLog })
+}
+const batchOf = (orderIds: readonly string[]) => {
+  const records = recordsOf(orderIds)
+  return { topic: 'orders', partition: 0, records, highWatermark: BigInt(records.length) }
+}
+const outcomes = () => database.query<object>(statement('select event_id, outcome from kit.inbox'))
+
+describe('what says nothing about a message costs it no attempt', () => {
+  test('a lock that is not had in time, again and again', async () => {
+    let lives = 0
+    const deliver = deliverer(() => {
+      lives += 1
+      if (lives <= 6) throw new StoreUnavailable(new Error('canceling statement due to lock timeout'))
+    })
+    const { signal } = new AbortController()
+    for (let attempt = 1; attempt <= 6; attempt += 1) {
+      const delivery = deliver(batchOf(['healthy']), { signal, attempt, done: () => undefined })
+      await expect(delivery).rejects.toThrow(StoreUnavailable)
+    }
+    await deliver(batchOf(['healthy']), { signal, attempt: 7, done: () => undefined })
+    expect(await outcomes()).toEqual([{ event_id: 'healthy', outcome: 'handled' }])
+  })
+
+  test('a partition that is taken away while its handler runs, again and again', async () => {
+    let partition = new AbortController()
+    let lives = 0
+    const deliver = deliverer((_orderId, { signal }) => {
+      lives += 1
+      if (lives <= 6) partition.abort()
+      signal.throwIfAborted()
+    })
+    for (let life = 1; life <= 6; life += 1) {
+      partition = new AbortController()
+      const context = { signal: partition.signal, attempt: 1, done: () => undefined }
+      await expect(deliver(batchOf(['healthy']), context)).rejects.toThrow()
+    }
+    partition = new AbortController()
+    await deliver(batchOf(['healthy']), { signal: partition.signal, attempt: 1, done: () => undefined })
+    expect(await outcomes()).toEqual([{ event_id: 'healthy', outcome: 'handled' }])
+  })
+
+  test('a database that goes away before the attempt can be given back', async () => {
+    let outages = 0
+    const deliver = deliverer(async () => {
+      outages += 1
+      if (outages > 4) return
+      await server.crash()
+      throw new StoreUnavailable(new Error('gone'))
+    })
+    const { signal } = new AbortController()
+    for (let attempt = 1; attempt <= 4; attempt += 1) {
+      const delivery = deliver(batchOf(['healthy']), { signal, attempt, done: () => undefined })
+      await expect(delivery).rejects.toThrow(StoreUnavailable)
+      await server.start()
+    }
+    await deliver(batchOf(['healthy']), { signal, attempt: 5, done: () => undefined })
+    expect(await outcomes()).toEqual([{ event_id: 'healthy', outcome: 'handled' }])
+  }, 30_000)
+})
