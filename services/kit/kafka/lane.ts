@@ -22,7 +22,13 @@ export type LaneOptions = Required<Pick<ConsumeOptions, 'handle' | 'batchMax' | 
 /** Beyond this many bytes a partition is not fetched, however few records they are. */
 const queuedBytesMax = 1_048_576
 
-/** One owned partition: a short queue of fetched records, and at most one running handler. */
+/** So far past a postponed record others are handled: what a new owner of the partition may have to be given again. */
+const aheadMax = 1_000n
+
+/**
+ * One owned partition: a short queue of fetched records, those that wait for another attempt, and at most one running
+ * handler.
+ */
 export class Lane {
   readonly topic: string
   readonly partition: number
@@ -33,6 +39,12 @@ export class Lane {
   readonly #abort = new AbortController()
   readonly #previous: Promise<void>
   #queue: IncomingRecord[] = []
+  /** Postponed records and, because they must not overtake them, those of the same keys that came since; by offset. */
+  #waiting: IncomingRecord[] = []
+  #retries = 0
+  #retryAtMs = 0
+  /** Ends the wait for the next retry. */
+  #bell = new AbortController()
   #queuedBytes = 0
   /** The first offset that is not handled; unknown until records arrive. */
   #position: bigint | undefined
@@ -63,6 +75,7 @@ export class Lane {
     this.#queue.push(...records)
     for (const record of records) this.#queuedBytes += record.value.length
     this.#hold()
+    this.#bell.abort()
     this.#working ??= this.#work()
   }
 
@@ -81,49 +94,117 @@ export class Lane {
 
   async #work(): Promise<void> {
     await this.#previous
-    while (this.#queue.length > 0 && !this.#stopped()) {
+    while (this.#queue.length + this.#waiting.length > 0 && !this.#stopped()) {
+      const retry = this.#waiting.length > 0 && performance.now() >= this.#retryAtMs
+      if (!retry && !this.#mayGoOn()) {
+        this.#bell = new AbortController()
+        await this.#pause(this.#retryAtMs - performance.now(), this.#bell.signal)
+        continue
+      }
       await this.#options.slots.take()
       try {
-        if (!this.#stopped()) await this.#attempt()
+        if (!this.#stopped()) await (retry ? this.#retry() : this.#advance())
       } finally {
         this.#options.slots.give()
       }
-      if (this.#failures > 0) await this.#backOff()
+      if (this.#failures > 0) await this.#pause(this.#backoffMs(this.#failures))
     }
     this.#working = undefined
   }
 
-  async #attempt(): Promise<void> {
-    const { topic, partition } = this
-    const { signal } = this.#abort
-    const records = this.#queue.slice(0, this.#options.batchMax)
-    let progressed = false
-    const done = (offset: bigint) => {
-      if (!signal.aborted && this.#settle(offset)) progressed = true
-    }
-    const batch = { topic, partition, records, highWatermark: this.#highWatermark }
-    try {
-      await this.#options.handle(batch, { signal, attempt: this.#failures + 1, done })
-      done(records.at(-1)?.offset ?? -1n)
-      this.#failures = 0
-    } catch (cause) {
-      if (signal.aborted) return
-      this.#failures = progressed ? 1 : this.#failures + 1
-      this.#options.onError(handlerFailed(`${topic}[${partition}]@${this.#position}`, this.#failures, cause))
+  #mayGoOn(): boolean {
+    const [next] = this.#queue
+    if (next === undefined) return false
+    const [held] = this.#waiting
+    return held === undefined || next.offset - held.offset < aheadMax
+  }
+
+  /** Handles what waits. */
+  async #retry(): Promise<void> {
+    const records = this.#waiting.slice(0, this.#options.batchMax)
+    const postponed = await this.#attempt(records, Math.max(this.#retries, this.#failures) + 1)
+    if (postponed === undefined || postponed.size === 0) return
+    this.#retries = postponed.size < records.length ? 1 : this.#retries + 1
+    this.#retryAtMs = performance.now() + this.#backoffMs(this.#retries)
+  }
+
+  /** Handles what comes next, save what has to stay behind a postponed record. */
+  async #advance(): Promise<void> {
+    const keys = new Set(this.#waiting.map(({ key }) => key))
+    const head = this.#queue.slice(0, this.#options.batchMax)
+    const behind = new Set(head.filter(({ key }) => key !== '' && keys.has(key)))
+    const records = head.filter((record) => !behind.has(record))
+    this.#wait(behind)
+    if (records.length === 0) return
+    const postponed = await this.#attempt(records, this.#failures + 1)
+    if (postponed === undefined || postponed.size === 0) return
+    if (keys.size === 0) {
+      this.#retries = 1
+      this.#retryAtMs = performance.now() + this.#backoffMs(1)
     }
   }
 
-  /** Drops the handled records from the queue. Answers whether there were any. */
-  #settle(offset: bigint): boolean {
-    const next = this.#queue.findIndex((record) => record.offset > offset)
-    const handled = this.#queue.splice(0, next === -1 ? this.#queue.length : next)
-    const last = handled.at(-1)
-    if (last === undefined) return false
-    for (const record of handled) this.#queuedBytes -= record.value.length
-    this.#position = last.offset + 1n
-    this.#options.onHandled({ topic: this.topic, partition: this.partition, offset: this.#position })
+  /** Answers the records that were postponed, which wait from now on; `undefined` when the handler threw. */
+  async #attempt(records: readonly IncomingRecord[], attempt: number): Promise<Set<IncomingRecord> | undefined> {
+    const { topic, partition } = this
+    const { signal } = this.#abort
+    const [first] = records
+    const where = `${topic}[${partition}]@${first?.offset}`
+    const settled = new Set<IncomingRecord>()
+    const postponed = new Set<IncomingRecord>()
+    const done = (offset: bigint) => {
+      if (signal.aborted) return
+      const handled = records.filter((record) => record.offset <= offset && !settled.has(record))
+      for (const record of handled) settled.add(record)
+      this.#settle(new Set(handled))
+    }
+    const postpone = (offsets: readonly bigint[], cause: unknown) => {
+      for (const record of records) {
+        if (offsets.includes(record.offset) && !settled.has(record)) postponed.add(record)
+      }
+      if (!signal.aborted) this.#options.onError(handlerFailed(where, attempt, cause))
+    }
+    const batch = { topic, partition, records, highWatermark: this.#highWatermark }
+    try {
+      await this.#options.handle(batch, { signal, attempt, done, postpone })
+      if (signal.aborted) return undefined
+      this.#wait(postponed)
+      this.#settle(new Set(records.filter((record) => !postponed.has(record) && !settled.has(record))))
+      this.#failures = 0
+      return postponed
+    } catch (cause) {
+      if (signal.aborted) return undefined
+      this.#failures = settled.size > 0 ? 1 : this.#failures + 1
+      this.#options.onError(handlerFailed(where, this.#failures, cause))
+      return undefined
+    }
+  }
+
+  /** Lets records wait for the next retry. */
+  #wait(records: ReadonlySet<IncomingRecord>): void {
+    if (records.size === 0) return
+    this.#queue = this.#queue.filter((record) => !records.has(record))
+    const all = new Set([...this.#waiting, ...records])
+    this.#waiting = [...all].sort((a, b) => (a.offset < b.offset ? -1 : 1))
     this.#hold()
-    return true
+  }
+
+  /** Drops handled records. What is committed ends at the first record left. */
+  #settle(handled: ReadonlySet<IncomingRecord>): void {
+    if (handled.size === 0) return
+    this.#queue = this.#queue.filter((record) => !handled.has(record))
+    this.#waiting = this.#waiting.filter((record) => !handled.has(record))
+    for (const record of handled) this.#queuedBytes -= record.value.length
+    const left = [this.#waiting[0], this.#queue[0]].flatMap((record) => record?.offset ?? [])
+    const position = left.reduce<bigint | undefined>((a, b) => (a === undefined || b < a ? b : a), undefined)
+    this.#moveTo(position ?? this.fetchFrom)
+    this.#hold()
+  }
+
+  #moveTo(position: bigint | undefined): void {
+    if (position === undefined || position === this.#position) return
+    this.#position = position
+    this.#options.onHandled({ topic: this.topic, partition: this.partition, offset: position })
   }
 
   #hold(): void {
@@ -135,12 +216,16 @@ export class Lane {
     this.#options.onHold(this, held)
   }
 
-  async #backOff(): Promise<void> {
+  #backoffMs(failures: number): number {
     const { firstMs, maxMs } = this.#options.backoff
-    const waitMs = Math.min(maxMs, firstMs * 2 ** (this.#failures - 1)) * (0.5 + Math.random() / 2)
-    const signal = AbortSignal.any([this.#abort.signal, this.#options.draining])
+    return Math.min(maxMs, firstMs * 2 ** (failures - 1)) * (0.5 + Math.random() / 2)
+  }
+
+  async #pause(ms: number, bell?: AbortSignal): Promise<void> {
+    const signals = [this.#abort.signal, this.#options.draining]
+    const signal = AbortSignal.any(bell ? [...signals, bell] : signals)
     // An abort ends the wait early: that is all it has to say here.
-    await sleep(waitMs, undefined, { signal }).catch(() => undefined)
+    await sleep(ms, undefined, { signal }).catch(() => undefined)
   }
 
   #stopped(): boolean {

@@ -71,6 +71,61 @@ it('counts the attempts of the first record that is not done', async () => {
   expect(errors.map(({ code }) => code)).toEqual(['HANDLER_FAILED', 'HANDLER_FAILED', 'HANDLER_FAILED'])
 })
 
+it('goes on past a postponed key without waiting, and keeps the order of that key and its place', async () => {
+  const seen: string[] = []
+  let mended = false
+  const { lanes, handled, errors } = create({
+    batchMax: 2,
+    backoff: { firstMs: 60, maxMs: 60 },
+    async handle({ records }, { attempt, postpone }) {
+      for (const { offset, key } of records) {
+        seen.push(`${key}${offset}#${attempt}`)
+        if (key === 'bad' && !mended) postpone([offset], new Error('not yet'))
+      }
+    },
+  })
+  lanes.assign('m', [p0])
+  const keys = ['bad', 'a', 'b', 'bad', 'c']
+  const queued = keys.map((key, at) => ({ ...record(at), key }))
+  lanes.offer(p0, queued, 6n)
+  await sleep(5)
+  lanes.offer(p0, [{ ...record(5), key: 'late' }], 6n)
+  await sleep(10)
+  expect(seen).toEqual(['bad0#1', 'a1#1', 'b2#1', 'c4#1', 'late5#1'])
+  expect([handled, lanes.lag()]).toEqual([[], [{ ...p0, lag: 6 }]])
+  expect(errors.map(({ code }) => code)).toEqual(['HANDLER_FAILED'])
+
+  mended = true
+  await until(() => handled.length > 0)
+  expect(seen.slice(5)).toEqual(['bad0#2', 'bad3#2'])
+  expect(handled).toEqual(['0:6'])
+})
+
+it('goes no further than a thousand past a postponed record', async () => {
+  let most = 0n
+  const { lanes, handled } = create({
+    backoff: { firstMs: 60_000, maxMs: 60_000 },
+    async handle({ records }, { postpone }) {
+      for (const { offset, key } of records) {
+        if (key === 'bad') postpone([offset], new Error('no'))
+        most = offset
+      }
+    },
+  })
+  lanes.assign('m', [p0])
+  lanes.offer(
+    p0,
+    records(0, 0).map((each) => ({ ...each, key: 'bad' })),
+    1_500n,
+  )
+  lanes.offer(p0, records(1, 1_499), 1_500n)
+  await sleep(30)
+  expect(handled).toEqual([])
+  expect(most).toBeGreaterThan(900n)
+  expect(most).toBeLessThan(1_100n)
+  await lanes.drain(1_000)
+})
+
 it('stops fetching a partition with two batches queued, or one megabyte, until one is left', async () => {
   const release = Promise.withResolvers<void>()
   const { lanes, held } = create({ batchMax: 2, handle: () => release.promise })

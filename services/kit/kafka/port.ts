@@ -80,12 +80,14 @@ export type ConsumeOptions = {
   /**
    * Handles records of one partition in their order; one call a partition at a time. When it returns, the batch's
    * offset is committed. When it throws, nothing more of the batch is committed and the partition is handled again from
-   * the first record not `done`, after the backoff; other partitions go on.
+   * the first record not `done`, after the backoff; other partitions go on. Records that it `postpone`d wait for the
+   * backoff alone, and the partition goes on past them, up to 1,000 offsets: records of their keys that come meanwhile
+   * stay behind them, and nothing from the first of them on is committed.
    */
   readonly handle: (batch: Batch, context: HandleContext) => Promise<void>
 }
 
-/** Records of one partition that follow one another. */
+/** Records of one partition in their order; those that wait for another attempt are left out. */
 export type Batch = {
   readonly topic: string
   readonly partition: number
@@ -114,6 +116,8 @@ export type HandleContext = {
   readonly attempt: number
   /** Marks all records up to and with this offset as handled: they are committed even when the handler then throws. */
   done(offset: bigint): void
+  /** Leaves these records, which failed or follow one of their key that did, for after the backoff; without effect when the handler throws. */
+  postpone(offsets: readonly bigint[], cause: unknown): void
 }
 
 /** A running member of a group. */

@@ -30,7 +30,7 @@ if (batch) {
   const consumers = new Map([['orders', consumer]])
   const deliver = deliverTo({ group: 'shipping', consumers, database, log: silentLog })
   const records = recordsOf(batch)
-  const context = { signal: new AbortController().signal, attempt: 1, done: () => undefined }
+  const context = { signal: new AbortController().signal, attempt: 1, done: () => undefined, postpone: () => undefined }
   await deliver({ topic: 'orders', partition: 0, records, highWatermark: BigInt(records.length) }, context)
   await database.close()
 } else {

@@ -53,10 +53,15 @@ describe('what says nothing about a message costs it no attempt', () => {
     })
     const { signal } = new AbortController()
     for (let attempt = 1; attempt <= 6; attempt += 1) {
-      const delivery = deliver(batchOf(['healthy']), { signal, attempt, done: () => undefined })
+      const delivery = deliver(batchOf(['healthy']), {
+        signal,
+        attempt,
+        done: () => undefined,
+        postpone: () => undefined,
+      })
       await expect(delivery).rejects.toThrow(StoreUnavailable)
     }
-    await deliver(batchOf(['healthy']), { signal, attempt: 7, done: () => undefined })
+    await deliver(batchOf(['healthy']), { signal, attempt: 7, done: () => undefined, postpone: () => undefined })
     expect(await outcomes()).toEqual([{ event_id: 'healthy', outcome: 'handled' }])
   })
 
@@ -70,11 +75,16 @@ describe('what says nothing about a message costs it no attempt', () => {
     })
     for (let life = 1; life <= 6; life += 1) {
       partition = new AbortController()
-      const context = { signal: partition.signal, attempt: 1, done: () => undefined }
+      const context = { signal: partition.signal, attempt: 1, done: () => undefined, postpone: () => undefined }
       await expect(deliver(batchOf(['healthy']), context)).rejects.toThrow()
     }
     partition = new AbortController()
-    await deliver(batchOf(['healthy']), { signal: partition.signal, attempt: 1, done: () => undefined })
+    await deliver(batchOf(['healthy']), {
+      signal: partition.signal,
+      attempt: 1,
+      done: () => undefined,
+      postpone: () => undefined,
+    })
     expect(await outcomes()).toEqual([{ event_id: 'healthy', outcome: 'handled' }])
   })
 
@@ -88,11 +98,29 @@ describe('what says nothing about a message costs it no attempt', () => {
     })
     const { signal } = new AbortController()
     for (let attempt = 1; attempt <= 4; attempt += 1) {
-      const delivery = deliver(batchOf(['healthy']), { signal, attempt, done: () => undefined })
+      const delivery = deliver(batchOf(['healthy']), {
+        signal,
+        attempt,
+        done: () => undefined,
+        postpone: () => undefined,
+      })
       await expect(delivery).rejects.toThrow(StoreUnavailable)
       await server.start()
     }
-    await deliver(batchOf(['healthy']), { signal, attempt: 5, done: () => undefined })
+    await deliver(batchOf(['healthy']), { signal, attempt: 5, done: () => undefined, postpone: () => undefined })
     expect(await outcomes()).toEqual([{ event_id: 'healthy', outcome: 'handled' }])
   }, 30_000)
+})
+
+test('a key that fails is postponed with what follows it; the others of the batch have their effect', async () => {
+  const deliver = deliverer((orderId) => {
+    if (orderId === 'bad') throw new Error('not yet')
+  })
+  const postponed: (readonly bigint[])[] = []
+  const postpone = (offsets: readonly bigint[]) => void postponed.push(offsets)
+  const { signal } = new AbortController()
+  const batch = batchOf(['a', 'bad', 'b', 'bad'])
+  await deliver(batch, { signal, attempt: 1, done: () => undefined, postpone })
+  expect(postponed).toEqual([[1n, 3n]])
+  expect(await outcomes()).toEqual(['a', 'b'].map((event_id) => ({ event_id, outcome: 'handled' })))
 })

@@ -25,7 +25,8 @@ const preparedAtOnceMax = 8
 /**
  * Of what lies in a partition when it is assigned, so many records are counted before they are handled: their last owner may
  * have died of one of them. All others are counted when they fail, so that the usual case costs nothing; should one of
- * them end the process, it lies among the first of the next owner.
+ * them end the process, it lies among the first of the next owner, or behind a postponed record that does: that one is
+ * counted in every life, so its attempts are used up first.
  */
 const suspectsMax = 200n
 
@@ -108,10 +109,14 @@ async function together(group: Group, items: readonly Item[], signal: AbortSigna
   }
 }
 
-/** Every key by itself, each in its order: a key that fails does not keep the others from their effects. */
+/**
+ * Every key by itself, each in its order. A key that fails is postponed and does not keep the others from their effects;
+ * where the store or the partition is gone, all that is left is.
+ */
 async function byKey(group: Group, items: readonly Item[], context: HandleContext, owed: Owed): Promise<void> {
   const unsettled = new Set(items)
-  const failures: unknown[] = []
+  const failed: { readonly chain: readonly Item[]; readonly cause: unknown }[] = []
+  let ended: unknown
   const chains = [...Map.groupBy(items, chainOf).values()]
   const first = items[0]
   const work = async () => {
@@ -123,8 +128,10 @@ async function byKey(group: Group, items: readonly Item[], context: HandleContex
           unsettled.delete(item)
         }
       } catch (thrown) {
-        failures.push(thrown)
-        if (thrown instanceof StoreUnavailable) return
+        failed.push({ chain, cause: thrown })
+        if (!(thrown instanceof StoreUnavailable)) continue
+        ended ??= thrown
+        return
       }
     }
   }
@@ -132,8 +139,14 @@ async function byKey(group: Group, items: readonly Item[], context: HandleContex
   await Promise.all(Array.from({ length: preparing ? preparedAtOnceMax : 1 }, work))
   const [left] = unsettled
   if (!left) return
-  context.done(left.record.offset - 1n)
-  throw failures[0] ?? new Error('The partition was taken away.')
+  if (context.signal.aborted || ended !== undefined) {
+    context.done(left.record.offset - 1n)
+    throw ended ?? new Error('The partition was taken away.')
+  }
+  for (const { chain, cause } of failed) {
+    const offsets = chain.filter((item) => unsettled.has(item)).map(({ record }) => record.offset)
+    context.postpone(offsets, cause)
+  }
 }
 
 function least(a: bigint, b: bigint): bigint {
