@@ -1,5 +1,6 @@
 import type { SystemNode } from '#graph/system.ts'
 import { type Accepted, acceptedBy, unusedAcceptances } from './acceptances.ts'
+import { duplicateNames } from './duplicate-names.ts'
 import type { Finding } from './rule.ts'
 import { rules } from './rules.ts'
 import { byText } from './text.ts'
@@ -16,8 +17,9 @@ export type Report = {
 }
 
 /**
- * Holds every rule against a system and collects all that they find, sorted by code and path, whatever the order of
- * the declaration. Pure; it throws on no system that the graph's words can make.
+ * Holds every rule against a system and collects all that they find, whatever the order of the declaration: names given
+ * twice first, then what no plan can be derived from, since much of the rest may only follow from these; then by code
+ * and path. Pure; it throws on no system that the graph's words can make.
  */
 export function checkSystem(system: SystemNode): Report {
   const all = unique(rules.flatMap((rule) => rule.check(system)))
@@ -37,7 +39,12 @@ function unique(findings: readonly Finding[]): Finding[] {
 }
 
 function byPlace(a: Finding, b: Finding): number {
-  return byText(key(a), key(b))
+  return rank(a) - rank(b) || byText(key(a), key(b))
+}
+
+function rank({ code }: Finding): number {
+  if (code === duplicateNames.code) return 0
+  return rules.some((known) => known.code === code && !known.acceptable) ? 1 : 2
 }
 
 function key({ code, path, message, mend, cost, owners }: Finding): string {

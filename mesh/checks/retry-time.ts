@@ -2,6 +2,11 @@ import { type ResolvedCall, type ResolvedRetry, resolveCall, resolveReach } from
 import { allEdges } from './edges.ts'
 import { type Breach, rule, serviceOwner } from './rule.ts'
 import { count, ms } from './text.ts'
+import { attemptsToWait, waitCeilingsMs } from './waits.ts'
+
+/** Below it an attempt ends before most callees can answer. */
+const perTryMinMs = 10
+const shortBackoff = { baseMs: 25, maxMs: 250 }
 
 /** All attempts fit into the deadline. */
 export const retryTime = rule({
@@ -19,20 +24,20 @@ export const retryTime = rule({
   ],
 })
 
-function breaches(name: string, label: string, { deadlineMs, retry }: ResolvedCall): Breach[] {
+function breaches(name: string, label: string, policy: ResolvedCall): Breach[] {
+  const { deadlineMs, retry } = policy
   if (!retry || !(retry.attempts > 1)) return []
   const where = { path: [name, label], owners: [serviceOwner({ name })] }
   const triesMs = retry.attempts * retry.perTryTimeoutMs
-  const waitsMs = backoffCeilingsMs(retry)
+  const waitsMs = waitCeilingsMs(retry.attempts, retry.backoff)
   const cost = `Worst-case wait without the deadline: ${ms(triesMs + waitsMs)}; it is cut off at ${ms(deadlineMs)}.`
   if (triesMs > deadlineMs) {
-    const fits = Math.floor(deadlineMs / retry.attempts)
     return [
       {
         ...where,
         message: `${retry.attempts} attempts of ${ms(retry.perTryTimeoutMs)} take ${ms(triesMs)}, and the deadline is ${ms(deadlineMs)}.`,
         cost,
-        mend: `Set \`retry.perTryTimeoutMs\` to at most ${count(fits)}, or \`deadlineMs\` to at least ${count(triesMs)}.`,
+        mend: mendTries(policy, retry),
       },
     ]
   }
@@ -42,16 +47,28 @@ function breaches(name: string, label: string, { deadlineMs, retry }: ResolvedCa
       ...where,
       message: `The waits between ${retry.attempts} attempts may take ${ms(waitsMs)}, and the deadline is ${ms(deadlineMs)}.`,
       cost,
-      mend: `Set \`retry.backoff\` to \`{ baseMs: 25, maxMs: 250 }\`, or raise \`deadlineMs\` above ${count(waitsMs)}.`,
+      mend: mendWaits(policy, retry),
     },
   ]
 }
 
-/** The longest waits that the jitter may draw. Its mean is half of it, its least nothing. */
-function backoffCeilingsMs({ attempts, backoff }: ResolvedRetry): number {
-  let sumMs = 0
-  for (let retried = 0; retried < Math.min(attempts - 1, 1_000); retried += 1) {
-    sumMs += Math.min(backoff.maxMs, backoff.baseMs * 2 ** retried)
+/** The change that makes the tries fit. An attempt of a few milliseconds fails by itself, so then there are fewer. */
+function mendTries({ deadlineMs }: ResolvedCall, { attempts, perTryTimeoutMs }: ResolvedRetry): string {
+  const fitsMs = Math.floor(deadlineMs / attempts)
+  const longer = `\`deadlineMs\` to at least ${count(attempts * perTryTimeoutMs)}`
+  if (fitsMs >= perTryMinMs) return `Set \`retry.perTryTimeoutMs\` to at most ${count(fitsMs)}, or ${longer}.`
+  return `${fewer(Math.floor(deadlineMs / perTryTimeoutMs))}, or set ${longer}.`
+}
+
+/** The change that makes the waits fit: the default backoff if that is short enough, otherwise fewer attempts. */
+function mendWaits({ deadlineMs }: ResolvedCall, { attempts, backoff }: ResolvedRetry): string {
+  const longer = `raise \`deadlineMs\` above ${count(waitCeilingsMs(attempts, backoff))}`
+  if (waitCeilingsMs(attempts, shortBackoff) < deadlineMs) {
+    return `Set \`retry.backoff\` to \`{ baseMs: 25, maxMs: 250 }\`, or ${longer}.`
   }
-  return sumMs
+  return `${fewer((attemptsToWait(deadlineMs, backoff, Math.min(attempts, 1_000)) ?? 1) - 1)}, or ${longer}.`
+}
+
+function fewer(attemptsMax: number): string {
+  return attemptsMax > 1 ? `Set \`retry.attempts\` to at most ${count(attemptsMax)}` : 'Take `retry` off'
 }

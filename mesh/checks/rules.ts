@@ -19,8 +19,10 @@ import { egressAddress } from './egress-address.ts'
 import { environmentFigures } from './environment-figures.ts'
 import { eventCycle } from './event-cycle.ts'
 import { figureRange } from './figure-range.ts'
+import { knownWords } from './known-words.ts'
 import { names } from './names.ts'
 import { orchestrationWiring } from './orchestration-wiring.ts'
+import { outagePatience } from './outage-patience.ts'
 import { pointOfNoReturn } from './point-of-no-return.ts'
 import { queueSender } from './queue-sender.ts'
 import { queueWorker } from './queue-worker.ts'
@@ -28,6 +30,7 @@ import { reservedNames } from './reserved-names.ts'
 import { retryAmplification } from './retry-amplification.ts'
 import { retrySafety } from './retry-safety.ts'
 import { retryTime } from './retry-time.ts'
+import { routes } from './routes.ts'
 import type { Rule } from './rule.ts'
 import { sagaShape } from './saga-shape.ts'
 import { serviceProtocol } from './service-protocol.ts'
@@ -74,6 +77,7 @@ export const areas: readonly { readonly title: string; readonly rules: readonly 
       queueWorker,
       queueSender,
       askReply,
+      outagePatience,
     ],
   },
   {
@@ -95,7 +99,7 @@ export const areas: readonly { readonly title: string; readonly rules: readonly 
   { title: 'Data and promises', rules: [sharedStore, availability] },
   {
     title: 'Bounds, figures and names',
-    rules: [unbounded, figureRange, names, duplicateNames, environmentFigures, reservedNames],
+    rules: [unbounded, figureRange, names, duplicateNames, environmentFigures, reservedNames, routes, knownWords],
   },
 ]
 

@@ -1,7 +1,8 @@
+import { type Route, rest } from '#graph/api.ts'
 import { calls } from '#graph/call.ts'
 import type { EnvironmentChange } from '#graph/environment.ts'
 import { type ExposureNode, exposure } from '#graph/exposure.ts'
-import { externalTcp, reaches } from '#graph/external.ts'
+import { external, externalTcp, reaches } from '#graph/external.ts'
 import { queue, sends, works } from '#graph/queue.ts'
 import { type ServiceSpec, service } from '#graph/service.ts'
 import { postgres } from '#graph/store.ts'
@@ -40,10 +41,27 @@ function production(change: EnvironmentChange) {
   return tiny([service('a', {})], { environments: { production: change } })
 }
 
+/** A service with an interface of these routes, which the compiler has not seen. */
+function routing(...routes: readonly string[]) {
+  const named = Object.fromEntries(routes.map((route, index) => [`r${index}`, route as Route]))
+  return tiny([service('a', { exposes: [rest('quotes-api', named)] })])
+}
+
+function bankRoute(charge: string) {
+  const spec = { host: 'bank.example', port: 443, expectedLatencyMs: 9, routes: { charge: charge as Route } }
+  return tiny([service('a', { edges: [reaches(external('bank', spec))] })])
+}
+
+/** A call whose policy the compiler has not seen. */
+function calling(policy: object) {
+  return tiny([answering('b'), service('a', { edges: [calls(api('b'), ['read'], policy)] })])
+}
+
+const misspelt: object = { atempts: 2 }
 const longest = 'a'.repeat(63)
 const again = topic('orders', { carries: [placed], key: 'orderId' })
 
-/** Cases of the rules PLY601 to PLY605. */
+/** Cases of the rules PLY601 to PLY608. */
 export const figureCases: readonly Case[] = [
   breaking('PLY601', 'calls in flight', {
     breaks: limiting(0),
@@ -169,5 +187,72 @@ export const figureCases: readonly Case[] = [
     breaks: tiny([service('a', { owns: [postgres({ name: 'template1' })] })]),
     holds: tiny([service('a', { owns: [postgres({ name: 'template' })] })]),
     says: ['store of a', 'template1'],
+  }),
+  breaking('PLY607', 'neither verb nor path', {
+    breaks: routing('GRAB quotes/{id'),
+    holds: routing('GET /quotes/{id}'),
+    says: ['interface quotes-api r0', '"GRAB" is none of the verbs', 'does not begin with /', "r0: 'GET /quotes/{id}'"],
+  }),
+  ...(
+    [
+      ['a verb in small letters', 'post /quotes', 'POST /quotes', '"post" is none'],
+      ['no path', 'GET', 'GET /', 'it has no path'],
+      ['a space', 'GET /my quotes', 'GET /my-quotes', 'more than one space'],
+      ['a query', 'GET /quotes?all=true', 'GET /quotes', 'no query'],
+      ['an empty segment', 'GET //quotes', 'GET /quotes', 'a segment is empty'],
+      ['a way up', 'GET /a/../quotes', 'GET /a/quotes', 'leads elsewhere'],
+      ['a way up in other words', 'GET /a/%2E%2e/quotes', 'GET /a/%2Equotes', 'leads elsewhere'],
+      ['a parameter in part of a segment', 'GET /quotes/q-{id}', 'GET /quotes/{id}', 'is not one `{name}`'],
+      ['a parameter twice', 'GET /quotes/{id}/{id}', 'GET /quotes/{id}/{id2}', '{id} stands there twice'],
+      ['another framework’s parameter', 'GET /quotes/:id', 'GET /quotes/{id}', 'not how a parameter is written'],
+      ['a wildcard', 'GET /quotes/*', 'GET /quotes/', 'no path has'],
+    ] as const
+  ).map(([name, wrong, right, says]) =>
+    breaking('PLY607', name, { breaks: routing(wrong), holds: routing(right), says: [says] }),
+  ),
+  breaking('PLY607', 'an external’s route', {
+    breaks: bankRoute('PUT charges/{id}'),
+    holds: bankRoute('PUT /charges/{id}'),
+    says: ['external bank charge', "charge: 'PUT /charges/{id}'"],
+  }),
+  breaking('PLY607', 'two routes that match the same', {
+    breaks: routing('GET /quotes/{id}', 'GET /quotes/{name}'),
+    holds: routing('GET /quotes/{id}', 'PUT /quotes/{name}'),
+    says: ['interface quotes-api r0 r1', 'Keep r0, and give r1'],
+  }),
+  breaking('PLY608', 'a misspelt word', {
+    breaks: calling({ deadlinMs: 100 }),
+    holds: calling({ deadlineMs: 100 }),
+    says: ['a → b-api.read deadlinMs', '"deadlinMs"', 'Write `deadlineMs`'],
+  }),
+  breaking('PLY608', 'a word within', {
+    breaks: calling({ breaker: { failures: 5, openMs: 5_000, openms: 1 } }),
+    holds: calling({ breaker: { failures: 5, openMs: 5_000 } }),
+    says: ['Write `breaker.openMs`'],
+  }),
+  breaking('PLY608', 'a word a level too high', {
+    breaks: calling({ attempts: 2 }),
+    holds: calling({ retry: { attempts: 2 } }),
+    says: ['Write `retry.attempts`'],
+  }),
+  breaking('PLY608', 'a word like no other', {
+    breaks: calling({ toString: 2 }),
+    holds: calling({}),
+    says: ['Take it away, or use a word that is known there: deadlineMs, retry, breaker, limits and fallback'],
+  }),
+  breaking('PLY608', 'a word of a service', {
+    breaks: specified({ replica: 2 } as ServiceSpec),
+    holds: specified({ replicas: 2 }),
+    says: ['a replica', 'Write `replicas`'],
+  }),
+  breaking('PLY608', 'a word of an environment', {
+    breaks: production({ storage: { brokerGB: 2 } } as EnvironmentChange),
+    holds: production({ storage: { brokerGiB: 2 } }),
+    says: ['Write `production.storage.brokerGiB`'],
+  }),
+  breaking('PLY608', 'a word of a redelivery', {
+    breaks: tiny([orders, service('m', { edges: [consumes(orderEvents, [placed], { redelivery: misspelt })] })]),
+    holds: tiny([orders, service('m', { edges: [consumes(orderEvents, [placed], { redelivery: { attempts: 2 } })] })]),
+    says: ['m ← topic orders', 'Write `redelivery.attempts`'],
   }),
 ]

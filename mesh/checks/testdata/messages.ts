@@ -1,8 +1,13 @@
+import { calls } from '#graph/call.ts'
+import { reaches } from '#graph/external.ts'
+import type { Redelivery } from '#graph/policy.ts'
 import type { QueueNode } from '#graph/queue.ts'
 import { asks, queue, sends, works } from '#graph/queue.ts'
 import { service } from '#graph/service.ts'
 import { type ConsumePolicy, consumes, type TopicNode, topic } from '#graph/topic.ts'
 import {
+  answering,
+  api,
   breaking,
   type Case,
   confirmed,
@@ -10,6 +15,7 @@ import {
   emails,
   orderEvents,
   orders,
+  outside,
   placed,
   reserved,
   stockEvents,
@@ -34,7 +40,40 @@ function queued(node: QueueNode, workers: readonly string[], sender = 'shop') {
   ])
 }
 
-/** Cases of the rules PLY201 to PLY209. */
+/** A consumer whose handler reaches a bank. */
+function paying(redelivery: Redelivery, openMs: number) {
+  const breaker = { failures: 5, openMs }
+  return tiny([
+    orders,
+    service('payer', {
+      edges: [consumes(orderEvents, [placed], { redelivery }), reaches(outside('bank', 100), { breaker })],
+    }),
+  ])
+}
+
+/** A worker that calls; with its default breaker of 30 s. */
+function asking(fallback: boolean) {
+  return tiny([
+    answering('prices'),
+    service('mailer', { edges: [works(emails), calls(api('prices'), ['read'], { fallback })] }),
+    service('shop', { edges: [sends(emails)] }),
+  ])
+}
+
+/** A service that consumes, and reaches an external from a patient queue of its own, or of another service. */
+function handingOn(sender: 'mailer' | 'shop') {
+  const patient = queue('emails', { carries: [email], redelivery: { attempts: 18 } })
+  const hands = sender === 'mailer' ? [sends(patient)] : []
+  return tiny([
+    orders,
+    service('mailer', {
+      edges: [consumes(orderEvents, [placed]), ...hands, works(patient), reaches(outside('mail', 100))],
+    }),
+    ...(sender === 'shop' ? [service('shop', { edges: [sends(patient)] })] : []),
+  ])
+}
+
+/** Cases of the rules PLY201 to PLY210. */
 export const messageCases: readonly Case[] = [
   breaking('PLY201', 'a consumer that forgets what it has seen', {
     breaks: consuming({ idempotent: false }),
@@ -131,5 +170,37 @@ export const messageCases: readonly Case[] = [
       service('shop', { edges: [asks(quotes, { deadlineMs: 2_000 })] }),
     ]),
     says: ['shop → queue emails', '2,000 ms', '`replies`'],
+  }),
+  breaking('PLY210', 'attempts that end while the breaker is open', {
+    breaks: paying({ attempts: 12 }, 15_651),
+    holds: paying({ attempts: 12 }, 15_650),
+    says: [
+      'payer ← topic orders → external bank',
+      '12 attempts',
+      'after 15,650 ms on average',
+      'bank is open for 15,651 ms',
+      'becomes a dead letter',
+      '`consumes(orders, …)` to at least 13, or `breaker.openMs` to at most 15,650',
+    ],
+  }),
+  breaking('PLY210', 'one attempt', {
+    breaks: paying({ attempts: 1 }, 5_000),
+    holds: paying({ attempts: 8 }, 5_000),
+    says: [/The 1 attempt at .* is used up after 0 ms/, /at least 8\.$/],
+  }),
+  breaking('PLY210', 'waits too short for any number of attempts', {
+    breaks: paying({ backoff: { baseMs: 1, maxMs: 2 } }, 5_000),
+    holds: paying({ attempts: 8, backoff: { baseMs: 100, maxMs: 5_000 } }, 5_000),
+    says: ['{ attempts: 8, backoff: { baseMs: 100, maxMs: 5_000 } }'],
+  }),
+  breaking('PLY210', 'a worker that calls', {
+    breaks: asking(false),
+    holds: asking(true),
+    says: ['mailer ← queue emails → prices', "`queue('emails', …)` to at least 18"],
+  }),
+  breaking('PLY210', 'a consumer that does not hand on', {
+    breaks: handingOn('shop'),
+    holds: handingOn('mailer'),
+    says: ['mailer ← topic orders → external mail'],
   }),
 ]

@@ -115,6 +115,29 @@ export const syncCases: readonly Case[] = [
     holds: calling({ deadlineMs: 901, retry: { attempts: 2, backoff: { baseMs: 900, maxMs: 5_000 } } }),
     says: ['may take 900 ms'],
   }),
+  breaking('PLY106', 'more attempts than there are moments for', {
+    breaks: calling({
+      deadlineMs: 100,
+      retry: { attempts: 50, perTryTimeoutMs: 50, backoff: { baseMs: 1, maxMs: 1 } },
+    }),
+    holds: calling({ deadlineMs: 100, retry: { attempts: 2, perTryTimeoutMs: 50, backoff: { baseMs: 1, maxMs: 1 } } }),
+    also: ['PLY108'],
+    says: [
+      '50 attempts of 50 ms take 2,500 ms',
+      /Set `retry.attempts` to at most 2, or set `deadlineMs` to at least 2,500/,
+    ],
+  }),
+  breaking('PLY106', 'waits that no backoff makes short', {
+    breaks: calling({ deadlineMs: 100, retry: { attempts: 50 } }),
+    holds: calling({ deadlineMs: 100, retry: { attempts: 3 } }),
+    also: ['PLY108'],
+    says: ['Set `retry.attempts` to at most 3, or raise'],
+  }),
+  breaking('PLY106', 'one attempt longer than the deadline', {
+    breaks: calling({ deadlineMs: 15, retry: { attempts: 2, perTryTimeoutMs: 20 } }),
+    holds: calling({ deadlineMs: 15 }),
+    says: ['Take `retry` off'],
+  }),
   breaking('PLY107', 'a POST', {
     breaks: tiny([answering('b'), service('a', { edges: [calls(api('b'), ['write'], { retry })] })]),
     holds: calling({ retry }),
