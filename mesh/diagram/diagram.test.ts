@@ -93,7 +93,7 @@ describe('the SVG', () => {
       'checkStock · 300 ms · 1 attempt · fallback',
       'breaker 5 → 30 s',
       '6 partitions by orderId',
-      '5 deliveries, then dead letter',
+      '10 deliveries, then dead letter',
       'bank.example:443',
       'Outside: mail',
       'PaymentDeclined',
