@@ -59,7 +59,9 @@ export async function liveRun(options: RunOptions): Promise<FoundRun & { readonl
   const run = await findRun(options)
   const { file } = run ?? {}
   if (run?.live && file) return { ...run, file }
-  throw new UsageError(`${options.system ?? 'Nothing'} is${options.system ? ' not' : ''} running. Start it: bin/parley up`)
+  throw new UsageError(
+    `${options.system ?? 'Nothing'} is${options.system ? ' not' : ''} running. Start it: bin/parley up`,
+  )
 }
 
 function namedRun(system: string, options: RunOptions): FoundRun {
