@@ -93,8 +93,10 @@ export function kafkaConfig(layout: Layout): Readonly<Record<string, string | nu
     'share.coordinator.state.topic.min.isr': 1,
     // Waiting for more members of a new group would only delay the first event.
     'group.initial.rebalance.delay.ms': 0,
+    // Each network thread has certificates of its own, and takes renewed ones up by itself. With one a listener, what one
+    // connection shows is what all have, so a rotation can be seen to be complete; one is ample on a single machine.
+    'num.network.threads': 1,
     // Threads and buffers for two cores and a small heap.
-    'num.network.threads': 2,
     'num.io.threads': 4,
     'background.threads': 2,
     'log.cleaner.dedupe.buffer.size': 8 * 1024 * 1024,
