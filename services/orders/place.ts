@@ -16,6 +16,8 @@ import { requestHash, unknownProducts, validate } from './request.ts'
 import { findRequest, type KnownRequest, type OrdersTables, placeOrder, readPrices, rememberRequest } from './store.ts'
 import { orderView, showOrder } from './view.ts'
 
+type Prices = Awaited<ReturnType<typeof readPrices>>
+
 /** Asks inventory. Rejects with a transient error where it cannot be had. */
 export type AskStock = (
   lines: readonly { productId: string; quantity: number }[],
@@ -33,11 +35,16 @@ export async function place(
   validate(request)
   const { customerId, idempotencyKey } = request
   const hash = requestHash(request)
-  const known = await findRequest(database.db, customerId, idempotencyKey)
+  const productIds = request.lines.map(({ productId }) => productId)
+  // None of the three changes anything, so they are asked at once: it is the customer who waits.
+  const [known, prices, stock] = await Promise.all([
+    findRequest(database.db, customerId, idempotencyKey),
+    readPrices(database.db, productIds),
+    askOrFallBack(request.lines, askStock),
+  ])
   if (known) return replay(database, known, hash)
-
-  const items = await priced(request, database)
-  const stockCheck = await checkStock(request, askStock)
+  const items = priced(request, prices)
+  const stockCheck = checked(request, stock)
   const orderId = randomUUID()
   const paymentMethod = request.paymentMethod || 'card'
   const order = { kind: 'place', orderId, customerId, items, total: totalOf(items), paymentMethod, stockCheck } as const
@@ -69,11 +76,7 @@ async function replay(
   return { order: await showOrder(database, known.orderId), replayed: true }
 }
 
-async function priced(request: CreateOrderRequest, database: Database<OrdersTables>): Promise<OrderItem[]> {
-  const prices = await readPrices(
-    database.db,
-    request.lines.map(({ productId }) => productId),
-  )
+function priced(request: CreateOrderRequest, prices: Prices): OrderItem[] {
   const unknown = unknownProducts(request, prices)
   if (unknown.length > 0) throw invalidArgument('The order names products that nobody sells', ...unknown)
   return request.lines.map(({ productId, quantity }) => {
@@ -82,19 +85,27 @@ async function priced(request: CreateOrderRequest, database: Database<OrdersTabl
   })
 }
 
-/** The declared fallback: an order is accepted though inventory cannot be asked, and the reservation decides. */
-async function checkStock({ lines }: CreateOrderRequest, askStock: AskStock): Promise<StockCheck> {
+/** The declared fallback: null where inventory cannot be asked. The order is accepted then, and the reservation decides. */
+async function askOrFallBack(
+  lines: CreateOrderRequest['lines'],
+  askStock: AskStock,
+): Promise<readonly LineAvailability[] | null> {
   try {
-    const short = (await askStock(lines)).findIndex(({ sufficient }) => !sufficient)
-    if (short === -1) return StockCheck.AVAILABLE
-    const message = `There is not enough of ${lines[short]?.productId} left`
-    throw new ServiceError('failed-precondition', message, {
-      violations: [{ field: `lines[${short}].quantity`, code: 'out-of-stock', message }],
-    })
+    return await askStock(lines)
   } catch (error) {
-    if (isServiceError(error, 'unavailable', 'deadline-exceeded', 'overloaded')) return StockCheck.UNKNOWN
+    if (isServiceError(error, 'unavailable', 'deadline-exceeded', 'overloaded')) return null
     throw error
   }
+}
+
+function checked({ lines }: CreateOrderRequest, stock: readonly LineAvailability[] | null): StockCheck {
+  if (!stock) return StockCheck.UNKNOWN
+  const short = stock.findIndex(({ sufficient }) => !sufficient)
+  if (short === -1) return StockCheck.AVAILABLE
+  const message = `There is not enough of ${lines[short]?.productId} left`
+  throw new ServiceError('failed-precondition', message, {
+    violations: [{ field: `lines[${short}].quantity`, code: 'out-of-stock', message }],
+  })
 }
 
 function totalOf(items: readonly OrderItem[]) {

@@ -37,16 +37,18 @@ export async function readOrder(database: Database<OrdersTables>, orderId: strin
   return first ? { state: fold(aggregate, stream.events), version: stream.version, placedAt: first.at } : null
 }
 
-/** Places a new order. `also` runs in the same transaction, and fails it. */
+/** Places a new order, whose stream nobody can have written to. `also` runs in the same transaction, and fails it. */
 export async function placeOrder(
   database: Database<OrdersTables>,
   order: Extract<OrderCommand, { kind: 'place' }>,
   also: (tx: OrdersTx) => Promise<void>,
 ): Promise<StoredOrder> {
+  const placed = decide(noOrder, order)
   return database.transaction(async (tx) => {
     await also(tx)
-    const { state, version } = await commandIn(tx, order.orderId, order)
-    return { state, version, placedAt: tx.at }
+    const version = await events.append(tx, order.orderId, 0, placed)
+    await follow(tx, order.orderId, placed)
+    return { state: placed.reduce(evolve, noOrder), version, placedAt: tx.at }
   })
 }
 
