@@ -13,6 +13,7 @@ import { system } from '#graph/system.ts'
 import { ensureCertificates } from '#local/certificates/certificates.ts'
 import { type Layout, layoutOf } from '#local/layout.ts'
 import { envoyCommand, sidecarFiles } from '#local/sidecar.ts'
+import { ensureToolchain } from '#local/toolchain/toolchain.ts'
 import { derive } from '#plan/derive.ts'
 import { InventoryService } from '#proto/parley/inventory/v1/inventory_pb.ts'
 import { closedLoop, openLoop, quantile } from '../load.ts'
@@ -27,9 +28,11 @@ const clockTicksPerSecond = 100
 
 type Hop = { readonly direct: Client; readonly meshed: Client; readonly proxies: readonly number[]; close(): void }
 
-/** Measures the hop and prints it. `envoy` is the binary's path. */
+/** Measures the hop and prints it. */
 async function main(): Promise<void> {
-  const hop = await startHop(join(import.meta.dirname, '../../.parley/tools/envoy-1.40.0/envoy'))
+  const toolsDir = process.env.PARLEY_TOOLS ?? join(import.meta.dirname, '../../.parley/tools')
+  const { envoy } = await ensureToolchain({ toolsDir, needs: ['envoy'], report: () => {} })
+  const hop = await startHop(envoy)
   try {
     await openLoop({
       perSecond: callsPerSecond,

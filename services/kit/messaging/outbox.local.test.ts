@@ -8,10 +8,9 @@ import { service } from '#graph/service.ts'
 import { postgres } from '#graph/store.ts'
 import { topic } from '#graph/topic.ts'
 import { OrderConfirmedSchema, OrderPlacedSchema } from '#proto/parley/orders/v1/events_pb.ts'
-import { testApp } from '../app/app-fixture.ts'
-import { type Database, openDatabase, statement } from '../store/database.ts'
+import { type Database, statement } from '../store/database.ts'
+import { freshDatabases } from '../store/database-fixture.ts'
 import { StoreUnavailable } from '../store/errors.ts'
-import { migrate } from '../store/migrations.ts'
 import { type PostgresFixture, startPostgres } from '../store/postgres-fixture.ts'
 import { silentLog } from '../telemetry/log.ts'
 import { publisher } from './publisher.ts'
@@ -25,8 +24,7 @@ type Tables = { counter: { id: string; value: number } }
 
 let server: PostgresFixture
 let folder: string
-let databases = 0
-const open: Database<Tables>[] = []
+const databases = freshDatabases<Tables>(orders)
 const relays: Relay[] = []
 
 const startRelay: typeof relayOf = (...given) => {
@@ -35,18 +33,7 @@ const startRelay: typeof relayOf = (...given) => {
   return relay
 }
 
-async function freshDatabase(): Promise<{ database: Database<Tables>; again: () => Database<Tables>; at: object }> {
-  databases += 1
-  const configuration = server.create(`test_${databases}`)
-  const again = () => {
-    const database = openDatabase<Tables>(testApp(orders, { postgres: configuration }), { statementTimeoutMs: 3_000 })
-    open.push(database)
-    return database
-  }
-  const database = again()
-  await migrate(database)
-  return { database, again, at: configuration }
-}
+const freshDatabase = () => databases.create(server)
 
 beforeAll(async () => {
   server = await startPostgres()
@@ -55,7 +42,7 @@ beforeAll(async () => {
 
 afterEach(async () => {
   for (const relay of relays.splice(0)) await relay.close()
-  for (const database of open.splice(0)) await database.close()
+  await databases.close()
 })
 
 afterAll(async () => {

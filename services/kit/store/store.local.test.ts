@@ -8,8 +8,8 @@ import { service } from '#graph/service.ts'
 import { postgres } from '#graph/store.ts'
 import { topic } from '#graph/topic.ts'
 import { OrderConfirmedSchema, OrderPlacedSchema } from '#proto/parley/orders/v1/events_pb.ts'
-import { testApp } from '../app/app-fixture.ts'
-import { type Database, openDatabase, statement } from './database.ts'
+import { statement } from './database.ts'
+import { freshDatabases } from './database-fixture.ts'
 import { decideAndAppend, eventStore, logStart, StreamConflict } from './event-store.ts'
 import { migrate } from './migrations.ts'
 import { type PostgresFixture, startPostgres } from './postgres-fixture.ts'
@@ -20,21 +20,9 @@ type Tables = { counter: { id: string; value: number } }
 
 let server: PostgresFixture
 let folder: string
-let databases = 0
-const open: Database<Tables>[] = []
+const databases = freshDatabases<Tables>(orders)
 
-async function freshDatabase(): Promise<{ database: Database<Tables>; again: () => Database<Tables>; at: object }> {
-  databases += 1
-  const configuration = server.create(`test_${databases}`)
-  const again = () => {
-    const database = openDatabase<Tables>(testApp(orders, { postgres: configuration }), { statementTimeoutMs: 3_000 })
-    open.push(database)
-    return database
-  }
-  const database = again()
-  await migrate(database)
-  return { database, again, at: configuration }
-}
+const freshDatabase = () => databases.create(server)
 
 beforeAll(async () => {
   server = await startPostgres()
@@ -42,7 +30,7 @@ beforeAll(async () => {
 }, 60_000)
 
 afterEach(async () => {
-  for (const database of open.splice(0)) await database.close()
+  await databases.close()
 })
 
 afterAll(async () => {
