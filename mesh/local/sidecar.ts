@@ -1,7 +1,7 @@
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import type { Fault } from '#plan/fault.ts'
 import type { Plan } from '#plan/plan.ts'
-import type { Fault } from '#providers/envoy/faults.ts'
 import { render } from '#providers/envoy/render.ts'
 import type { EnvoySite } from '#providers/envoy/site.ts'
 import type { Layout } from './layout.ts'

@@ -10,7 +10,7 @@ import { rotateCertificates } from '#local/certificates/certificates.ts'
 import type { ServiceSite } from '#local/layout.ts'
 import { sidecarFiles } from '#local/sidecar.ts'
 import { ensureToolchain } from '#local/toolchain/toolchain.ts'
-import type { Fault } from './faults.ts'
+import type { Fault } from '#plan/fault.ts'
 import { administration, counter, startTestbed, type Testbed } from './testdata/testbed.ts'
 import {
   checkStock,

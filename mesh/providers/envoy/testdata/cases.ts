@@ -6,10 +6,10 @@ import { external, externalTcp, reaches } from '#graph/external.ts'
 import { service } from '#graph/service.ts'
 import { system } from '#graph/system.ts'
 import { derive } from '#plan/derive.ts'
+import type { Fault } from '#plan/fault.ts'
 import type { Plan } from '#plan/plan.ts'
 import { InventoryService } from '#proto/parley/inventory/v1/inventory_pb.ts'
 import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
-import type { Fault } from '../faults.ts'
 import type { EnvoySite } from '../site.ts'
 
 /** A golden case: whose sidecar of which plan, and the files that the case is about. */
