@@ -14,9 +14,9 @@ import { openMailer } from './mailer.ts'
 await run(notifications, async (app) => {
   const database = await app.add('database', openDatabase(app))
   await migrate(database)
-  const mailAddress = app.configuration.reaches[mail.name]
-  if (!mailAddress) throw new Error('notifications reaches mail, so the configuration has its address')
-  const mailer = await app.add('mailer', openMailer(connectOptions(mailAddress)))
+  const way = app.configuration.reaches[mail.name]
+  if (!way) throw new Error('notifications reaches mail, so the configuration has its address')
+  const mailer = await app.add('mailer', openMailer(connectOptions(way.address)))
   const consumers = [consumer(notifications, orderEvents, database, orderNews)]
   const SendEmail = { prepare: (task: SendEmail) => deliver(task, mailer) }
   const workers = [worker(notifications, emails, database, { SendEmail })]

@@ -47,9 +47,22 @@ describe('the configuration', () => {
         address: { kind: 'unix', path: '/run/out.sock' },
       },
     })
-    expect(read.reaches).toEqual({ 'the-bank': { kind: 'tcp', host: 'the-bank', port: 443 } })
+    expect(read.reaches).toEqual({
+      'the-bank': { address: { kind: 'tcp', host: 'the-bank', port: 443 }, tls: false },
+    })
     expect(read.postgres).toMatchObject({ host: '/run/pg', port: 5432 })
     expect([read.kafka, read.rabbitmq]).toEqual([null, null])
+  })
+
+  test('takes TLS for Postgres and for an external where no sidecar opens it', () => {
+    const files = { PGSSLROOTCERT: '/pg/ca.crt', PGSSLCERT: '/pg/tls.crt', PGSSLKEY: '/pg/tls.key' }
+    const bankOverTls = { PARLEY_REACH_THE_BANK: 'tls:bank.example:443' }
+    const variables = { ...complete, ...files, ...bankOverTls, PGSSLMODE: 'verify-full', PGPASSFILE: undefined }
+    const read = readConfiguration(orders, variables)
+    const tls = { authorityFile: '/pg/ca.crt', certFile: '/pg/tls.crt', keyFile: '/pg/tls.key' }
+    expect(read.postgres).toMatchObject({ passwordFile: null, tls })
+    expect(read.reaches['the-bank']).toEqual({ address: { kind: 'tcp', host: 'bank.example', port: 443 }, tls: true })
+    expect(problems({ PGSSLMODE: 'require' })).toEqual(['PGSSLMODE is "require"; it may be disable, verify-full'])
   })
 
   test('names every variable that is missing, at once, and the service and the next step', () => {

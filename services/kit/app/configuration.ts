@@ -16,12 +16,15 @@ export type Configuration = {
   /** For every interface that is called, by name: the service that exposes it, and where calls to it go. */
   readonly calls: Readonly<Record<string, { readonly callee: string; readonly address: Address }>>
   /** For every external that is reached, by name. */
-  readonly reaches: Readonly<Record<string, Address>>
+  readonly reaches: Readonly<Record<string, Reach>>
   readonly kafka: KafkaConfiguration | null
   readonly postgres: PostgresConfiguration | null
   readonly rabbitmq: RabbitmqConfiguration | null
   readonly logLevel: LogLevel
 }
+
+/** Where an external is reached. `tls`: the application opens TLS itself, because no sidecar does. */
+export type Reach = { readonly address: Address; readonly tls: boolean }
 
 /** Kafka with mutual TLS. The files hold PEM; their paths are given. */
 export type KafkaConfiguration = {
@@ -36,8 +39,10 @@ export type PostgresConfiguration = {
   readonly port: number
   readonly database: string
   readonly user: string
-  /** In the format of `.pgpass`. */
-  readonly passwordFile: string
+  /** In the format of `.pgpass`; null where a client certificate says who this is. */
+  readonly passwordFile: string | null
+  /** The server is verified, its name included, and asked with a client certificate; null on a socket. The files are renewed in place. */
+  readonly tls: { readonly authorityFile: string; readonly certFile: string; readonly keyFile: string } | null
 }
 
 /** RabbitMQ over TLS; the server is verified. `passwordFile` holds the password alone. */
@@ -118,7 +123,7 @@ function readCalls(node: ServiceNode, read: Reader): Configuration['calls'] {
 function readReaches(node: ServiceNode, read: Reader): Configuration['reaches'] {
   const externals = (node.spec.edges ?? []).filter((edge) => edge.kind === 'reaches').map((edge) => edge.external.name)
   return Object.fromEntries(
-    externals.map((name) => [name, read.address(reachVariable(name), `where ${name} is reached`)]),
+    externals.map((name) => [name, read.reach(reachVariable(name), `where ${name} is reached`)]),
   )
 }
 
@@ -134,13 +139,23 @@ function readKafka(read: Reader): KafkaConfiguration {
   }
 }
 
+/** The words are libpq's. Of its TLS modes there is the strictest alone: whoever asks for TLS wants to know the other side. */
 function readPostgres(read: Reader): PostgresConfiguration {
+  const mode = read.oneOf('PGSSLMODE', ['disable', 'verify-full'], 'disable')
   return {
     host: read.text('PGHOST'),
     port: read.port('PGPORT', 5432),
     database: read.text('PGDATABASE'),
     user: read.text('PGUSER'),
-    passwordFile: read.text('PGPASSFILE'),
+    passwordFile: mode === 'disable' ? read.text('PGPASSFILE') : null,
+    tls:
+      mode === 'disable'
+        ? null
+        : {
+            authorityFile: read.text('PGSSLROOTCERT'),
+            certFile: read.text('PGSSLCERT'),
+            keyFile: read.text('PGSSLKEY'),
+          },
   }
 }
 
@@ -161,6 +176,13 @@ type Reader = ReturnType<typeof reader>
 function reader(variables: Variables) {
   const problems: string[] = []
   const given = (name: string) => variables[name]?.trim() || undefined
+  const address = (name: string, value: string | undefined, meaning: string): Address => {
+    const parsed = value === undefined ? undefined : parseAddress(value)
+    if (parsed === undefined) problems.push(`${name} is missing: ${meaning}, such as "unix:/path" or "tcp:host:port"`)
+    else if (typeof parsed === 'string') problems.push(`${name} is "${value}": ${parsed}`)
+    else return parsed
+    return { kind: 'tcp', host: '', port: 0 }
+  }
   return {
     problems,
     text(name: string, fallback?: string): string {
@@ -173,14 +195,12 @@ function reader(variables: Variables) {
       if (found !== value) problems.push(`${name} is "${found}", but this is the code of ${value}`)
       return value
     },
-    address(name: string, meaning: string): Address {
+    address: (name: string, meaning: string): Address => address(name, given(name), meaning),
+    /** As an address; `tls:host:port` says that TLS is to be opened. */
+    reach(name: string, meaning: string): Reach {
       const value = given(name)
-      const address = value === undefined ? undefined : parseAddress(value)
-      if (address === undefined)
-        problems.push(`${name} is missing: ${meaning}, such as "unix:/path" or "tcp:host:port"`)
-      else if (typeof address === 'string') problems.push(`${name} is "${value}": ${address}`)
-      else return address
-      return { kind: 'tcp', host: '', port: 0 }
+      const tls = value?.startsWith('tls:') ?? false
+      return { address: address(name, tls ? value?.slice('tls:'.length) : value, meaning), tls }
     },
     port(name: string, fallback: number): number {
       const port = Number(given(name) ?? fallback)

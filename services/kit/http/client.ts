@@ -1,4 +1,5 @@
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
+import { request as httpsRequest, Agent as TlsAgent } from 'node:https'
 import { SpanKind } from '@opentelemetry/api'
 import { apiName, type RestApi } from '#graph/api.ts'
 import { resolveCall, resolveReach } from '#graph/defaults.ts'
@@ -56,7 +57,7 @@ export function restClient<S extends ServiceNode, const A extends RestApi & Call
     .filter((edge) => apiName(edge.api) === api.name)
   const methods = edges.flatMap((edge) => {
     const { deadlineMs } = resolveCall(edge.policy)
-    const call = { address: target.address, host: target.callee, deadlineMs, inside: true }
+    const call = { address: target.address, tls: false, host: target.callee, deadlineMs, inside: true }
     return edge.methods.map((name) => [name, caller(api.routes, name, call)])
   })
   return Object.fromEntries(methods) as RestClient<S, A>
@@ -67,18 +68,20 @@ export function reach<S extends ServiceNode, const E extends ReachedExternal<S> 
   app: App<S>,
   external: E,
 ): ExternalClient<E> {
-  const address = app.configuration.reaches[external.name]
+  const way = app.configuration.reaches[external.name]
   const edges = (app.node.spec.edges ?? []).filter((edge) => edge.kind === 'reaches')
   const edge = edges.find((each) => each.external.name === external.name)
-  if (!address || !edge)
+  if (!way || !edge)
     throw new Error(`${app.node.name} does not reach ${external.name}: declare reaches(${external.name}) in its edges`)
-  const call = { address, host: external.host, deadlineMs: resolveReach(edge).deadlineMs, inside: false }
+  const call = { ...way, host: external.host, deadlineMs: resolveReach(edge).deadlineMs, inside: false }
   const methods = Object.keys(external.routes).map((name) => [name, caller(external.routes, name, call)])
   return Object.fromEntries(methods) as ExternalClient<E>
 }
 
 type Target = {
   readonly address: Address
+  /** Whether TLS is opened here, with the host's name verified; a sidecar does it otherwise. */
+  readonly tls: boolean
   readonly host: string
   readonly deadlineMs: number
   /** Whether the callee is one of ours, which understands our headers. */
@@ -109,9 +112,9 @@ const answerBytesMax = 4 * 1024 * 1024
 const agents = new Map<string, Agent>()
 
 /** Connections to a sidecar are kept open; how many there may be at once is the mesh's limit, this only bounds the process. */
-function agentTo(address: Address): Agent {
-  const key = formatAddress(address)
-  const agent = agents.get(key) ?? new Agent({ keepAlive: true, maxSockets: 256 })
+function agentTo({ address, tls }: Target): Agent {
+  const key = `${tls ? 'tls:' : ''}${formatAddress(address)}`
+  const agent = agents.get(key) ?? new (tls ? TlsAgent : Agent)({ keepAlive: true, maxSockets: 256 })
   agents.set(key, agent)
   return agent
 }
@@ -123,14 +126,15 @@ async function exchange(
   input: AnyInput,
   signal: AbortSignal,
 ): Promise<RestAnswer> {
-  const { address, host } = target
+  const { address, host, tls } = target
   const query = new URLSearchParams(input.query).toString()
   const path = fillTemplate(template, input.params ?? {}) + (query && `?${query}`)
   const body = input.body === undefined ? undefined : JSON.stringify(input.body)
   const headers = { ...input.headers, ...ownHeaders(target, body) }
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    const options = { ...connectOptions(address), agent: agentTo(address), method: verb, path, headers, signal }
-    httpRequest(options, resolve).on('error', reject).end(body)
+    const options = { ...connectOptions(address), agent: agentTo(target), method: verb, path, headers, signal }
+    const request = tls ? httpsRequest({ ...options, servername: host }, resolve) : httpRequest(options, resolve)
+    request.on('error', reject).end(body)
   }).catch((thrown: unknown) => Promise.reject(unreachable(thrown, host, signal)))
   const answer = {
     status: response.statusCode ?? 0,

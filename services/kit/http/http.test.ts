@@ -29,7 +29,10 @@ const visitor = service('visitor', {
 const sockets = socketFolder()
 const address = sockets.at('gateway')
 const app = testApp(gateway, { listen: address })
-const caller = testApp(visitor, { calls: { 'shop-api': { callee: 'gateway', address } }, reaches: { bank: address } })
+const caller = testApp(visitor, {
+  calls: { 'shop-api': { callee: 'gateway', address } },
+  reaches: { bank: { address, tls: false } },
+})
 const shop = restClient(caller, api)
 
 /** What the handler of `show` does with an id. */

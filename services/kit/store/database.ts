@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { ConnectionOptions } from 'node:tls'
 import type { Kysely } from 'kysely'
 import pg from 'pg'
 import type { ServiceNode } from '#graph/service.ts'
@@ -97,14 +98,15 @@ export function openDatabase<Tables>(app: DatabaseApp, options: DatabaseOptions 
 }
 
 function openPool(configuration: PostgresConfiguration, name: string, max: number, options: DatabaseOptions): pg.Pool {
-  const { host, port, database, user } = configuration
+  const { host, port, database, user, passwordFile, tls } = configuration
   return new pg.Pool({
     host,
     port,
     database,
     user,
-    // Read again for each connection, so that a changed password needs no restart.
-    password: () => readPassword(configuration),
+    // Read again for each connection, so that a changed password or certificate needs no restart.
+    ...(passwordFile === null ? {} : { password: () => readPassword({ ...configuration, passwordFile }) }),
+    ...(tls ? { ssl: renewedTls(tls) } : {}),
     max,
     application_name: name,
     connectionTimeoutMillis: connectTimeoutMs,
@@ -117,12 +119,28 @@ function openPool(configuration: PostgresConfiguration, name: string, max: numbe
   })
 }
 
+/** Files that are read at each connection. */
+function renewedTls(files: NonNullable<PostgresConfiguration['tls']>): ConnectionOptions {
+  return {
+    minVersion: 'TLSv1.2',
+    get ca() {
+      return readFileSync(files.authorityFile)
+    },
+    get cert() {
+      return readFileSync(files.certFile)
+    },
+    get key() {
+      return readFileSync(files.keyFile)
+    },
+  }
+}
+
 const int8 = 20
 const getTypeParser: typeof pg.types.getTypeParser = (oid: number, format?: 'text' | 'binary') =>
   oid === int8 ? BigInt : pg.types.getTypeParser(oid, format as 'text')
 
 /** The password of the first line of a `.pgpass` file that fits; undefined where none does (then none is needed). */
-export function readPassword(configuration: PostgresConfiguration): string {
+export function readPassword(configuration: PostgresConfiguration & { readonly passwordFile: string }): string {
   const { host, port, database, user, passwordFile } = configuration
   const wanted = [host, String(port), database, user]
   for (const line of readFileSync(passwordFile, 'utf8').split('\n')) {
