@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander'
 import { RunFailure } from '#local/supervisor/failure.ts'
 import { UnknownProcess } from '#local/supervisor/supervisor.ts'
 import { ToolchainError } from '#local/toolchain/problem.ts'
+import { bundleCommand } from './bundle.ts'
 import { checkCommand } from './check.ts'
 import { chooseCommand } from './choose.ts'
 import { devCommand } from './dev.ts'
@@ -26,6 +27,7 @@ for (const register of [
   checkCommand,
   planCommand,
   graphCommand,
+  bundleCommand,
   chooseCommand,
   upCommand,
   downCommand,
