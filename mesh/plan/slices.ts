@@ -28,6 +28,8 @@ export type ServiceSlice = {
   /** What it writes, its own dead letters included. */
   readonly topics: readonly PlannedTopic[]
   readonly subscriptions: readonly Subscription[]
+  /** The topics of its subscriptions, in their order. */
+  readonly subscribed: readonly PlannedTopic[]
   readonly works: readonly PlannedQueue[]
   readonly sends: readonly PlannedQueue[]
   readonly asks: readonly PlannedQueue[]
@@ -51,7 +53,12 @@ export function slicesOf(plan: Plan): ReadonlyMap<string, ServiceSlice> {
   }
   for (const exposure of plan.exposures) slices.get(exposure.service)?.exposures.push(exposure)
   for (const topic of plan.topics) slices.get(topic.owner)?.topics.push(topic)
-  for (const subscription of plan.subscriptions) slices.get(subscription.service)?.subscriptions.push(subscription)
+  const topics = new Map(plan.topics.map((topic) => [topic.name, topic]))
+  for (const subscription of plan.subscriptions) {
+    const topic = topics.get(subscription.topic)
+    slices.get(subscription.service)?.subscriptions.push(subscription)
+    if (topic) slices.get(subscription.service)?.subscribed.push(topic)
+  }
   for (const queue of plan.queues) {
     slices.get(queue.worker)?.works.push(queue)
     for (const sender of queue.senders) slices.get(sender)?.sends.push(queue)
@@ -81,6 +88,7 @@ function empty(service: PlannedService): Mutable<ServiceSlice> {
     exposures: [],
     topics: [],
     subscriptions: [],
+    subscribed: [],
     works: [],
     sends: [],
     asks: [],

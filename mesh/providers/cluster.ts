@@ -93,7 +93,7 @@ export function labelsOf(
 ): Readonly<Record<string, string>> {
   return {
     'app.kubernetes.io/name': name,
-    'app.kubernetes.io/instance': `${system}-${name}`,
+    'app.kubernetes.io/instance': fitted(`${system}-${name}`),
     'app.kubernetes.io/component': component,
     'app.kubernetes.io/part-of': system,
     'app.kubernetes.io/managed-by': 'parley',
@@ -144,7 +144,44 @@ export function dataNames({ system, namespace }: Pick<Site, 'system' | 'namespac
 
 /** Where a system's stand-ins for externals run: a namespace of its own without a mesh, as the outside has none. */
 export function outsideNamespace({ system }: Pick<Site, 'system'>): string {
-  return `${system}-outside`
+  return fitted(`${system}-outside`)
+}
+
+/**
+ * The edge of a system: its Gateway, which is named like the system, and who the gateway's pods are. Istio runs them in the
+ * system's namespace; Envoy Gateway, which serves Linkerd and no mesh, in its own.
+ */
+export function edgeOf({ system, namespace, mesh }: Pick<Site, 'system' | 'namespace' | 'mesh'>) {
+  if (mesh === 'istio') {
+    return {
+      gateway: system,
+      className: 'istio',
+      namespace,
+      /** The ServiceAccount of the gateway's pods. */
+      account: fitted(`${system}-istio`),
+      podLabels: { 'gateway.networking.k8s.io/gateway-name': system },
+    } as const
+  }
+  return {
+    gateway: system,
+    className: 'eg',
+    namespace: 'envoy-gateway-system',
+    account: fitted(`${system}-edge`),
+    podLabels: {
+      'gateway.envoyproxy.io/owning-gateway-name': system,
+      'gateway.envoyproxy.io/owning-gateway-namespace': namespace,
+    },
+  } as const
+}
+
+/** A text that fits where at most 63 characters do, such as a label's value: a longer one is cut, and told apart by a hash. */
+export function fitted(text: string, charactersMax = 63): string {
+  if (text.length <= charactersMax) return text
+  // FNV-1a: names are told apart, nothing is secured.
+  let hash = 0x811c9dc5
+  for (let index = 0; index < text.length; index++) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193) >>> 0
+  const suffix = hash.toString(16).padStart(8, '0')
+  return `${text.slice(0, charactersMax - suffix.length - 1).replace(/-+$/, '')}-${suffix}`
 }
 
 /** Whether an external is played by its stand-in on this site. Production has the real one. */
