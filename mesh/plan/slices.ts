@@ -2,6 +2,7 @@
  * The plan as each service sees it: everything that what is rendered for one service may depend on, and nothing else.
  * So a change of one edge changes the slices of its two ends, and only they need to be rendered again.
  */
+import type { Alert } from './alerts.ts'
 import type {
   Egress,
   Link,
@@ -9,6 +10,7 @@ import type {
   PlannedExposure,
   PlannedExternal,
   PlannedQueue,
+  PlannedSaga,
   PlannedService,
   PlannedStore,
   PlannedTopic,
@@ -35,6 +37,10 @@ export type ServiceSlice = {
   readonly asks: readonly PlannedQueue[]
   readonly stores: readonly PlannedStore[]
   readonly webhooks: readonly PlannedWebhook[]
+  /** The sagas that it owns. */
+  readonly sagas: readonly PlannedSaga[]
+  /** What it answers for; a breaker's alert is the caller's. */
+  readonly alerts: readonly Alert[]
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] extends readonly (infer E)[] ? E[] : T[K] }
@@ -66,6 +72,9 @@ export function slicesOf(plan: Plan): ReadonlyMap<string, ServiceSlice> {
   }
   for (const store of plan.stores) slices.get(store.owner)?.stores.push(store)
   for (const webhook of plan.webhooks) slices.get(webhook.service)?.webhooks.push(webhook)
+  for (const saga of plan.sagas) slices.get(saga.owner)?.sagas.push(saga)
+  for (const alert of plan.alerts)
+    slices.get(alert.kind === 'breaker-open' ? alert.from : alert.service)?.alerts.push(alert)
   return slices
 }
 
@@ -94,5 +103,7 @@ function empty(service: PlannedService): Mutable<ServiceSlice> {
     asks: [],
     stores: [],
     webhooks: [],
+    sagas: [],
+    alerts: [],
   }
 }
