@@ -1,0 +1,94 @@
+import type { Plan, PlannedExternal } from '#plan/plan.ts'
+import { externalPort, labelsOf, outsideNamespace, ports, type Site, selectorOf, standsIn } from '#providers/cluster.ts'
+import type { Manifest } from '#providers/manifest.ts'
+import type { SystemPart } from '../component.ts'
+import { standInVariables } from './environment.ts'
+import { requireLetter } from './names.ts'
+import { adminPort, podTemplate } from './pod.ts'
+import { standInProbes } from './probes.ts'
+
+/** An external that its stand-in plays. */
+export type Played = PlannedExternal & { readonly standIn: NonNullable<PlannedExternal['standIn']> }
+
+/** The externals that stand-ins play on this site. */
+export function playedExternals(site: Site, { externals }: Pick<Plan, 'externals'>): readonly Played[] {
+  return externals.filter((external): external is Played => standsIn(site, external))
+}
+
+/** The systems outside that cannot be reached from a laptop's cluster, played by processes outside of the system's namespace. */
+export const standIns: SystemPart = {
+  wave: 'workloads',
+  name: 'system.stand-ins',
+  render: (site, plan) =>
+    playedExternals(site, plan).flatMap((external) => {
+      requireLetter('external', external.name)
+      return [deployment(site, external), service(site, external)]
+    }),
+}
+
+const memoryMiB = 128
+
+function deployment(site: Site, external: Played): Manifest {
+  const { name, standIn } = external
+  const { start, webPort } = standIn
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: metadata(site, name),
+    spec: {
+      replicas: 1,
+      revisionHistoryLimit: 3,
+      strategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
+      selector: { matchLabels: selectorOf(name) },
+      template: podTemplate(site, {
+        name,
+        what: `stand-in of ${name}`,
+        component: 'stand-in',
+        start,
+        cpuMillis: 20,
+        memoryMiB,
+        ports: [{ name: 'app', containerPort: ports.app }, ...(webPort === null ? [] : [webContainerPort]), adminPort],
+        env: standInVariables(site, external, start, webPort, memoryMiB),
+        probes: standInProbes(start),
+        volumes: [],
+        mounts: [],
+        annotations: {},
+        spread: false,
+      }),
+    },
+  }
+}
+
+const webContainerPort = { name: 'web', containerPort: ports.web } as const
+
+/** Answers on the external's own port, whatever the process listens on, and with its page on the port of pages. */
+function service(site: Site, external: Played): Manifest {
+  const { name, protocol, standIn } = external
+  const port = externalPort(external)
+  const pagePort = port === ports.web ? ports.web + 1 : ports.web
+  const page = { name: 'http-web', port: pagePort, targetPort: ports.web, protocol: 'TCP', appProtocol: 'http' }
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: metadata(site, name),
+    spec: {
+      type: 'ClusterIP',
+      selector: selectorOf(name),
+      ports: [
+        {
+          name: protocol,
+          port,
+          targetPort: ports.app,
+          protocol: 'TCP',
+          // Linkerd takes every other value for an opaque protocol, which is right: a server may speak first.
+          appProtocol: protocol === 'http' ? 'http' : 'tcp',
+        },
+        ...(standIn.webPort === null ? [] : [page]),
+      ],
+    },
+  }
+}
+
+function metadata(site: Site, name: string) {
+  return { name, namespace: outsideNamespace(site), labels: labelsOf(site, name, 'stand-in') }
+}

@@ -1,0 +1,107 @@
+import type { ServiceSlice } from '#plan/slices.ts'
+import { labelsOf, ports, type Site, selectorOf } from '#providers/cluster.ts'
+import type { Manifest } from '#providers/manifest.ts'
+import type { ServicePart } from '../component.ts'
+import { serviceVariables } from './environment.ts'
+import { requireClusterNames } from './names.ts'
+import { adminPort, podTemplate } from './pod.ts'
+import { probesOf } from './probes.ts'
+import { replicasOf, scales, scaling } from './scaling.ts'
+import { secretMounts, secretVolumes } from './secrets.ts'
+
+/** A service's Deployment, with its Service, disruption budget and scaling where it needs them. */
+export const workload: ServicePart = {
+  wave: 'workloads',
+  render: (site, slice) => {
+    requireClusterNames(site, slice.service.name)
+    return [
+      deployment(site, slice),
+      ...(slice.service.protocol ? [service(site, slice)] : []),
+      ...(replicasOf(site, slice) > 1 ? [disruptionBudget(site, slice)] : []),
+      ...scaling(site, slice),
+    ]
+  },
+}
+
+function deployment(site: Site, slice: ServiceSlice): Manifest {
+  const { name, start, resources, protocol } = slice.service
+  const replicas = replicasOf(site, slice)
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: metadata(site, name),
+    spec: {
+      // Where something scales it, a number here would undo that at each apply.
+      replicas: scales(site, slice) ? undefined : replicas,
+      revisionHistoryLimit: 3,
+      strategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
+      selector: { matchLabels: selectorOf(name) },
+      template: podTemplate(site, {
+        name,
+        what: `service ${name}`,
+        component: 'service',
+        start,
+        ...resources,
+        ports: [...(protocol ? [{ name: protocol, containerPort: ports.app }] : []), adminPort],
+        env: serviceVariables(site, slice),
+        probes: probesOf(site.mesh, slice.service),
+        volumes: secretVolumes(site, slice),
+        mounts: secretMounts(site, slice),
+        annotations: podAnnotations(site),
+        spread: replicas > 1,
+      }),
+    },
+  }
+}
+
+/** Istio's agent adds these metrics to the sidecar's own and answers with both on its port. */
+function podAnnotations({ mesh }: Site): Readonly<Record<string, string>> {
+  if (mesh !== 'istio') return {}
+  return {
+    'prometheus.io/scrape': 'true',
+    'prometheus.io/port': String(ports.admin),
+    'prometheus.io/path': '/metrics',
+  }
+}
+
+function service(site: Site, { service: { name, protocol }, exposures }: ServiceSlice): Manifest {
+  // Istio translates gRPC-Web in front of a port of this name. It reads appProtocol first, so there is none.
+  const web = site.mesh === 'istio' && exposures.some(({ grpcWeb }) => grpcWeb)
+  const appProtocol = protocol === 'grpc' ? 'kubernetes.io/h2c' : 'http'
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: metadata(site, name),
+    spec: {
+      type: 'ClusterIP',
+      selector: selectorOf(name),
+      ports: [
+        {
+          name: web ? 'grpc-web' : protocol,
+          port: ports.app,
+          targetPort: ports.app,
+          protocol: 'TCP',
+          appProtocol: web ? undefined : appProtocol,
+        },
+      ],
+    },
+  }
+}
+
+function disruptionBudget(site: Site, { service: { name } }: ServiceSlice): Manifest {
+  return {
+    apiVersion: 'policy/v1',
+    kind: 'PodDisruptionBudget',
+    metadata: metadata(site, name),
+    spec: {
+      maxUnavailable: 1,
+      selector: { matchLabels: selectorOf(name) },
+      // A pod that is not ready serves nobody and must not hold up a node's drain.
+      unhealthyPodEvictionPolicy: 'AlwaysAllow',
+    },
+  }
+}
+
+function metadata(site: Site, name: string) {
+  return { name, namespace: site.namespace, labels: labelsOf(site, name, 'service') }
+}
