@@ -1,0 +1,147 @@
+import type { Fault } from '#plan/fault.ts'
+import type { Egress, MethodRef, Plan, PlannedExternal } from '#plan/plan.ts'
+import { type ServiceSlice, usesQueues, usesTopics } from '#plan/slices.ts'
+import {
+  dataNames,
+  externalPort,
+  hostOf,
+  outsideNamespace,
+  reachOf,
+  type Site,
+  standsIn,
+  tracing,
+} from '#providers/cluster.ts'
+import type { Manifest } from '#providers/manifest.ts'
+import { outlierDetection } from './breaker.ts'
+import { connections } from './limits.ts'
+import { publicTls } from './mtls.ts'
+import { istioObject, nameOf, type Spec } from './objects.ts'
+import { retryBudget } from './retries.ts'
+import { destination, methodRules } from './routes.ts'
+
+/** What a service's sidecar knows: whom it declared to call and to reach, its data services, where spans go. Nothing else. */
+export function sidecar(site: Site, slice: ServiceSlice): Manifest {
+  const { name } = slice.service
+  const hosts = [
+    ...slice.calls.map(({ to }) => `./${hostOf(site, to)}`),
+    ...slice.egress.map(({ external }) => scopeOf(site, external)),
+    ...dataServices(site, slice).map((service) => `./${hostOf(site, service)}`),
+    `${tracing.namespace}/${tracing.host}`,
+  ].sort()
+  return istioObject(site, 'Sidecar', {
+    name,
+    owner: name,
+    spec: { workloadSelector: { labels: { app: name } }, ...egressTo(hosts) },
+  })
+}
+
+/** What a pod of the namespace reaches that is no service of the system: nothing. */
+export function sidecarOfOthers(site: Site): Manifest {
+  return istioObject(site, 'Sidecar', { name: nameOf('default', 'deny'), owner: site.system, spec: egressTo(['~/*']) })
+}
+
+/** An external as a host of the mesh. One that a Service of the cluster plays over TCP is known already. */
+export function externalEntry(site: Site, external: PlannedExternal): readonly Manifest[] {
+  const { name, host, protocol, tls, port } = external
+  if (isClusterService(site, external)) return []
+  const plain = { number: externalPort(external), name: protocol, protocol: protocol.toUpperCase() }
+  const played = standsIn(site, external)
+  const opened = protocol === 'http' && tls && !played ? { targetPort: port } : {}
+  const endpoint = { address: reachOf(site, external).host, ports: { [protocol]: externalPort(external) } }
+  const spec = {
+    hosts: [host],
+    exportTo: ['.'],
+    location: 'MESH_EXTERNAL',
+    resolution: 'DNS',
+    ports: [{ ...plain, ...opened }],
+    ...(played ? { endpoints: [endpoint] } : {}),
+  }
+  return [istioObject(site, 'ServiceEntry', { name: nameOf(name, 'external'), owner: name, spec })]
+}
+
+/** The routes of an HTTP external that were declared, by caller, and a refusal of all else; none for TCP. */
+export function externalRoutes(
+  site: Site,
+  external: PlannedExternal,
+  callers: readonly Egress[],
+  faults: readonly Fault[],
+): readonly Manifest[] {
+  const { name, host, protocol, routes } = external
+  if (protocol !== 'http') return []
+  const route = [destination(host, externalPort(external))]
+  const rules = callers.flatMap(({ from, deadlineMs, retry }) =>
+    methodRules({ caller: from, callee: name, protocol, methods: routes, deadlineMs, retry, route }, faults),
+  )
+  const spec = { hosts: [host], exportTo: ['.'], http: [...rules, refusal(name, routes)] }
+  return [istioObject(site, 'VirtualService', { name: nameOf(name, 'external'), owner: name, spec })]
+}
+
+/** How one caller reaches one external: its breaker, its bounds, and TLS where the mesh opens it. */
+export function externalDestination(site: Site, egress: Egress, external: PlannedExternal): Manifest {
+  const { from, limits, breaker, retry } = egress
+  const { name, protocol, tls } = external
+  const opened = protocol === 'http' && tls && !standsIn(site, external)
+  return istioObject(site, 'DestinationRule', {
+    name: nameOf(from, name, 'external'),
+    owner: from,
+    spec: {
+      host: isClusterService(site, external) ? reachOf(site, external).host : external.host,
+      exportTo: ['.'],
+      workloadSelector: { matchLabels: { app: from } },
+      trafficPolicy: {
+        tls: opened ? publicTls(external.host) : { mode: 'DISABLE' },
+        connectionPool: connections(limits, protocol),
+        outlierDetection: outlierDetection(breaker),
+        ...(protocol === 'http' ? retryBudget([retry]) : {}),
+      },
+    },
+  })
+}
+
+/** The Services of the data services that a system has. */
+export function systemDataServices(
+  site: Site,
+  { topics, queues, stores }: Pick<Plan, 'topics' | 'queues' | 'stores'>,
+): readonly string[] {
+  return servicesOf(site, { kafka: topics.length > 0, postgres: stores.length > 0, rabbitmq: queues.length > 0 })
+}
+
+function dataServices(site: Site, slice: ServiceSlice): readonly string[] {
+  return servicesOf(site, {
+    kafka: usesTopics(slice),
+    postgres: slice.stores.length > 0,
+    rabbitmq: usesQueues(slice),
+  })
+}
+
+function servicesOf(site: Site, uses: Readonly<Record<'kafka' | 'postgres' | 'rabbitmq', boolean>>): readonly string[] {
+  const { kafka, postgres, rabbitmq } = dataNames(site)
+  return [
+    ...(uses.kafka ? [kafka.bootstrap, kafka.brokers] : []),
+    ...(uses.postgres ? [postgres.primary] : []),
+    ...(uses.rabbitmq ? [rabbitmq.service] : []),
+  ]
+}
+
+function egressTo(hosts: readonly string[]): Spec {
+  return { outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' }, egress: [{ hosts }] }
+}
+
+function scopeOf(site: Site, external: PlannedExternal): string {
+  if (isClusterService(site, external)) return `${outsideNamespace(site)}/${reachOf(site, external).host}`
+  return `./${external.host}`
+}
+
+/**
+ * Over TCP nothing but the address says where a connection goes, so a stand-in is reached as the Service that it is. HTTP
+ * has the host in every request, which stays the declared one.
+ */
+function isClusterService(site: Site, external: PlannedExternal): boolean {
+  return external.protocol === 'tcp' && standsIn(site, external)
+}
+
+function refusal(name: string, routes: readonly MethodRef[]): Spec {
+  const declared = routes.map(({ verb, path }) => `${verb} ${path}`).join(', ')
+  const text = `No such call to ${name} is declared; declared are ${declared}`
+  return { directResponse: { status: 403, body: { string: text.slice(0, 2_000) } } }
+}

@@ -1,0 +1,84 @@
+import type { Egress, Link, Plan, PlannedExposure, PlannedRetry, PlannedService } from '#plan/plan.ts'
+import type { NotSupported } from '#providers/manifest.ts'
+import { backoffGrowth } from './retries.ts'
+
+/** Lists what of a plan Istio's sidecars do not do, or do otherwise than the local ones, to be printed where it is rendered. */
+export function notSupported(plan: Plan): readonly NotSupported[] {
+  const protocols = new Map(plan.externals.map(({ name, protocol }) => [name, protocol]))
+  return [
+    ...plan.links.flatMap(ofLink),
+    ...plan.egress.flatMap((egress) => ofEgress(egress, protocols.get(egress.external) ?? 'http')),
+    ...plan.services.flatMap(ofService),
+    ...plan.exposures.flatMap(ofExposure),
+    ...(plan.links.some(({ protocol }) => protocol === 'grpc') ? [pending] : []),
+    ...(plan.links.some(({ protocol }) => protocol === 'http') ? [untold] : []),
+  ]
+}
+
+const pending: NotSupported = {
+  where: 'calls over gRPC',
+  what: 'limits.pendingMax',
+  reason:
+    'over HTTP/2 a call waits for the first connection alone, and a small bound lets calls through that concurrentMax refuses; concurrentMax holds',
+}
+
+const untold: NotSupported = {
+  where: 'calls over REST',
+  what: 'telling a callee how long its answer is waited for, where the caller does not',
+  reason: 'a VirtualService cannot add a header only where it is absent; clients of the kit send it themselves',
+}
+
+function ofLink({ from, to, protocol, routes }: Link): readonly NotSupported[] {
+  const where = `calls of ${from} to ${to}`
+  const retries = routes.flatMap(({ retry }) => (retry ? [retry] : []))
+  const budgets = new Set(retries.map(({ budget }) => `${budget.percent} ${budget.concurrentMin}`))
+  const mixed: NotSupported = {
+    where,
+    what: 'a retry budget of each edge',
+    reason: 'there is one a caller and callee, so the strictest of them holds for all',
+  }
+  return [
+    ...(budgets.size > 1 ? [mixed] : []),
+    ...distinct(retries.flatMap((retry) => ofRetry(where, retry, protocol))),
+  ]
+}
+
+function ofEgress({ from, external, retry }: Egress, protocol: 'http' | 'tcp'): readonly NotSupported[] {
+  const where = `${from} reaching ${external}`
+  if (protocol === 'http') return retry ? ofRetry(where, retry, protocol) : []
+  const reason = 'a sidecar cannot tell one call from the next within a TCP connection; the application has to'
+  return [{ where, what: retry ? 'deadline and retries' : 'deadline', reason }]
+}
+
+function ofRetry(where: string, { backoff, budget, on }: PlannedRetry, protocol: 'grpc' | 'http'): NotSupported[] {
+  const longest = backoff.baseMs * backoffGrowth
+  return [
+    ...(backoff.maxMs === longest
+      ? []
+      : [{ where, what: 'backoff.maxMs', reason: `Istio takes the base alone; waits grow to ${longest} ms` }]),
+    ...(budget.concurrentMin === 0
+      ? [{ where, what: 'budget.concurrentMin 0', reason: 'Istio reads 0 as unset and always allows 3' }]
+      : []),
+    ...(protocol === 'http' && on.includes('cancelled')
+      ? [{ where, what: 'retrying on cancelled', reason: 'Istio refuses the status 499, which is no registered one' }]
+      : []),
+  ]
+}
+
+function ofService({ name, replicas, rateLimit }: PlannedService): readonly NotSupported[] {
+  if (!rateLimit || replicas < 2) return []
+  const reason = `each of ${replicas} replicas counts for itself, so together they take that many times the rate`
+  return [{ where: `service ${name}`, what: 'one rate for all replicas', reason }]
+}
+
+function ofExposure({ name, methods }: PlannedExposure): readonly NotSupported[] {
+  const rest = methods.some(({ name: method }) => method === 'openapi')
+  if (!rest) return []
+  const reason =
+    'a route of the Gateway API either matches or does not: a path asked with another verb is answered with 404'
+  return [{ where: `exposure ${name}`, what: 'refusing a wrong verb with 405', reason }]
+}
+
+function distinct(found: readonly NotSupported[]): readonly NotSupported[] {
+  return [...new Map(found.map((item) => [item.what, item])).values()]
+}

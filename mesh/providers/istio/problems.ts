@@ -1,0 +1,43 @@
+import type { Spec } from './objects.ts'
+
+/** What a proxy refuses by itself, by status; the applications answer with the same codes and titles. */
+const refusals: Readonly<Record<number, { code: string; title: string }>> = {
+  400: { code: 'malformed-request', title: 'The request is no HTTP that this server understands' },
+  404: { code: 'route-not-found', title: 'Nothing is here' },
+  405: { code: 'method-not-allowed', title: 'This resource does not take this method' },
+  408: { code: 'deadline-exceeded', title: 'It took too long' },
+  413: { code: 'body-too-large', title: 'The body is larger than allowed' },
+  429: { code: 'rate-limited', title: 'Too many requests in this second' },
+  431: { code: 'headers-too-large', title: 'The headers are larger than allowed' },
+  501: { code: 'unimplemented', title: 'This is not offered' },
+  503: { code: 'unavailable', title: 'A part that is needed cannot be had' },
+  504: { code: 'deadline-exceeded', title: 'It took too long' },
+}
+
+/** Makes every answer of the proxy's own a problem document (RFC 9457) with a stable code. */
+export const problems: Spec = {
+  mappers: Object.entries(refusals).map(([status, refusal]) => ({
+    filter: {
+      status_code_filter: {
+        comparison: { op: 'EQ', value: { default_value: Number(status), runtime_key: 'parley.problem' } },
+      },
+    },
+    body_format_override: problemFormat(refusal),
+  })),
+  body_format: problemFormat({ code: 'refused', title: 'The request was refused' }),
+}
+
+function problemFormat({ code, title }: { code: string; title: string }): Spec {
+  return {
+    json_format: {
+      type: `urn:parley:problem:${code}`,
+      title,
+      detail: '%LOCAL_REPLY_BODY%',
+      status: '%RESPONSE_CODE%',
+      instance: '%REQ(:PATH)%',
+      code,
+      correlationId: '%REQ(X-CORRELATION-ID)%',
+    },
+    content_type: 'application/problem+json',
+  }
+}
