@@ -27,8 +27,8 @@ export async function findClients(
   }
 }
 
-/** A Python put in front of the distribution's may lack the pip that the distribution's has. */
-async function pythonWithPip(machine: Machine): Promise<string | null> {
+/** A Python that has pip, as an absolute path; null where there is none. One put in front of the distribution's may lack it. */
+export async function pythonWithPip(machine: Machine): Promise<string | null> {
   const pythons = [
     ...programs(machine, 'python3'),
     ...programs({ ...machine, path: [join(machine.root, 'usr/bin')] }, 'python3'),
