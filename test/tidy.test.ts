@@ -26,6 +26,7 @@ const importTable: readonly { folder: string; may: readonly string[]; because: s
       `mesh/providers/${name}/`,
       'mesh/providers/manifest.ts',
       'mesh/providers/cluster.ts',
+      'mesh/providers/capability.ts',
       'mesh/plan/',
       'mesh/graph/policy.ts',
     ],
@@ -87,7 +88,7 @@ describe('imports', () => {
   test('no file is dead: each is imported, or is where a process starts', () => {
     const imported = new Set(all.flatMap(({ imports }) => imports))
     const entry =
-      /(^|\/)main\.ts$|^mesh\/shop\.ts$|^examples\/[^/]+\/system\.ts$|^test\/run\.ts$|^bench\/(run|hop\/echo)\.ts$/
+      /(^|\/)main\.ts$|^mesh\/shop\.ts$|^examples\/[^/]+\/system\.ts$|^test\/run\.ts$|^bench\/(run|hop\/echo|render\/contender)\.ts$/
     expect(code.map(({ path }) => path).filter((path) => !imported.has(path) && !entry.test(path))).toEqual([])
   })
 })

@@ -1,0 +1,233 @@
+import type { Breaker, RateLimit } from '#graph/policy.ts'
+import type { Fault } from '#plan/fault.ts'
+import type { Plan, PlannedExposure, PlannedRetry } from '#plan/plan.ts'
+import { type ServiceSlice, slicesOf } from '#plan/slices.ts'
+import { ports } from '#providers/cluster.ts'
+import type { NotSupported } from '#providers/manifest.ts'
+import { loosestBreaker } from './breaker.ts'
+import { capabilities } from './capabilities.ts'
+import { faultRefusal } from './faults.ts'
+import { edgeRateOf } from './limits.ts'
+import { pathsOverlap } from './match.ts'
+import { sharedRetry } from './retries.ts'
+import { calledMethods, type Wish } from './routes.ts'
+
+const {
+  access,
+  bodySize,
+  edgeRate,
+  tokens,
+  backoff,
+  breaker,
+  concurrency,
+  deadline,
+  egress,
+  egressPolicy,
+  faults,
+  retry,
+  retryBudget,
+  serviceRate,
+  tracing,
+} = capabilities
+
+/**
+ * Lists what of a plan Linkerd does not do, to be printed where it is rendered. What is wanting of every call is said once,
+ * with the calls that it concerns.
+ */
+export function notSupported(plan: Plan): readonly NotSupported[] {
+  const slices = [...slicesOf(plan).values()]
+  return [
+    ...ofAllCalls(plan),
+    ...slices.flatMap(ofCallee),
+    ...slices.flatMap(ofEgress),
+    ...ofSharedEgress(plan),
+    ...(plan.traceSampling < 1
+      ? [{ where: 'system', what: 'sampling by the mesh', reason: tracing.but.sampling }]
+      : []),
+  ]
+}
+
+/**
+ * What of a fault on the slice's service is not done: the whole of it, so that an experiment does not hit others or prove
+ * less than it says; or, of one that is made, what it does not show.
+ */
+export function faultNotSupported(slice: ServiceSlice, fault: Fault): NotSupported {
+  const where = `fault ${fault.from} → ${fault.to}`
+  const refusal = faultRefusal(slice, fault)
+  if (refusal) return { where, what: `${fault.effect.kind} at the ${fault.at}`, reason: faults.but[refusal] }
+  return { where, what: 'failures that the breaker counts', reason: faults.but.breaker }
+}
+
+function ofAllCalls({ links, services }: Plan): readonly NotSupported[] {
+  const called = (which: (link: Plan['links'][number]) => boolean) =>
+    links.filter(which).map(({ from, to }) => `${from} → ${to}`)
+  const retries = (which: (retry: PlannedRetry) => boolean) =>
+    called(({ routes }) => routes.some((route) => route.retry !== null && which(route.retry)))
+  const lone = new Set(services.filter(({ replicas }) => replicas === 1).map(({ name }) => name))
+  const always = () => true
+  return [
+    ...said(called(always), 'limits on what is under way and waiting', concurrency.notSupported),
+    ...said(called(always), 'a breaker that counts failures of the callee alone', breaker.but.denied),
+    ...said(
+      called(({ to }) => lone.has(to)),
+      'a breaker that refuses at once',
+      breaker.but.lone,
+    ),
+    ...said(retries(always), 'retry budget', retryBudget.notSupported),
+    ...said(
+      retries(({ attempts }) => attempts > 1),
+      'time for the last attempt',
+      retry.but.lastTry,
+    ),
+    ...said(retries(otherReasons), 'retry for the declared reasons alone', retry.but.unavailable),
+    ...said(
+      retries(({ backoff: { baseMs, maxMs } }) => baseMs !== 25 || maxMs !== 250),
+      'backoff',
+      backoff.but.other,
+    ),
+  ]
+}
+
+function otherReasons({ on }: PlannedRetry): boolean {
+  return !on.includes('unavailable') && !on.includes('deadline-exceeded')
+}
+
+function said(calls: readonly string[], what: string, reason: string): readonly NotSupported[] {
+  if (calls.length === 0) return []
+  const shown = calls.slice(0, 5).join(', ')
+  return [{ where: `calls ${shown}${calls.length > 5 ? ` and ${calls.length - 5} more` : ''}`, what, reason }]
+}
+
+/** What differs between the callers of one service, and its rate. */
+function ofCallee(slice: ServiceSlice): readonly NotSupported[] {
+  const { name, rateLimit } = slice.service
+  return [
+    ...calledMethods(slice).flatMap(({ method, wishes }) => ofMethod(`calls to ${name}.${method.name}`, wishes)),
+    ...ofBreakers(slice),
+    ...(rateLimit ? ofRate(`service ${name}`, rateLimit, slice) : []),
+    ...slice.exposures.flatMap((exposure) => ofExposure(exposure, slice)),
+    ...overlaps(slice),
+  ]
+}
+
+function ofRate(
+  where: string,
+  { perSecond, burst }: RateLimit,
+  { service: { replicas } }: ServiceSlice,
+): readonly NotSupported[] {
+  const { burst: noBurst, perReplica } = serviceRate.but
+  return [
+    ...(burst > perSecond
+      ? [{ where, what: `a burst of ${burst} beside ${perSecond} a second`, reason: noBurst }]
+      : []),
+    ...(replicas > 1 ? [{ where, what: `${perSecond} a second of all replicas together`, reason: perReplica }] : []),
+  ]
+}
+
+function ofExposure(exposure: PlannedExposure, slice: ServiceSlice): readonly NotSupported[] {
+  const { name, rateLimit, bodyBytesMax, authentication } = exposure
+  const where = `exposure ${name}`
+  const limited = slice.exposures.filter((one) => one.rateLimit).length
+  const together = rateLimit !== null && limited > 1
+  return [
+    ...(rateLimit ? ofRate(where, rateLimit, slice) : []),
+    ...(together ? [{ where, what: 'a rate of its own', reason: edgeRate.but.together }] : []),
+    ...(rateLimit && !edgeRateOf(slice) ? [{ where, what: 'its rate', reason: edgeRate.but.unbounded }] : []),
+    ...(bodyBytesMax !== null
+      ? [{ where, what: `bodies of at most ${bodyBytesMax} bytes`, reason: bodySize.notSupported }]
+      : []),
+    ...(authentication.kind === 'jwt' ? [{ where, what: 'authentication by token', reason: tokens.notSupported }] : []),
+  ]
+}
+
+function ofMethod(where: string, wishes: readonly Wish[]): readonly NotSupported[] {
+  const deadlines = wishes.map(({ deadlineMs }) => deadlineMs)
+  const retries = wishes.map(({ retry }) => attemptsOf(retry))
+  const shared = sharedRetry(wishes.map(({ retry }) => retry))
+  return [
+    ...differing(where, 'deadline', wishes, ({ deadlineMs }) => `${deadlineMs} ms`, {
+      differs: new Set(deadlines).size > 1,
+      holds: `${Math.max(...deadlines)} ms`,
+      reason: deadline.but.perCaller,
+    }),
+    ...differing(where, 'retry', wishes, ({ retry }) => attemptsOf(retry), {
+      differs: new Set(wishes.map(({ retry }) => JSON.stringify(retry))).size > 1,
+      holds: new Set(retries).size > 1 ? attemptsOf(shared) : `${attemptsOf(shared)}, of the rest what all agree on`,
+      reason: retry.but.perCaller,
+    }),
+  ]
+}
+
+function ofBreakers({ service, calledBy }: ServiceSlice): readonly NotSupported[] {
+  const loosest = loosestBreaker(calledBy.map(({ breaker: one }) => one))
+  if (!loosest) return []
+  const written = ({ failures, openMs }: Breaker) => `${failures} failures and ${openMs} ms`
+  const all = calledBy.map(({ from, breaker: one }) => ({ from, breaker: one }))
+  return differing(`calls to ${service.name}`, 'breaker', all, (one) => written(one.breaker), {
+    differs: new Set(all.map((one) => written(one.breaker))).size > 1,
+    holds: written(loosest),
+    reason: breaker.but.perCaller,
+  })
+}
+
+function differing<T extends { readonly from: string }>(
+  where: string,
+  word: string,
+  wishes: readonly T[],
+  written: (wish: T) => string,
+  { differs, holds, reason }: { readonly differs: boolean; readonly holds: string; readonly reason: string },
+): readonly NotSupported[] {
+  if (!differs) return []
+  const declared = wishes.map((wish) => `${wish.from} ${written(wish)}`).join(', ')
+  return [{ where, what: `a ${word} of each caller (${declared})`, reason: `${reason}: ${holds}` }]
+}
+
+function attemptsOf(retry: PlannedRetry | null): string {
+  return retry ? `${retry.attempts} attempts` : 'no retry'
+}
+
+/** Paths of a service that can mean the same request, where one of them is a pattern. */
+function overlaps({ service }: ServiceSlice): readonly NotSupported[] {
+  const methods = service.apis.flatMap((api) => api.methods)
+  return methods.flatMap((one, index) =>
+    methods
+      .slice(index + 1)
+      .filter(({ verb, path }) => verb === one.verb && path !== one.path && pathsOverlap(path, one.path))
+      .map(({ path }) => ({
+        where: `service ${service.name}`,
+        what: `${one.verb} ${one.path} told apart from ${path}`,
+        reason: access.but.overlap,
+      })),
+  )
+}
+
+/** What one service asks of systems outside. Stand-ins differ in this from the real ones, which are what is judged here. */
+function ofEgress(slice: ServiceSlice): readonly NotSupported[] {
+  return slice.egress.flatMap(({ egress: one, external }): NotSupported[] => {
+    const where = `${one.from} → ${external.name}`
+    if (external.protocol === 'http' && !external.tls)
+      return [
+        { where, what: 'breaker and limits', reason: egressPolicy.but.breaker },
+        { where, what: 'egress of one service alone', reason: egress.but.perCaller },
+      ]
+    return [
+      {
+        where,
+        what: `egress to ${external.host} alone`,
+        reason: external.port === ports.app ? egress.but.appPort : egress.but.encrypted,
+      },
+      { where, what: 'deadline, retry, breaker and limits', reason: egressPolicy.but.encrypted },
+    ]
+  })
+}
+
+/** Callers of one system in plain HTTP that declare different deadlines or retries. */
+function ofSharedEgress(plan: Plan): readonly NotSupported[] {
+  const plain = plan.externals.filter(({ protocol, tls }) => protocol === 'http' && !tls)
+  return plain.flatMap(({ name }) =>
+    ofMethod(
+      `egress to ${name}`,
+      plan.egress.filter(({ external }) => external === name),
+    ),
+  )
+}
