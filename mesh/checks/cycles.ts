@@ -1,3 +1,4 @@
+import { remembered } from './memo.ts'
 import { byText } from './text.ts'
 
 /** A directed edge between two names. */
@@ -26,9 +27,10 @@ export function shortestPath<A extends Arc>(arcs: readonly A[], from: string, to
   for (const node of open) {
     const path = reached.get(node) ?? []
     if (node === to) return path
-    for (const arc of arcs) {
-      if (arc.from !== node || reached.has(arc.to)) continue
-      reached.set(arc.to, [...path, arc])
+    for (const arc of outOf(arcs).get(node) ?? []) {
+      if (reached.has(arc.to)) continue
+      // What leads out of a node of these arcs is one of them.
+      reached.set(arc.to, [...path, arc as A])
       open.push(arc.to)
     }
   }
@@ -39,10 +41,12 @@ export function shortestPath<A extends Arc>(arcs: readonly A[], from: string, to
 export function reachableFrom(arcs: readonly Arc[], start: string): Set<string> {
   const reached = new Set([start])
   for (const node of reached) {
-    for (const arc of arcs) if (arc.from === node) reached.add(arc.to)
+    for (const arc of outOf(arcs).get(node) ?? []) reached.add(arc.to)
   }
   return reached
 }
+
+const outOf = remembered((arcs: readonly Arc[]) => Map.groupBy(arcs, ({ from }) => from))
 
 function fromSmallest<A extends Arc>(cycle: A[]): A[] {
   const smallest = cycle.map((arc) => arc.from).reduce((a, b) => (byText(a, b) <= 0 ? a : b))

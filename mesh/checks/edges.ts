@@ -4,6 +4,7 @@ import { environment } from '#graph/environment.ts'
 import type { Edge, ServiceNode } from '#graph/service.ts'
 import type { SystemNode } from '#graph/system.ts'
 import type { TopicNode } from '#graph/topic.ts'
+import { remembered } from './memo.ts'
 import { byText } from './text.ts'
 
 /** An edge of one kind. */
@@ -33,17 +34,27 @@ export function allEdges<K extends Edge['kind']>(
 }
 
 /** The services that expose an interface, by name. */
-export function exposersOf(system: SystemNode, api: Api): ServiceNode[] {
-  return byName(system.services).filter((service) => exposes(service, api))
+export function exposersOf(system: SystemNode, api: Api): readonly ServiceNode[] {
+  return exposersByApi(system).get(apiKey(api)) ?? []
 }
+
+const exposersByApi = remembered((system: SystemNode) => {
+  const exposers = new Map<string, ServiceNode[]>()
+  for (const service of byName(system.services)) {
+    for (const key of new Set((service.spec.exposes ?? []).map(apiKey))) {
+      exposers.set(key, [...(exposers.get(key) ?? []), service])
+    }
+  }
+  return exposers
+})
 
 /** Whether a service exposes an interface. */
 export function exposes(service: ServiceNode, api: Api): boolean {
-  return (service.spec.exposes ?? []).some((own) => sameApi(own, api))
+  return (service.spec.exposes ?? []).some((own) => apiKey(own) === apiKey(api))
 }
 
 /** Every call whose callee is known, by caller, callee and methods. */
-export function hopsOf(system: SystemNode): Hop[] {
+export const hopsOf = remembered((system: SystemNode): readonly Hop[] => {
   const hops = allEdges(system, 'calls').flatMap(({ service: from, edge }) =>
     exposersOf(system, edge.api).map((to) => ({
       from,
@@ -54,8 +65,11 @@ export function hopsOf(system: SystemNode): Hop[] {
     })),
   )
   const key = (hop: Hop) => `${hop.from.name} ${hop.to.name} ${hop.label} ${JSON.stringify(hop.policy)}`
-  return hops.sort((a, b) => byText(key(a), key(b)))
-}
+  return hops
+    .map((hop) => ({ hop, text: key(hop) }))
+    .sort((a, b) => byText(a.text, b.text))
+    .map(({ hop }) => hop)
+})
 
 /** The facts of a method; null for a name that the interface lacks, which only a cast can declare. */
 export function factsOf(api: Api, method: string): MethodFacts | null {
@@ -82,6 +96,6 @@ export function environmentsOf(system: SystemNode) {
   return (['local', 'kind', 'production'] as const).map((name) => environment(name, system.environments[name]))
 }
 
-function sameApi(a: Api, b: Api): boolean {
-  return a.kind === b.kind && apiName(a) === apiName(b)
+function apiKey(api: Api): string {
+  return `${api.kind} ${apiName(api)}`
 }

@@ -43,7 +43,7 @@ export function deriveGrants(
         ...(deadLetterTopic ? [{ service, topic: deadLetterTopic, operation: 'read' as const }] : []),
       ]),
     ],
-    groups: subscriptions.map(({ service, group }) => ({ service, group })).filter(firstOfItsKind),
+    groups: groupsOf(subscriptions),
     queues: queues.flatMap(({ name, worker, senders, askers }): QueueGrant[] => [
       ...senders.map((service): QueueGrant => ({ service, queue: name, operation: 'send' })),
       ...(worker ? [{ service: worker, queue: name, operation: 'work' as const }] : []),
@@ -54,6 +54,8 @@ export function deriveGrants(
   }
 }
 
-function firstOfItsKind<T>(item: T, index: number, all: readonly T[]): boolean {
-  return all.findIndex((other) => JSON.stringify(other) === JSON.stringify(item)) === index
+/** Each group of each service once, however many topics it reads. */
+function groupsOf(subscriptions: Plan['subscriptions']): Grants['groups'] {
+  const groups = subscriptions.map(({ service, group }) => [`${service} ${group}`, { service, group }] as const)
+  return [...new Map(groups).values()]
 }
