@@ -144,7 +144,7 @@ function incomplete({ wave, failures }: WaveResult, done: number, all: number, d
   const same = failures.every(({ error }) => error.code === first?.error.code)
   return new ClusterError(
     same && first ? first.error.code : 'INCOMPLETE',
-    `${failures.length} of the wave ${wave} ${dryRun ? 'would not be' : 'were not'} applied:\n${lines.join('\n')}\n${balance(done, all, dryRun)}`,
+    `${failures.length === 1 ? 'An object' : `${failures.length} objects`} of the wave ${wave} ${dryRun ? 'would be refused' : 'could not be applied'}:\n${lines.join('\n')}\n${balance(done, all, dryRun)}`,
   )
 }
 

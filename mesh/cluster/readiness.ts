@@ -55,6 +55,7 @@ const whenReady = (object: Live): Readiness => whenTrue(object, ['Ready'])
 
 const judges: Readonly<Record<string, (object: Live) => Readiness>> = {
   '/Namespace': ({ status }) => (status?.phase === 'Active' ? ready : waiting(`is ${status?.phase ?? 'new'}`)),
+  '/Node': whenReady,
   'apps/Deployment': deployment,
   'apps/StatefulSet': (object) => replicated(object, 'readyReplicas'),
   'apps/DaemonSet': daemonSet,
