@@ -123,7 +123,16 @@ async function bringSchemas(machine: Machine): Promise<string | null> {
   const python = await pythonWithPip(machine)
   if (python === null) return noPip
   const work = join(testToolsDir, '.test-fetch-schemas')
-  const download = ['download', ...pipQuiet, '--no-deps', '--require-hashes', '--dest', work, '-r', schemas.requirements]
+  const download = [
+    'download',
+    ...pipQuiet,
+    '--no-deps',
+    '--require-hashes',
+    '--dest',
+    work,
+    '-r',
+    schemas.requirements,
+  ]
   const failed = await runNicely(machine, [python, '-m', 'pip', ...download])
   if (failed !== null) return failed
   for (const wheel of await readdir(work)) {

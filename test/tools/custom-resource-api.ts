@@ -205,11 +205,7 @@ async function validateAll(
   return problems.filter((problem) => problem !== null)
 }
 
-async function validateOne(
-  client: Client,
-  crds: ReadonlyMap<string, Crd>,
-  object: Manifest,
-): Promise<string | null> {
+async function validateOne(client: Client, crds: ReadonlyMap<string, Crd>, object: Manifest): Promise<string | null> {
   const { apiVersion, kind, metadata } = object
   const [group = ''] = apiVersion.split('/')
   const crd = crds.get(`${group}/${kind}`)

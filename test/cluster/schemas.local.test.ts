@@ -1,0 +1,117 @@
+/** Every object of every system, environment and mesh against the schema that its API server would hold it against. */
+import { execFile } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { toYaml } from '#cdk8s/yaml.ts'
+import type { Manifest } from '#providers/manifest.ts'
+import { renderedCases } from '../fixtures/rendered.ts'
+import { type Crd, readCrds } from '../tools/crds.ts'
+import { type CustomResourceApi, startCustomResourceApi } from '../tools/custom-resource-api.ts'
+import { missingNeeds, pathOf, testWith } from '../tools/need.ts'
+import { judgeOf, unjudgedKinds } from './kinds.ts'
+
+const run = promisify(execFile)
+const cases = renderedCases()
+const all = cases.flatMap(({ objects }) => objects)
+
+describe('Kubernetes’ own kinds, by kubeconform and the schemas of 1.34', () => {
+  for (const { title, objects } of cases) {
+    testWith(['kubeconform', 'kubernetes-schemas', 'crds'], title, async () => {
+      const own = judgedBy('kubernetes', objects)
+      expect(own.length).toBeGreaterThan(0)
+      const { resources, summary } = await kubeconform(own)
+      expect(resources).toEqual([])
+      expect(summary).toMatchObject({ valid: own.length, invalid: 0, errors: 0, skipped: 0 })
+    })
+  }
+})
+
+describe('custom resources, strictly and with their CEL rules, by the API that serves them', () => {
+  const needs = ['etcd', 'apiextensions-apiserver', 'kubernetes-schemas', 'crds'] as const
+  let api: CustomResourceApi | null = null
+  beforeAll(async () => {
+    if (missingNeeds(needs) !== null) return
+    const kinds = new Set(judgedBy('definition', all).map(kindOf))
+    const used = crds().filter(({ group, kind }) => kinds.has(`${group}/${kind}`))
+    api = await startCustomResourceApi({ etcd: pathOf('etcd'), server: pathOf('apiextensions-apiserver') }, [
+      ...used,
+      ...crds().filter(({ kind }) => kind === 'KafkaTopic' && !used.some((crd) => crd.kind === kind)),
+    ])
+  }, 180_000)
+  afterAll(() => api?.stop())
+
+  for (const { title, objects } of cases) {
+    testWith(needs, title, async () => {
+      const custom = judgedBy('definition', objects)
+      expect(custom.length).toBeGreaterThan(0)
+      expect(await api?.validate(custom)).toEqual([])
+    })
+  }
+
+  testWith(needs, 'a field that a CRD lacks, a wrong type and a broken rule are each refused', async () => {
+    const topic = (name: string, spec: object): Manifest => ({
+      apiVersion: 'kafka.strimzi.io/v1',
+      kind: 'KafkaTopic',
+      metadata: { name, namespace: 'any', labels: { 'strimzi.io/cluster': 'any' } },
+      spec,
+    })
+    const problems = await api?.validate([
+      topic('right', { partitions: 3, replicas: 1 }),
+      topic('unknown', { partitions: 3, replicas: 1, nope: 1 }),
+      topic('typed', { partitions: '3', replicas: 1 }),
+    ])
+    expect(problems).toEqual([
+      expect.stringContaining('unknown field "spec.nope"'),
+      expect.stringContaining('spec.partitions'),
+    ])
+  })
+})
+
+describe('kinds', () => {
+  testWith(['kubernetes-schemas', 'crds'], 'that nobody here can judge are listed, each with its reason', () => {
+    const unjudged = judgedBy('nobody', all).map(kindOf)
+    expect([...new Set(unjudged)].filter((kind) => !unjudgedKinds[kind])).toEqual([])
+    expect(Object.keys(unjudgedKinds).filter((kind) => !unjudged.includes(kind))).toEqual([])
+  })
+
+  test('every case renders something', () => {
+    expect(cases.filter(({ objects }) => objects.length === 0).map(({ title }) => title)).toEqual([])
+  })
+})
+
+let known: readonly Crd[] | null = null
+function crds(): readonly Crd[] {
+  known ??= readCrds(pathOf('crds'))
+  return known
+}
+
+function judgedBy(judge: ReturnType<typeof judgeOf>, objects: readonly Manifest[]): readonly Manifest[] {
+  return objects.filter((object) => judgeOf(object, pathOf('kubernetes-schemas'), crds()) === judge)
+}
+
+function kindOf({ apiVersion, kind }: Manifest): string {
+  return `${apiVersion.includes('/') ? apiVersion.split('/')[0] : ''}/${kind}`
+}
+
+type Verdict = {
+  readonly resources: readonly { readonly kind: string; readonly name: string; readonly msg: string }[]
+  readonly summary: Readonly<Record<'valid' | 'invalid' | 'errors' | 'skipped', number>>
+}
+
+async function kubeconform(objects: readonly Manifest[]): Promise<Verdict> {
+  const folder = mkdtempSync(join(tmpdir(), 'parley-schemas-'))
+  try {
+    const file = join(folder, 'all.yaml')
+    writeFileSync(file, toYaml(objects))
+    const schemas = join(pathOf('kubernetes-schemas'), '{{ .ResourceKind }}{{ .KindSuffix }}.json')
+    const args = ['-strict', '-summary', '-output', 'json', '-schema-location', schemas, file]
+    // It ends with 1 when something is invalid; what is, stands in its output.
+    const { stdout } = await run(pathOf('kubeconform'), args).catch((error: { stdout: string }) => error)
+    return JSON.parse(stdout) as Verdict
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
