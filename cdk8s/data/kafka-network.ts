@@ -1,7 +1,8 @@
 import type { Plan } from '#plan/plan.ts'
 import { dataNames, type Site } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
-import { dns, kubernetesApi, networkPolicy, pods, podsOf, prometheusPods, servicePods, tcp } from './network.ts'
+import { type Peer, pods, podsIn, prometheus, tcp } from '../policies/peers.ts'
+import { clientPeers, dataNetwork, dnsOpening, kubernetesApi } from './network.ts'
 
 const component = 'broker'
 /** Strimzi's own listeners: control plane, replication, and the agent that tells the operator how a broker fares. */
@@ -17,38 +18,43 @@ export function kafkaNetwork(site: Site, plan: Plan): readonly Manifest[] {
   const brokers = pods(selector)
   const entityOperator = pods(named('entity-operator'))
   const exporter = pods(named('kafka-exporter'))
-  const operator = podsOf('strimzi', { 'strimzi.io/kind': 'cluster-operator' })
+  const operator = podsIn('strimzi', { 'strimzi.io/kind': 'cluster-operator' })
   const toBrokers = { peers: [brokers], ports: tcp(internal.replication) }
   return [
-    networkPolicy(
+    dataNetwork(
       site,
       { name: `${cluster}-brokers`, component, selector },
       {
         ingress: [
-          { peers: servicePods(kafkaClients(plan)), ports: tcp(port) },
+          { peers: kafkaPeers(site, plan), ports: tcp(port) },
           { peers: [brokers, operator], ports: tcp(internal.controlPlane) },
           { peers: [brokers, operator, entityOperator, exporter], ports: tcp(internal.replication) },
           { peers: [operator], ports: tcp(internal.agent) },
-          { peers: [prometheusPods], ports: tcp(internal.metrics) },
+          { peers: [prometheus], ports: tcp(internal.metrics) },
         ],
         // Brokers read their certificates from Secrets, as the Kubernetes API gives them.
-        egress: [{ peers: [brokers], ports: tcp(internal.controlPlane, internal.replication) }, dns, kubernetesApi],
+        egress: [
+          { peers: [brokers], ports: tcp(internal.controlPlane, internal.replication) },
+          dnsOpening,
+          kubernetesApi,
+        ],
       },
     ),
-    networkPolicy(
+    dataNetwork(
       site,
       { name: `${cluster}-entity-operator`, component, selector: named('entity-operator') },
-      { ingress: [], egress: [toBrokers, dns, kubernetesApi] },
+      { ingress: [], egress: [toBrokers, dnsOpening, kubernetesApi] },
     ),
-    networkPolicy(
+    dataNetwork(
       site,
       { name: `${cluster}-exporter`, component, selector: named('kafka-exporter') },
-      { ingress: [{ peers: [prometheusPods], ports: tcp(internal.metrics) }], egress: [toBrokers, dns] },
+      { ingress: [{ peers: [prometheus], ports: tcp(internal.metrics) }], egress: [toBrokers, dnsOpening] },
     ),
   ]
 }
 
-/** The services that read or write a topic. */
-export function kafkaClients({ grants }: Pick<Plan, 'grants'>): readonly string[] {
-  return [...new Set([...grants.topics, ...grants.groups].map(({ service }) => service))].sort()
+/** Who may reach the brokers: the services that read or write a topic. */
+export function kafkaPeers(site: Site, { grants }: Pick<Plan, 'grants'>): readonly Peer[] {
+  const services = new Set([...grants.topics, ...grants.groups].map(({ service }) => service))
+  return clientPeers(site, [...services].sort())
 }

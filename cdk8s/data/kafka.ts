@@ -2,8 +2,7 @@ import type { Plan } from '#plan/plan.ts'
 import { dataNames, type Site } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import type { SystemPart } from '../component.ts'
-import { kafkaClients, kafkaNetwork } from './kafka-network.ts'
-import { servicePods } from './network.ts'
+import { kafkaNetwork, kafkaPeers } from './kafka-network.ts'
 import { classOf, kept, objectOf, outOfMesh, resourcesOf, restrictedContainer, restrictedPod } from './objects.ts'
 
 const apiVersion = 'kafka.strimzi.io/v1'
@@ -55,7 +54,7 @@ function listener(site: Site, plan: Plan) {
     type: 'internal',
     tls: true,
     authentication: { type: 'tls' },
-    networkPolicyPeers: servicePods(kafkaClients(plan)),
+    networkPolicyPeers: kafkaPeers(site, plan),
   }
 }
 

@@ -1,8 +1,9 @@
-import type { PlannedService, PlannedStore } from '#plan/plan.ts'
+import type { PlannedStore } from '#plan/plan.ts'
 import type { ServiceSlice } from '#plan/slices.ts'
 import { dataNames, type Site } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import type { ServicePart } from '../component.ts'
+import { replicasMax, replicasOf, scales } from '../workloads/scaling.ts'
 import { kept, objectNameOf, objectOf } from './objects.ts'
 
 const apiVersion = 'postgresql.cnpg.io/v1'
@@ -15,13 +16,14 @@ export const postgresAccessPart: ServicePart = {
     slice.stores.length === 0 ? [] : [role(site, slice), ...slice.stores.map((store) => database(site, store))],
 }
 
-/** A service's replicas, and one more: a replica that leaves and the one that takes its place meet for a moment. */
-export function connectionLimit(site: Site, service: PlannedService, stores: readonly PlannedStore[]): number {
-  const replicas = site.settings.replicas[service.name] ?? service.replicas
-  return stores.reduce((sum, { connectionsMax }) => sum + connectionsMax, 0) * (replicas + 1)
+/** All the replicas that a service may scale to, and one more: one that leaves and the one in its place meet for a moment. */
+export function connectionLimit(site: Site, slice: ServiceSlice): number {
+  const replicas = scales(site, slice) ? replicasMax(site, slice) : replicasOf(site, slice)
+  return slice.stores.reduce((sum, { connectionsMax }) => sum + connectionsMax, 0) * (replicas + 1)
 }
 
-function role(site: Site, { service, stores }: ServiceSlice): Manifest {
+function role(site: Site, slice: ServiceSlice): Manifest {
+  const { service } = slice
   return objectOf(site, {
     apiVersion,
     kind: 'DatabaseRole',
@@ -35,7 +37,7 @@ function role(site: Site, { service, stores }: ServiceSlice): Manifest {
         login: true,
         disablePassword: true,
         clientCertificate: { enabled: true },
-        connectionLimit: connectionLimit(site, service, stores),
+        connectionLimit: connectionLimit(site, slice),
         databaseRoleReclaimPolicy: 'retain',
       },
     },

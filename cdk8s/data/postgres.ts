@@ -1,8 +1,10 @@
 import type { Plan } from '#plan/plan.ts'
+import { slicesOf } from '#plan/slices.ts'
 import { dataNames, type Site } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import type { SystemPart } from '../component.ts'
-import { dns, kubernetesApi, networkPolicy, pods, podsOf, prometheusPods, servicePods, tcp } from './network.ts'
+import { pods, podsIn, prometheus, tcp } from '../policies/peers.ts'
+import { clientPeers, dataNetwork, dnsOpening, kubernetesApi } from './network.ts'
 import { classOf, kept, objectOf, outOfMesh, resourcesOf } from './objects.ts'
 import { connectionLimit } from './postgres-access.ts'
 
@@ -82,12 +84,7 @@ function cluster(site: Site, plan: Plan): Manifest {
 const synchronous = { method: 'any', number: 1, dataDurability: 'required', failoverQuorum: true } as const
 
 function parameters(site: Site, plan: Plan): Readonly<Record<string, string>> {
-  const byOwner = Map.groupBy(plan.stores, ({ owner }) => owner)
-  const services = new Map(plan.services.map((service) => [service.name, service]))
-  const clients = [...byOwner].reduce((sum, [owner, stores]) => {
-    const service = services.get(owner)
-    return service ? sum + connectionLimit(site, service, stores) : sum
-  }, 0)
+  const clients = [...slicesOf(plan).values()].reduce((sum, slice) => sum + connectionLimit(site, slice), 0)
   return {
     log_timezone: 'UTC',
     max_connections: String(clients + connectionsSpare),
@@ -148,18 +145,18 @@ function network(site: Site, plan: Plan): Manifest {
   const { cluster: name, selector, port } = dataNames(site).postgres
   const clients = [...new Set(plan.grants.databases.map(({ service }) => service))]
   const instances = pods(selector)
-  const operator = podsOf('cnpg-system', { 'app.kubernetes.io/name': 'cloudnative-pg' })
-  return networkPolicy(
+  const operator = podsIn('cnpg-system', { 'app.kubernetes.io/name': 'cloudnative-pg' })
+  return dataNetwork(
     site,
     { name, component, selector },
     {
       ingress: [
-        { peers: servicePods(clients), ports: tcp(port) },
+        { peers: clientPeers(site, clients), ports: tcp(port) },
         { peers: [instances, operator], ports: tcp(port, ports.status) },
-        { peers: [prometheusPods], ports: tcp(ports.metrics) },
+        { peers: [prometheus], ports: tcp(ports.metrics) },
       ],
       // Each instance asks the Kubernetes API what it is to be; archives go out by 443 too.
-      egress: [{ peers: [instances], ports: tcp(port, ports.status) }, dns, kubernetesApi],
+      egress: [{ peers: [instances], ports: tcp(port, ports.status) }, dnsOpening, kubernetesApi],
     },
   )
 }

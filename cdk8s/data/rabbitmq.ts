@@ -2,7 +2,8 @@ import type { Plan } from '#plan/plan.ts'
 import { dataNames, type Site } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import type { SystemPart } from '../component.ts'
-import { dns, kubernetesApi, networkPolicy, pods, podsOf, prometheusPods, servicePods, tcp } from './network.ts'
+import { pods, podsIn, prometheus, tcp } from '../policies/peers.ts'
+import { clientPeers, dataNetwork, dnsOpening, kubernetesApi } from './network.ts'
 import { classOf, kept, objectOf, outOfMesh, resourcesOf } from './objects.ts'
 import { rabbitmqCertificates } from './rabbitmq-certificates.ts'
 import { topologyObject } from './rabbitmq-topology.ts'
@@ -97,17 +98,17 @@ function network(site: Site, plan: Plan): Manifest {
   const { cluster: name, selector, port } = dataNames(site).rabbitmq
   const clients = [...new Set(plan.grants.queues.map(({ service }) => service))]
   const nodes = pods(selector)
-  return networkPolicy(
+  return dataNetwork(
     site,
     { name, component, selector },
     {
       ingress: [
-        { peers: servicePods(clients), ports: tcp(port) },
+        { peers: clientPeers(site, clients), ports: tcp(port) },
         { peers: [nodes], ports: tcp(...ports.peers) },
-        { peers: [podsOf('rabbitmq-system')], ports: tcp(ports.management) },
-        { peers: [prometheusPods], ports: tcp(ports.metrics) },
+        { peers: [podsIn('rabbitmq-system')], ports: tcp(ports.management) },
+        { peers: [prometheus], ports: tcp(ports.metrics) },
       ],
-      egress: [{ peers: [nodes], ports: tcp(...ports.peers) }, dns, kubernetesApi],
+      egress: [{ peers: [nodes], ports: tcp(...ports.peers) }, dnsOpening, kubernetesApi],
     },
   )
 }
