@@ -10,7 +10,6 @@ import type {
   PlannedExposure,
   PlannedExternal,
   PlannedQueue,
-  PlannedSaga,
   PlannedService,
   PlannedStore,
   PlannedTopic,
@@ -37,8 +36,6 @@ export type ServiceSlice = {
   readonly asks: readonly PlannedQueue[]
   readonly stores: readonly PlannedStore[]
   readonly webhooks: readonly PlannedWebhook[]
-  /** The sagas that it owns. */
-  readonly sagas: readonly PlannedSaga[]
   /** What it answers for; a breaker's alert is the caller's. */
   readonly alerts: readonly Alert[]
 }
@@ -72,7 +69,6 @@ export function slicesOf(plan: Plan): ReadonlyMap<string, ServiceSlice> {
   }
   for (const store of plan.stores) slices.get(store.owner)?.stores.push(store)
   for (const webhook of plan.webhooks) slices.get(webhook.service)?.webhooks.push(webhook)
-  for (const saga of plan.sagas) slices.get(saga.owner)?.sagas.push(saga)
   for (const alert of plan.alerts)
     slices.get(alert.kind === 'breaker-open' ? alert.from : alert.service)?.alerts.push(alert)
   return slices
@@ -103,7 +99,6 @@ function empty(service: PlannedService): Mutable<ServiceSlice> {
     asks: [],
     stores: [],
     webhooks: [],
-    sagas: [],
     alerts: [],
   }
 }
