@@ -1,12 +1,37 @@
-import type { Mesh } from '#providers/cluster.ts'
 import type { ServicePart, SystemPart } from './component.ts'
+import { kafka } from './data/kafka.ts'
+import { kafkaAccess } from './data/kafka-access.ts'
+import { postgres } from './data/postgres.ts'
+import { postgresAccessPart } from './data/postgres-access.ts'
+import { rabbitmq } from './data/rabbitmq.ts'
+import { rabbitmqTopology } from './data/rabbitmq-topology.ts'
+import { servicePolicy, systemPolicy } from './mesh-parts.ts'
+import { account } from './policies/accounts.ts'
+import { namespaces } from './policies/namespaces.ts'
+import { serviceNetwork, systemNetwork } from './policies/network.ts'
+import { outside } from './policies/outside.ts'
+import { standIns } from './workloads/stand-ins.ts'
+import { workload } from './workloads/workload.ts'
 
-/** What is rendered for each service, whatever the order. */
-export function servicePartsOf(_mesh: Mesh): readonly ServicePart[] {
-  return []
-}
+/** What is rendered for each service. */
+export const serviceParts: readonly ServicePart[] = [
+  account,
+  servicePolicy,
+  serviceNetwork,
+  kafkaAccess,
+  postgresAccessPart,
+  rabbitmqTopology,
+  workload,
+]
 
 /** What is rendered once a system. A name is a file's; two parts of one wave have different names, none that of a service. */
-export function systemPartsOf(_mesh: Mesh): readonly SystemPart[] {
-  return []
-}
+export const systemParts: readonly SystemPart[] = [
+  namespaces,
+  systemPolicy,
+  systemNetwork,
+  outside,
+  kafka,
+  postgres,
+  rabbitmq,
+  standIns,
+]

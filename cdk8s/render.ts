@@ -3,7 +3,7 @@ import { type ServiceSlice, slicesOf } from '#plan/slices.ts'
 import { type Mesh, type Settings, type Site, siteOf } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import { type Component, waves } from './component.ts'
-import { servicePartsOf, systemPartsOf } from './parts.ts'
+import { serviceParts, systemParts } from './parts.ts'
 
 /**
  * Everything that a system needs of a cluster, as components in the order of their waves, sorted by name within one.
@@ -20,16 +20,15 @@ export function render(plan: Plan, mesh: Mesh, settings: Settings): readonly Com
 
 /** The components of one service, at most one a wave. */
 export function serviceComponents(site: Site, slice: ServiceSlice): readonly Component[] {
-  const parts = servicePartsOf(site.mesh)
   return waves.flatMap((wave) => {
-    const objects = parts.filter((part) => part.wave === wave).flatMap((part) => part.render(site, slice))
+    const objects = serviceParts.filter((part) => part.wave === wave).flatMap((part) => part.render(site, slice))
     return objects.length > 0 ? [{ wave, name: slice.service.name, objects: sorted(objects) }] : []
   })
 }
 
 /** The components that a system has once. */
 export function systemComponents(site: Site, plan: Plan): readonly Component[] {
-  return systemPartsOf(site.mesh).flatMap(({ wave, name, render: objectsOf }) => {
+  return systemParts.flatMap(({ wave, name, render: objectsOf }) => {
     const objects = objectsOf(site, plan)
     return objects.length > 0 ? [{ wave, name, objects: sorted(objects) }] : []
   })

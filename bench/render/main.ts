@@ -41,6 +41,7 @@ function lines(parley: readonly Figures[], cdk8s: readonly Figures[], helmMs: re
     { what: 'Parley, from declaration to files', measured: ours, unit: 'ms', target: 1_000, note: objects },
     { what: 'its memory at most', measured: of(parley, (one) => one.memoryMiB), unit: 'MiB', target: 300 },
     { what: 'again after a change of one edge', measured: of(parley, (one) => one.changeMs), unit: 'ms', target: 100 },
+    { what: 'checks of the same declaration', measured: of(parley, (one) => one.checkMs), unit: 'ms' },
     {
       what: 'cdk8s, synthesis of the same objects',
       measured: of(cdk8s, ({ ms }) => ms),
