@@ -1,0 +1,135 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from '@jest/globals'
+import { shop } from '#mesh/shop.ts'
+import { derive } from '#plan/derive.ts'
+import { type Mesh, meshes } from '#providers/cluster.ts'
+import { needs, needsOf, operatorsFor, parseOperators } from './operators.ts'
+import { render } from './render.ts'
+import { parseSettings } from './settings.ts'
+
+const files = textsOf('charts/operators')
+const environments = ['kind', 'production'] as const
+const cases = environments.flatMap((environment) => meshes.map((mesh) => ({ environment, mesh })))
+
+describe('the list', () => {
+  test.each(cases)('serves every kind that is rendered for $environment and $mesh', ({ environment, mesh }) => {
+    const settings = settingsOf(environment)
+    const plan = derive(shop, environment)
+    const { operators } = operatorsFor(parseOperators(files, environment), mesh, needsOf(plan, settings))
+    const served = new Set(operators.flatMap(({ crds }) => crds))
+    const groups = render(plan, mesh, settings).flatMap(({ objects }) =>
+      objects.map(({ apiVersion }) => groupOf(apiVersion)),
+    )
+    const builtIn = /^$|^(apps|batch|autoscaling|policy)$|\.k8s\.io$/
+    expect([...new Set(groups)].filter((group) => !served.has(group) && !builtIn.test(group))).toEqual([])
+    if (groups.includes('gateway.networking.k8s.io')) expect(served).toContain('gateway.networking.k8s.io')
+  })
+
+  test('a wave never needs a later one: who brings certificates comes before who asks for them', () => {
+    const waveOf = new Map(parseOperators(files, 'kind').operators.map(({ name, wave }) => [name, wave]))
+    const earlier = (one: string, other: string) => expect(waveOf.get(one)).toBeLessThan(waveOf.get(other) ?? -1)
+    earlier('gateway-api', 'istiod')
+    earlier('gateway-api', 'envoy-gateway')
+    earlier('cert-manager', 'opentelemetry-operator')
+    earlier('cert-manager', 'kube-prometheus-stack')
+    earlier('cert-manager', 'rabbitmq-cluster-operator')
+    earlier('rabbitmq-cluster-operator', 'rabbitmq-topology-operator')
+    earlier('istio-base', 'istiod')
+    earlier('trust-manager', 'linkerd-identity')
+    earlier('linkerd-crds', 'linkerd-control-plane')
+    earlier('linkerd-identity', 'linkerd-control-plane')
+    earlier('linkerd-cni', 'linkerd-control-plane')
+  })
+
+  test.each([
+    ['istio', ['istio-base', 'istio-cni', 'istiod']],
+    [
+      'linkerd',
+      [
+        'envoy-gateway',
+        'envoy-gateway-crds',
+        'linkerd-cni',
+        'linkerd-control-plane',
+        'linkerd-crds',
+        'linkerd-identity',
+        'trust-manager',
+      ],
+    ],
+    ['none', ['envoy-gateway', 'envoy-gateway-crds']],
+  ] satisfies [Mesh, string[]][])('%s has what is its own, and nothing of another', (mesh, own) => {
+    const names = operatorsFor(parseOperators(files, 'kind'), mesh, needs).operators.map(({ name }) => name)
+    const common = names.filter((name) => !own.includes(name))
+    expect(names.length).toBe(own.length + common.length)
+    expect(common).toEqual([
+      ...['gateway-api', 'cert-manager', 'cloudnative-pg', 'keda', 'kube-prometheus-stack', 'opentelemetry-operator'],
+      ...['rabbitmq-cluster-operator', 'strimzi', 'rabbitmq-topology-operator'],
+    ])
+  })
+
+  test('a system without topics, stores and queues does without their operators and namespaces', () => {
+    const { operators, namespaces } = operatorsFor(parseOperators(files, 'kind'), 'none', [])
+    const names = operators.map(({ name }) => name)
+    for (const name of ['strimzi', 'cloudnative-pg', 'rabbitmq-cluster-operator', 'keda'])
+      expect(names).not.toContain(name)
+    expect(namespaces.map(({ name }) => name)).not.toContain('strimzi')
+  })
+
+  test('every version is pinned, in manifests too', () => {
+    for (const { source, app } of parseOperators(files, 'production').operators) {
+      if (source.kind === 'chart') expect(source.version).toMatch(/^v?\d+\.\d+\.\d+$/)
+      else {
+        const text = readFileSync(join(source.path, 'kustomization.yaml'), 'utf8')
+        for (const [url] of text.matchAll(/https:\S+/g)) expect(url).toContain(app.replace(/^v?/, '/v'))
+      }
+    }
+  })
+})
+
+test('the values of an environment lie over those of both', () => {
+  const [istiod] = parseOperators(files, 'kind').operators.filter(({ name }) => name === 'istiod')
+  expect(istiod?.source).toMatchObject({
+    values: { cni: { enabled: true }, global: { proxy: { seccompProfile: {}, resources: { limits: { cpu: null } } } } },
+  })
+})
+
+const least = {
+  'operators.yaml':
+    'namespaces: { a: { podSecurity: restricted } }\noperators: [{ name: a, manifests: true, app: "1", namespace: a, wave: 0 }]',
+}
+
+describe('what no list says', () => {
+  test.each([
+    [{}, 'operators.yaml is missing'],
+    [{ 'operators.yaml': 'a: [' }, 'no YAML'],
+    [changed('wave: 0', 'wave: first'), 'operators.yaml: a.wave is "first"'],
+    [changed('wave: 0', 'wave: 0, colour: red'), '`colour` is not known; allowed: name, chart'],
+    [changed('manifests: true', 'manifests: false'), 'either `chart` or `manifests: true`'],
+    [changed('wave: 0', 'wave: 0, meshes: [consul]'), 'a.meshes is "consul"; allowed: istio, linkerd, none'],
+    [changed('namespace: a', 'namespace: b'), 'a runs in the namespace b'],
+    [changed('restricted', 'none'), 'restricted, baseline, privileged'],
+    [changed('wave: 0', 'wave: 0, ready: [Pod/a]'), 'Deployment/<name>'],
+    [{ ...least, 'values/b.yaml': 'a: 1' }, 'values/b.yaml: no chart'],
+  ])('%#', (broken, message) => {
+    expect(() => parseOperators(broken, 'kind')).toThrow(message)
+  })
+
+  function changed(from: string, to: string) {
+    return { 'operators.yaml': least['operators.yaml'].replace(from, to) }
+  }
+})
+
+function groupOf(apiVersion: string): string {
+  return apiVersion.includes('/') ? apiVersion.slice(0, apiVersion.indexOf('/')) : ''
+}
+
+function settingsOf(environment: string) {
+  const file = `charts/settings/${environment}.yaml`
+  return parseSettings(readFileSync(file, 'utf8'), file)
+}
+
+function textsOf(dir: string): Record<string, string> {
+  const names = readdirSync(dir, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.yaml'))
+  const wanted = names.filter((name) => !name.startsWith('manifests/'))
+  return Object.fromEntries(wanted.map((name) => [name, readFileSync(join(dir, name), 'utf8')]))
+}
