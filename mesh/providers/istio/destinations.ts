@@ -9,8 +9,8 @@ import { istioObject, nameOf } from './objects.ts'
 import { retryBudget } from './retries.ts'
 
 /**
- * How a service is reached by whom no other rule is for: the Gateway, and its own sidecar, which takes the bounds for
- * what it passes to the application. It has no breaker: whether it answers is for its callers to judge.
+ * How a service is reached by whom no other rule is for, which is the Gateway. It has no breaker there: a Gateway that
+ * ejected a service would refuse everyone for the failures of one.
  */
 export function applicationDestination(site: Site, { service }: ServiceSlice): readonly Manifest[] {
   const { name, protocol } = service

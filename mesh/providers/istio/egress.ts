@@ -13,15 +13,19 @@ import {
 } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import { outlierDetection } from './breaker.ts'
-import { connections } from './limits.ts'
+import { applicationLimits, connections } from './limits.ts'
 import { publicTls } from './mtls.ts'
 import { istioObject, nameOf, type Spec } from './objects.ts'
 import { retryBudget } from './retries.ts'
 import { destination, methodRules } from './routes.ts'
 
-/** What a service's sidecar knows: whom it declared to call and to reach, its data services, where spans go. Nothing else. */
+/**
+ * What a service's sidecar knows: whom it declared to call and to reach, its data services, where spans go. Nothing else.
+ * And how much of what comes in it passes to the application at once.
+ */
 export function sidecar(site: Site, slice: ServiceSlice): Manifest {
-  const { name } = slice.service
+  const { name, protocol } = slice.service
+  const inbound = protocol ? { inboundConnectionPool: applicationLimits(protocol) } : {}
   const hosts = [
     ...slice.calls.map(({ to }) => `./${hostOf(site, to)}`),
     ...slice.egress.map(({ external }) => scopeOf(site, external)),
@@ -31,7 +35,7 @@ export function sidecar(site: Site, slice: ServiceSlice): Manifest {
   return istioObject(site, 'Sidecar', {
     name,
     owner: name,
-    spec: { workloadSelector: { labels: { app: name } }, ...egressTo(hosts) },
+    spec: { workloadSelector: { labels: { app: name } }, ...inbound, ...egressTo(hosts) },
   })
 }
 

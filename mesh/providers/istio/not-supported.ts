@@ -1,5 +1,6 @@
 import type { Egress, Link, Plan, PlannedExposure, PlannedRetry, PlannedService } from '#plan/plan.ts'
 import type { NotSupported } from '#providers/manifest.ts'
+import { capabilities } from './capabilities.ts'
 import { backoffGrowth } from './retries.ts'
 
 /** Lists what of a plan Istio's sidecars do not do, or do otherwise than the local ones, to be printed where it is rendered. */
@@ -18,14 +19,13 @@ export function notSupported(plan: Plan): readonly NotSupported[] {
 const pending: NotSupported = {
   where: 'calls over gRPC',
   what: 'limits.pendingMax',
-  reason:
-    'over HTTP/2 a call waits for the first connection alone, and a small bound lets calls through that concurrentMax refuses; concurrentMax holds',
+  reason: capabilities.concurrency.but.pending,
 }
 
 const untold: NotSupported = {
   where: 'calls over REST',
   what: 'telling a callee how long its answer is waited for, where the caller does not',
-  reason: 'a VirtualService cannot add a header only where it is absent; clients of the kit send it themselves',
+  reason: capabilities.deadline.but.untold,
 }
 
 function ofLink({ from, to, protocol, routes }: Link): readonly NotSupported[] {
@@ -35,7 +35,7 @@ function ofLink({ from, to, protocol, routes }: Link): readonly NotSupported[] {
   const mixed: NotSupported = {
     where,
     what: 'a retry budget of each edge',
-    reason: 'there is one a caller and callee, so the strictest of them holds for all',
+    reason: capabilities.retryBudget.but.shared,
   }
   return [
     ...(budgets.size > 1 ? [mixed] : []),
@@ -46,7 +46,7 @@ function ofLink({ from, to, protocol, routes }: Link): readonly NotSupported[] {
 function ofEgress({ from, external, retry }: Egress, protocol: 'http' | 'tcp'): readonly NotSupported[] {
   const where = `${from} reaching ${external}`
   if (protocol === 'http') return retry ? ofRetry(where, retry, protocol) : []
-  const reason = 'a sidecar cannot tell one call from the next within a TCP connection; the application has to'
+  const reason = capabilities.egressPolicy.but.tcp
   return [{ where, what: retry ? 'deadline and retries' : 'deadline', reason }]
 }
 
@@ -55,27 +55,26 @@ function ofRetry(where: string, { backoff, budget, on }: PlannedRetry, protocol:
   return [
     ...(backoff.maxMs === longest
       ? []
-      : [{ where, what: 'backoff.maxMs', reason: `Istio takes the base alone; waits grow to ${longest} ms` }]),
+      : [{ where, what: 'backoff.maxMs', reason: `${capabilities.backoff.but.longest}: ${longest} ms` }]),
     ...(budget.concurrentMin === 0
-      ? [{ where, what: 'budget.concurrentMin 0', reason: 'Istio reads 0 as unset and always allows 3' }]
+      ? [{ where, what: 'budget.concurrentMin 0', reason: capabilities.retryBudget.but.none }]
       : []),
     ...(protocol === 'http' && on.includes('cancelled')
-      ? [{ where, what: 'retrying on cancelled', reason: 'Istio refuses the status 499, which is no registered one' }]
+      ? [{ where, what: 'retrying on cancelled', reason: capabilities.retry.but.cancelled }]
       : []),
   ]
 }
 
 function ofService({ name, replicas, rateLimit }: PlannedService): readonly NotSupported[] {
   if (!rateLimit || replicas < 2) return []
-  const reason = `each of ${replicas} replicas counts for itself, so together they take that many times the rate`
+  const reason = `${capabilities.serviceRate.but.perReplica}, so together they take ${replicas} times the rate`
   return [{ where: `service ${name}`, what: 'one rate for all replicas', reason }]
 }
 
 function ofExposure({ name, methods }: PlannedExposure): readonly NotSupported[] {
   const rest = methods.some(({ name: method }) => method === 'openapi')
   if (!rest) return []
-  const reason =
-    'a route of the Gateway API either matches or does not: a path asked with another verb is answered with 404'
+  const reason = capabilities.edge.but.wrongVerb
   return [{ where: `exposure ${name}`, what: 'refusing a wrong verb with 405', reason }]
 }
 
