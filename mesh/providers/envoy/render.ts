@@ -1,6 +1,8 @@
 import type { Fault } from '#plan/fault.ts'
-import type { Plan } from '#plan/plan.ts'
+import type { Link, Plan } from '#plan/plan.ts'
+import type { NotSupported } from '#providers/manifest.ts'
 import { bootstrap } from './bootstrap.ts'
+import { capabilities } from './capabilities.ts'
 import { clusters } from './clusters.ts'
 import type { Config } from './config.ts'
 import { edgeRoutes } from './edge.ts'
@@ -29,18 +31,25 @@ export function render(plan: Plan, service: string, site: EnvoySite, faults: rea
   }
 }
 
-/** What the plan asks for and a local Envoy does not do, each with the reason. */
-export type NotSupported = { readonly where: string; readonly what: string; readonly reason: string }
-
 /** Lists what of a plan these sidecars do not do, to be printed where they are rendered. */
 export function notSupported(plan: Plan): readonly NotSupported[] {
-  return plan.exposures
+  const tokens = plan.exposures
     .filter((exposure) => exposure.authentication.kind === 'jwt')
     .map((exposure) => ({
       where: `exposure ${exposure.name}`,
       what: 'authentication by token',
-      reason: 'a local run has no issuer to fetch keys from; every request is refused with 501',
+      reason: capabilities.tokens.notSupported,
     }))
+  return [...plan.links.flatMap(mixedBudgets), ...tokens]
+}
+
+function mixedBudgets({ from, to, routes }: Link): readonly NotSupported[] {
+  const budgets = routes.flatMap(({ retry }) =>
+    retry ? [`${retry.budget.percent} ${retry.budget.concurrentMin}`] : [],
+  )
+  if (new Set(budgets).size < 2) return []
+  const reason = capabilities.retryBudget.but.shared
+  return [{ where: `calls of ${from} to ${to}`, what: 'a retry budget of each edge', reason }]
 }
 
 function resources(...list: readonly Config[]): Config {

@@ -75,10 +75,15 @@ export const capabilities = {
   },
   edge: {
     by: 'Gateway API at Envoy Gateway, whose proxy is meshed and granted the exposed methods by its ServiceAccount',
+    but: {
+      wrongVerb:
+        'a route of the Gateway API either matches or does not: a path asked with another verb is answered with 404',
+    },
   },
   edgeRate: {
     by: "HTTPLocalRateLimitPolicy `overrides` for the gateway's ServiceAccount",
     but: {
+      counted: "what the gateway asks for counts towards the service's own limit too",
       together: 'all that the gateway asks of a service is counted together; the sum of the limits holds',
       unbounded:
         'beside an exposure of the same service without a limit there is none, for both come from the same gateway',

@@ -15,6 +15,7 @@ import { calledMethods, type Wish } from './routes.ts'
 const {
   access,
   bodySize,
+  edge,
   edgeRate,
   tokens,
   backoff,
@@ -131,8 +132,14 @@ function ofExposure(exposure: PlannedExposure, slice: ServiceSlice): readonly No
   const together = rateLimit !== null && limited > 1
   return [
     ...(rateLimit ? ofRate(where, rateLimit, slice) : []),
+    ...(rateLimit && slice.service.rateLimit
+      ? [{ where, what: 'a rate beside that of the service', reason: edgeRate.but.counted }]
+      : []),
     ...(together ? [{ where, what: 'a rate of its own', reason: edgeRate.but.together }] : []),
     ...(rateLimit && !edgeRateOf(slice) ? [{ where, what: 'its rate', reason: edgeRate.but.unbounded }] : []),
+    ...(slice.service.protocol === 'http'
+      ? [{ where, what: 'refusing a wrong verb with 405', reason: edge.but.wrongVerb }]
+      : []),
     ...(bodyBytesMax !== null
       ? [{ where, what: `bodies of at most ${bodyBytesMax} bytes`, reason: bodySize.notSupported }]
       : []),
