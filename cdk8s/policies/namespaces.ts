@@ -1,4 +1,5 @@
 import { labelsOf, outsideNamespace, type Site } from '#providers/cluster.ts'
+import { namespaceAnnotations } from '#providers/linkerd/mtls.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import type { SystemPart } from '../component.ts'
 import { requireSystemName } from '../workloads/names.ts'
@@ -51,14 +52,7 @@ function inMesh({ mesh }: Site): Marks {
     case 'istio':
       return { labels: { 'istio-injection': 'enabled' } }
     case 'linkerd':
-      return {
-        annotations: {
-          'linkerd.io/inject': 'enabled',
-          'config.linkerd.io/default-inbound-policy': 'deny',
-          // The proxy outlives the application, which still needs it while it drains.
-          'config.beta.linkerd.io/proxy-enable-native-sidecar': 'true',
-        },
-      }
+      return { annotations: namespaceAnnotations }
     case 'none':
       return {}
   }

@@ -62,7 +62,8 @@ function container(site: Site, spec: PodSpec) {
   return {
     name: 'app',
     ...program(site, spec),
-    imagePullPolicy: 'IfNotPresent',
+    // On kind images are loaded into the nodes and there is no registry; elsewhere it is asked whether the image is still ours to run.
+    imagePullPolicy: site.environment === 'production' ? 'Always' : 'IfNotPresent',
     ports: spec.ports.map((port) => ({ ...port, protocol: 'TCP' })),
     env: spec.env,
     ...spec.probes,

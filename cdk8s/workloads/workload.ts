@@ -1,5 +1,6 @@
 import type { ServiceSlice } from '#plan/slices.ts'
 import { labelsOf, ports, type Site, selectorOf } from '#providers/cluster.ts'
+import { podAnnotations as linkerdAnnotations } from '#providers/linkerd/mtls.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import type { ServicePart } from '../component.ts'
 import { serviceVariables } from './environment.ts'
@@ -17,22 +18,26 @@ export const workload: ServicePart = {
     return [
       deployment(site, slice),
       ...(slice.service.protocol ? [service(site, slice)] : []),
-      ...(replicasOf(site, slice) > 1 ? [disruptionBudget(site, slice)] : []),
+      ...(severalOf(site, slice) ? [disruptionBudget(site, slice)] : []),
       ...scaling(site, slice),
     ]
   },
 }
 
+/** Whether there may be more than one of it. */
+function severalOf(site: Site, slice: ServiceSlice): boolean {
+  return scales(site, slice) || replicasOf(site, slice) > 1
+}
+
 function deployment(site: Site, slice: ServiceSlice): Manifest {
   const { name, start, resources, protocol } = slice.service
-  const replicas = replicasOf(site, slice)
   return {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
     metadata: metadata(site, name),
     spec: {
       // Where something scales it, a number here would undo that at each apply.
-      replicas: scales(site, slice) ? undefined : replicas,
+      replicas: scales(site, slice) ? undefined : replicasOf(site, slice),
       revisionHistoryLimit: 3,
       strategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
       selector: { matchLabels: selectorOf(name) },
@@ -47,20 +52,26 @@ function deployment(site: Site, slice: ServiceSlice): Manifest {
         probes: probesOf(site.mesh, slice.service),
         volumes: secretVolumes(site, slice),
         mounts: secretMounts(site, slice),
-        annotations: podAnnotations(site),
-        spread: replicas > 1,
+        annotations: podAnnotations(site, slice),
+        spread: severalOf(site, slice),
       }),
     },
   }
 }
 
-/** Istio's agent adds these metrics to the sidecar's own and answers with both on its port. */
-function podAnnotations({ mesh }: Site): Readonly<Record<string, string>> {
-  if (mesh !== 'istio') return {}
-  return {
-    'prometheus.io/scrape': 'true',
-    'prometheus.io/port': String(ports.admin),
-    'prometheus.io/path': '/metrics',
+/** What the mesh's proxy reads beside the pod. Istio's agent answers with the application's metrics and the sidecar's on one port. */
+function podAnnotations(site: Site, slice: ServiceSlice): Readonly<Record<string, string>> {
+  switch (site.mesh) {
+    case 'istio':
+      return {
+        'prometheus.io/scrape': 'true',
+        'prometheus.io/port': String(ports.admin),
+        'prometheus.io/path': '/metrics',
+      }
+    case 'linkerd':
+      return linkerdAnnotations(site, slice)
+    case 'none':
+      return {}
   }
 }
 

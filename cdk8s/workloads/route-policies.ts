@@ -1,0 +1,46 @@
+import type { MethodRef, PlannedExposure } from '#plan/plan.ts'
+import { labelsOf, type Site } from '#providers/cluster.ts'
+import type { Manifest } from '#providers/manifest.ts'
+import { corsOf } from './cors.ts'
+import { durationOf } from './duration.ts'
+
+/** The kinds of route. */
+export type RouteKind = 'HTTPRoute' | 'GRPCRoute'
+
+type Route = { readonly kind: RouteKind; readonly name: string }
+
+/** What Envoy Gateway does beyond a route: rate, deadline and size of what comes through it, and for gRPC-Web who may ask from a page. */
+export function routePolicies(
+  site: Site,
+  exposure: PlannedExposure,
+  methods: readonly MethodRef[],
+  route: Route,
+): readonly Manifest[] {
+  const web = exposure.grpcWeb && route.kind === 'GRPCRoute'
+  return [
+    policy(site, exposure, 'BackendTrafficPolicy', route, traffic(exposure, methods)),
+    ...(web ? [policy(site, exposure, 'SecurityPolicy', route, { cors: corsOf(exposure) })] : []),
+  ]
+}
+
+function traffic({ rateLimit, bodyBytesMax, deadlineMs }: PlannedExposure, methods: readonly MethodRef[]) {
+  // A stream would be held back until its end; its size is bounded by the application's own message limit.
+  const whole = methods.every(({ streaming }) => !streaming)
+  return {
+    // Its bucket holds one second's worth: there is no burst beyond.
+    rateLimit: rateLimit
+      ? { type: 'Local', local: { rules: [{ limit: { requests: rateLimit.perSecond, unit: 'Second' } }] } }
+      : undefined,
+    requestBuffer: bodyBytesMax !== null && whole ? { limit: String(bodyBytesMax) } : undefined,
+    timeout: { http: { requestTimeout: durationOf(deadlineMs) } },
+  }
+}
+
+function policy(site: Site, exposure: PlannedExposure, kind: string, route: Route, spec: object): Manifest {
+  return {
+    apiVersion: 'gateway.envoyproxy.io/v1alpha1',
+    kind,
+    metadata: { name: route.name, namespace: site.namespace, labels: labelsOf(site, exposure.service, 'edge') },
+    spec: { targetRefs: [{ group: 'gateway.networking.k8s.io', ...route }], ...spec },
+  }
+}

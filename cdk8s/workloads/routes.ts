@@ -1,0 +1,87 @@
+import type { MethodRef, PlannedExposure, Protocol } from '#plan/plan.ts'
+import { labelsOf, ports, type Site } from '#providers/cluster.ts'
+import type { Manifest } from '#providers/manifest.ts'
+import type { ServicePart } from '../component.ts'
+import { corsOf } from './cors.ts'
+import { durationOf } from './duration.ts'
+import { hostOfExposure, parentsOf } from './edge.ts'
+import { type RouteKind, routePolicies } from './route-policies.ts'
+
+/** The routes through which the edge lets requests in: exactly the methods of what is exposed. */
+export const routes: ServicePart = {
+  wave: 'workloads',
+  render: (site, { service, exposures }) =>
+    service.protocol === null
+      ? []
+      : exposures.flatMap((exposure) => routesOf(site, exposure, service.protocol as Protocol)),
+}
+
+/** An object holds so many matches. */
+const matchesMax = 64
+
+/**
+ * Istio's GRPCRoute has neither deadlines nor CORS, so there gRPC is let in by path, as HTTP. Envoy Gateway has both in
+ * policies, and translates gRPC-Web for GRPCRoutes.
+ *
+ * Envoy Gateway cannot find an issuer's keys by its name, which is all that a declaration has: an exposure that asks for
+ * tokens lets nobody in there.
+ */
+function routesOf(site: Site, exposure: PlannedExposure, protocol: Protocol): readonly Manifest[] {
+  if (site.mesh !== 'istio' && exposure.authentication.kind === 'jwt') return []
+  const kind: RouteKind = protocol === 'grpc' && site.mesh !== 'istio' ? 'GRPCRoute' : 'HTTPRoute'
+  return chunks(exposure.methods, matchesMax).flatMap((methods, index) => {
+    const name = `${exposure.name}.edge${index === 0 ? '' : `-${index + 1}`}`
+    const rule = kind === 'GRPCRoute' ? grpcRule(methods) : httpRule(exposure, methods)
+    const host = hostOfExposure(site, exposure)
+    const route: Manifest = {
+      apiVersion: 'gateway.networking.k8s.io/v1',
+      kind,
+      metadata: { name, namespace: site.namespace, labels: labelsOf(site, exposure.service, 'edge') },
+      spec: {
+        parentRefs: parentsOf(site),
+        hostnames: host === '*' ? undefined : [host],
+        rules: [{ ...rule, backendRefs: [{ name: exposure.service, port: ports.app }] }],
+      },
+    }
+    return [route, ...(site.mesh === 'istio' ? [] : routePolicies(site, exposure, methods, { kind, name }))]
+  })
+}
+
+function httpRule(exposure: PlannedExposure, methods: readonly MethodRef[]) {
+  const { deadlineMs, grpcWeb } = exposure
+  return {
+    matches: methods.map((method) => httpMatch(method, grpcWeb)),
+    filters: grpcWeb ? [{ type: 'CORS', cors: corsOf(exposure) }] : undefined,
+    timeouts: { request: durationOf(deadlineMs) },
+  }
+}
+
+/** A browser asks with OPTIONS before it calls by gRPC-Web, so that the verb is left open there; the interface takes POST alone. */
+function httpMatch({ verb, path }: MethodRef, grpcWeb: boolean) {
+  return { path: pathMatch(path), method: grpcWeb ? undefined : verb }
+}
+
+/** A path is whole: exact, or a pattern in which each `{name}` stands for one segment that is not empty. */
+function pathMatch(path: string) {
+  if (!path.includes('{')) return { type: 'Exact', value: path }
+  const value = path
+    .split(/(\{[^}]*\})/)
+    .map((part) => (part.startsWith('{') ? '[^/]+' : part.replace(/[.*+?^$()[\]\\|]/g, '\\$&')))
+    .join('')
+  return { type: 'RegularExpression', value }
+}
+
+function grpcRule(methods: readonly MethodRef[]) {
+  return {
+    matches: methods.map(({ path }) => {
+      const [, service = '', method = ''] = path.split('/')
+      return { method: { type: 'Exact', service, method } }
+    }),
+  }
+}
+
+function chunks<T>(items: readonly T[], size: number): readonly (readonly T[])[] {
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, index) =>
+    items.slice(index * size, (index + 1) * size),
+  )
+}
