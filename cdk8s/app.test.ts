@@ -21,11 +21,11 @@ const plan = derive(shop, 'production')
 
 test.each(meshes)('on %s the App synthesises the objects that are rendered without it, in the same waves', (mesh) => {
   const app = cdk8sApp(plan, mesh, settings)
-  expect(app.charts.map(({ node }) => node.id)).toEqual([...waves])
+  expect(app.charts.map(({ node }) => node.id)).toEqual(waves.map((wave, index) => `${index + 1}-${wave}`))
   const files = filesOf(plan, mesh, settings)
   for (const chart of app.charts) {
     const rendered = [...files]
-      .filter(([path]) => path.startsWith(`${chart.node.id}/`))
+      .filter(([path]) => path.startsWith(`${chart.node.id.slice(2)}/`))
       .flatMap(([, text]) => objectsIn(text))
     expect(byKey(chart.toJson())).toEqual(byKey(rendered))
   }
@@ -35,7 +35,7 @@ test('constructs of one’s own join the App', () => {
   const app = cdk8sApp(plan, 'istio', settings)
   const mine = new Chart(app, 'mine', { namespace: plan.namespace })
   new ConfigMap(mine, 'greeting', { data: { hello: 'world' } })
-  mine.addDependency(...app.charts.filter(({ node }) => node.id === 'policies'))
+  mine.addDependency(...app.charts.filter(({ node }) => node.id === '1-policies'))
   expect(objectsIn(app.synthYaml())).toContainEqual(
     expect.objectContaining({ kind: 'ConfigMap', data: { hello: 'world' } }),
   )

@@ -27,7 +27,7 @@ process.stdout.write(JSON.stringify(contender === 'cdk8s' ? cdk8s() : parley()))
 
 /** From the declaration to the files on disk. */
 function parley(): Figures {
-  const [first, second] = [largeSystem(services), largeSystem(services, 400)]
+  const [first, second] = [largeSystem(services), largeSystem(services, 900)]
   const render = fileRenderer('istio', settings)
   const began = performance.now()
   const files = render(derive(first, 'production'))
