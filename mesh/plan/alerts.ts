@@ -45,6 +45,7 @@ export type Severity = 'page' | 'ticket'
 export function deriveAlerts(
   plan: Pick<Plan, 'services' | 'links' | 'subscriptions' | 'queues' | 'stores' | 'sagas' | 'topics'>,
 ): Alert[] {
+  const publishers = new Set(plan.topics.filter(({ kind }) => kind === 'events').map(({ owner }) => owner))
   return [
     ...plan.services.filter(({ protocol }) => protocol).flatMap(objectiveAlerts),
     ...plan.links.map(({ from, to }): Alert => ({ kind: 'breaker-open', from, to, severity: 'ticket' })),
@@ -54,7 +55,7 @@ export function deriveAlerts(
     ]),
     ...plan.queues.flatMap(({ worker, deadLetterQueue }) => deadLetterAlert(worker, deadLetterQueue)),
     ...plan.stores
-      .filter(({ owner }) => plan.topics.some((topic) => topic.owner === owner && topic.kind === 'events'))
+      .filter(({ owner }) => publishers.has(owner))
       .map(({ owner }): Alert => ({ kind: 'outbox-age', service: owner, ageMsMax: 30_000, severity: 'page' })),
     ...plan.sagas.map(
       ({ name, owner, timeoutMs }): Alert => ({

@@ -6,14 +6,15 @@ import type { Edge, ServiceNode } from '#graph/service.ts'
 import type { SystemNode } from '#graph/system.ts'
 import { sortedBy } from './freeze.ts'
 import type { Egress, Link, LinkRoute, MethodRef, PlannedExternal } from './plan.ts'
-import { exposerOf, methodRef, protocolOf } from './services.ts'
+import { exposersOf, methodRef, protocolOf } from './services.ts'
 
 /** One link a caller and callee. Breaker and limits are those of the first edge; the checks hold the others to it. */
 export function deriveLinks(system: SystemNode): Link[] {
   const links = new Map<string, Link>()
+  const exposers = exposersOf(system)
   for (const caller of system.services) {
     for (const edge of edgesOf(caller, 'calls')) {
-      const callee = exposerOf(system, edge.api)
+      const callee = exposers.get(edge.api)
       const protocol = callee && protocolOf(callee)
       if (!callee || !protocol) continue
       const key = `${caller.name} ${callee.name}`

@@ -66,9 +66,13 @@ export function deriveExposures(system: SystemNode): PlannedExposure[] {
   )
 }
 
-/** The service that exposes an interface; null where none does. */
-export function exposerOf(system: SystemNode, api: Api): ServiceNode | null {
-  return system.services.find((service) => service.spec.exposes?.includes(api)) ?? null
+/** The service that exposes each interface. */
+export function exposersOf(system: SystemNode): ReadonlyMap<Api, ServiceNode> {
+  const exposers = new Map<Api, ServiceNode>()
+  for (const service of system.services) {
+    for (const api of service.spec.exposes ?? []) if (!exposers.has(api)) exposers.set(api, service)
+  }
+  return exposers
 }
 
 /** How a service's port is spoken, by its first interface; the checks refuse a mixture. */
