@@ -125,7 +125,7 @@ export const settingsSchema = object(
       'the repository that GitOps controllers watch: url, revision',
       {
         url: text('an address of a Git repository, https://… or ssh://…', url),
-        revision: text('a branch, tag or commit', '^[A-Za-z0-9][A-Za-z0-9._/-]*$'),
+        revision: text('a branch, a commit (40 hex digits), or refs/tags/<tag>', '^[A-Za-z0-9][A-Za-z0-9._/-]*$'),
       },
       ['url', 'revision'],
     ),
