@@ -1,4 +1,4 @@
-import { mkdir, readdir, rename, rm } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pythonWithPip } from '#local/toolchain/clients.ts'
 import { withLock } from '#local/toolchain/lock.ts'
@@ -139,9 +139,20 @@ async function bringSchemas(machine: Machine): Promise<string | null> {
     const unpacked = await runNicely(machine, [python, '-m', 'zipfile', '-e', join(work, wheel), work])
     if (unpacked !== null) return unpacked
   }
+  await makeLocal(join(work, schemas.folder))
   await moveIntoPlace(join(work, schemas.folder), schemasDir)
   await rm(work, { recursive: true, force: true })
   return null
+}
+
+/** The schemas name themselves by addresses at which nothing is served: without these they refer to files beside them. */
+async function makeLocal(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const schema: Record<string, unknown> = JSON.parse(await readFile(join(folder, name), 'utf8'))
+    delete schema.$id
+    const local = JSON.stringify(schema).replaceAll('"/api/_definitions.json#', '"_definitions.json#')
+    await writeFile(join(folder, name), local)
+  }
 }
 
 async function moveIntoPlace(work: string, folder: string): Promise<void> {
