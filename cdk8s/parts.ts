@@ -6,10 +6,17 @@ import { postgresAccessPart } from './data/postgres-access.ts'
 import { rabbitmq } from './data/rabbitmq.ts'
 import { rabbitmqTopology } from './data/rabbitmq-topology.ts'
 import { servicePolicy, systemPolicy } from './mesh-parts.ts'
+import { dashboards } from './observability/dashboards.ts'
+import { jaeger } from './observability/jaeger.ts'
+import { monitors } from './observability/monitors.ts'
+import { alertRules } from './observability/rules.ts'
+import { systemRules } from './observability/sagas.ts'
 import { account } from './policies/accounts.ts'
 import { namespaces } from './policies/namespaces.ts'
 import { serviceNetwork, systemNetwork } from './policies/network.ts'
 import { outside } from './policies/outside.ts'
+import { edge } from './workloads/edge.ts'
+import { routes } from './workloads/routes.ts'
 import { standIns } from './workloads/stand-ins.ts'
 import { workload } from './workloads/workload.ts'
 
@@ -22,6 +29,8 @@ export const serviceParts: readonly ServicePart[] = [
   postgresAccessPart,
   rabbitmqTopology,
   workload,
+  routes,
+  alertRules,
 ]
 
 /** What is rendered once a system. A name is a file's; two parts of one wave have different names, none that of a service. */
@@ -34,4 +43,9 @@ export const systemParts: readonly SystemPart[] = [
   postgres,
   rabbitmq,
   standIns,
+  edge,
+  monitors,
+  systemRules,
+  dashboards,
+  jaeger,
 ]

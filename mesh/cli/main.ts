@@ -2,15 +2,19 @@ import { Command, CommanderError } from 'commander'
 import { RunFailure } from '#local/supervisor/failure.ts'
 import { UnknownProcess } from '#local/supervisor/supervisor.ts'
 import { ToolchainError } from '#local/toolchain/problem.ts'
+import { ClusterError, WrongContext } from '#mesh/cluster/failure.ts'
+import { applyCommand } from './apply.ts'
 import { bundleCommand } from './bundle.ts'
 import { checkCommand } from './check.ts'
 import { chooseCommand } from './choose.ts'
 import { devCommand } from './dev.ts'
+import { diffCommand } from './diff.ts'
 import { downCommand } from './down.ts'
 import { exitCodes, UsageError } from './exit.ts'
 import { graphCommand } from './graph.ts'
 import { logsCommand } from './logs.ts'
 import { planCommand } from './plan.ts'
+import { renderCommand } from './render.ts'
 import { restartCommand } from './restart.ts'
 import { rotateCommand } from './rotate.ts'
 import { startCommand } from './start.ts'
@@ -27,10 +31,13 @@ for (const register of [
   checkCommand,
   planCommand,
   graphCommand,
+  diffCommand,
+  renderCommand,
   bundleCommand,
   chooseCommand,
   upCommand,
   downCommand,
+  applyCommand,
   statusCommand,
   logsCommand,
   startCommand,
@@ -57,9 +64,11 @@ try {
 /** Says what is wrong, where commander has not done so already. A programmer's error keeps its stack. */
 function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.fine : exitCodes.usage
-  const wrongUse = error instanceof UsageError || error instanceof UnknownProcess
-  const expected = wrongUse || error instanceof RunFailure || error instanceof ToolchainError
+  const wrongUse = error instanceof UsageError || error instanceof UnknownProcess || error instanceof WrongContext
+  const ofRun = error instanceof RunFailure || error instanceof ToolchainError || error instanceof ClusterError
+  const expected = wrongUse || ofRun
   const text = error instanceof Error ? (expected ? error.message : (error.stack ?? error.message)) : String(error)
   process.stderr.write(`${text}\n`)
+  if (error instanceof ClusterError && error.code === 'INTERRUPTED') return exitCodes.interrupted
   return wrongUse ? exitCodes.usage : exitCodes.failed
 }

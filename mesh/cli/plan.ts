@@ -1,11 +1,10 @@
 import type { Command } from 'commander'
 import { checkSystem } from '#checks/check.ts'
 import { reportText } from '#checks/report.ts'
-import type { EnvironmentName } from '#graph/environment.ts'
-import { environments } from '#graph/environment.ts'
 import { derive } from '#plan/derive.ts'
 import type { Plan } from '#plan/plan.ts'
-import { exitCodes, UsageError } from './exit.ts'
+import { environmentName } from './environments.ts'
+import { exitCodes } from './exit.ts'
 import { loadSystem } from './load.ts'
 import { print, systemOption } from './output.ts'
 
@@ -35,13 +34,6 @@ export async function checkedPlan(options: { system?: string; environment: strin
   process.stderr.write(`${reportText(report)}\n`)
   process.exitCode = exitCodes.findings
   return null
-}
-
-function environmentName(given: string): EnvironmentName {
-  const found = Object.values(environments).find(({ name }) => name === given)
-  if (!found)
-    throw new UsageError(`There is no environment ${given}; there are ${Object.keys(environments).join(', ')}.`)
-  return found.name
 }
 
 /** The plan in short: who may call, publish, consume, send, work and reach what, by which policy. */

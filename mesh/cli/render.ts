@@ -1,0 +1,103 @@
+import { join, resolve } from 'node:path'
+import type { Command } from 'commander'
+import { deploymentFiles } from '#cdk8s/deployment.ts'
+import type { Files } from '#cdk8s/files.ts'
+import { notSupportedBy } from '#cdk8s/mesh-parts.ts'
+import { checkSystem } from '#checks/check.ts'
+import { reportText } from '#checks/report.ts'
+import { readOperators } from '#cluster/operator-files.ts'
+import { type Difference, differences, write } from '#cluster/rendered.ts'
+import { derive } from '#plan/derive.ts'
+import { meshes } from '#providers/cluster.ts'
+import { clusterEnvironment, clusterEnvironments, meshName, settingsFor } from './environments.ts'
+import { exitCodes, UsageError } from './exit.ts'
+import { loadSystem, projectDir } from './load.ts'
+import { print, systemOption } from './output.ts'
+
+type Options = {
+  system?: string
+  environment?: string
+  mesh?: string
+  settings?: string
+  out?: string
+  check?: boolean
+  stdout?: boolean
+}
+
+/** `parley render`: the Kubernetes objects of a system as files; `--check` only proves that they are fresh. */
+export function renderCommand(program: Command): void {
+  program
+    .command('render')
+    .description('write the Kubernetes objects of the system to charts/rendered/')
+    .option(...systemOption)
+    .option('--environment <name>', 'kind or production (default: both)')
+    .option('--mesh <name>', 'istio, linkerd or none (default: all)')
+    .option('--settings <file>', 'image, hosts, classes (default: charts/settings/<environment>.yaml)')
+    .option('--out <dir>', 'where to (default: charts/rendered)')
+    .option('--check', 'write nothing; exit with 1 when a file is not what it should be')
+    .option('--stdout', 'print the objects of one environment and mesh instead')
+    .action(run)
+}
+
+async function run(options: Options): Promise<void> {
+  const { system } = await loadSystem(options.system)
+  const report = checkSystem(system)
+  if (report.findings.length > 0) {
+    process.stderr.write(`${reportText(report)}\nNothing was rendered.\n`)
+    process.exitCode = exitCodes.findings
+    return
+  }
+  const chosen = variants(options)
+  if (options.stdout && chosen.length > 1)
+    throw new UsageError('--stdout prints one variant: give --environment and --mesh.')
+  if (options.system !== undefined && !options.out && !options.stdout) {
+    throw new UsageError('charts/rendered/ holds the shop: say where another system goes, with --out or --stdout.')
+  }
+  const root = resolve(options.out ?? join(projectDir, 'charts/rendered'))
+  const missing = new Map<string, string[]>()
+  for (const { environment, mesh } of chosen) {
+    const plan = derive(system, environment)
+    const settings = settingsFor(environment, options.settings)
+    const files = deploymentFiles(plan, mesh, settings, readOperators(projectDir, environment))
+    const name = `${environment}/${mesh}`
+    for (const { where, what, reason } of notSupportedBy(plan, mesh)) {
+      const line = `${where}: ${what}: ${reason}`
+      missing.set(line, [...(missing.get(line) ?? []), name])
+    }
+    if (options.check) checked(name, differences(join(root, name), files))
+    else if (options.stdout) print(objectsOf(files))
+    else print(`${name}: ${files.size} files, ${write(join(root, name), files).length} changed`)
+  }
+  if (options.check) return
+  for (const [line, names] of missing) process.stderr.write(`not supported on ${names.join(' and ')}: ${line}\n`)
+}
+
+/** The system's own objects; what GitOps controllers watch stands beside them. */
+function objectsOf(files: Files): string {
+  const own = [...files].filter(([path]) => !path.startsWith('gitops/'))
+  return own
+    .map(([, text]) => text)
+    .join('')
+    .trimEnd()
+}
+
+function variants({ environment, mesh }: Options) {
+  const chosenEnvironments = environment === undefined ? clusterEnvironments : [clusterEnvironment(environment)]
+  const chosenMeshes = mesh === undefined ? meshes : [meshName(mesh)]
+  return chosenEnvironments.flatMap((each) => chosenMeshes.map((one) => ({ environment: each, mesh: one })))
+}
+
+function checked(name: string, wrong: readonly Difference[]): void {
+  if (wrong.length === 0) {
+    print(`${name}: fresh`)
+    return
+  }
+  process.exitCode = exitCodes.findings
+  const lines = wrong.map(({ path, how, line }) => {
+    const at = line ? `, line ${line.number}: "${line.found.trim()}" should be "${line.expected.trim()}"` : ''
+    return `  ${path}: ${how}${at}`
+  })
+  process.stderr.write(
+    `${name}: not what the declaration renders to:\n${lines.join('\n')}\nRun bin/parley render, read the diff, and commit it.\n`,
+  )
+}
