@@ -3,7 +3,7 @@ import { namespaceAnnotations } from '#providers/linkerd/mtls.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import type { SystemPart } from '../component.ts'
 import { requireSystemName } from '../workloads/names.ts'
-import { playedExternals } from '../workloads/stand-ins.ts'
+import { playedExternals } from '../workloads/played.ts'
 
 /** The version of Pod Security's rules: those of a fixed release, so that an upgrade of the cluster refuses nothing overnight. */
 const podSecurityVersion = 'v1.34'

@@ -1,7 +1,9 @@
+import type { Plan } from '#plan/plan.ts'
 import { type ServiceSlice, usesQueues, usesTopics } from '#plan/slices.ts'
 import { edgeOf, ports, type Site, selectorOf, standsIn } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import type { ServicePart, SystemPart } from '../component.ts'
+import { pagedExternals } from '../workloads/pages.ts'
 import {
   callPorts,
   controlPlane,
@@ -39,9 +41,7 @@ export const systemNetwork: SystemPart = {
   render: (site, plan) => [
     defaultDeny(site, site.namespace),
     services(site),
-    ...(site.mesh === 'istio' && plan.exposures.length > 0
-      ? [gateway(site, new Set(plan.exposures.map(({ service }) => service)))]
-      : []),
+    ...(site.mesh === 'istio' && plan.exposures.length > 0 ? [gateway(site, plan)] : []),
   ],
 }
 
@@ -91,8 +91,10 @@ function services(site: Site): Manifest {
 }
 
 /** Istio's gateway stands in the system's namespace: open to everybody, and itself only to what is exposed. */
-function gateway(site: Site, exposed: ReadonlySet<string>): Manifest {
+function gateway(site: Site, plan: Plan): Manifest {
   const { podLabels } = edgeOf(site)
+  const exposed = [...new Set(plan.exposures.map(({ service }) => service))].sort()
+  const shown = pagedExternals(site, plan).map(({ name }) => standInPeer(site, name))
   const of = {
     name: 'edge.gateway',
     namespace: site.namespace,
@@ -106,7 +108,8 @@ function gateway(site: Site, exposed: ReadonlySet<string>): Manifest {
       { from: [prometheus], ports: scrapePorts(site.mesh) },
     ],
     egress: [
-      { to: [...exposed].sort().map((name) => pods(selectorOf(name))), ports: callPorts(site.mesh) },
+      { to: exposed.map((name) => pods(selectorOf(name))), ports: callPorts(site.mesh) },
+      ...(shown.length > 0 ? [{ to: shown, ports: tcp(ports.web) }] : []),
       dns,
       ...controlPlane(site.mesh),
       spans,

@@ -1,8 +1,9 @@
 import type { Plan } from '#plan/plan.ts'
-import { outsideNamespace, ports, type Site, selectorOf } from '#providers/cluster.ts'
+import { edgeOf, outsideNamespace, ports, type Site, selectorOf } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import type { SystemPart } from '../component.ts'
-import { playedExternals } from '../workloads/stand-ins.ts'
+import { pagedExternals } from '../workloads/pages.ts'
+import { playedExternals } from '../workloads/played.ts'
 import { accountOf } from './accounts.ts'
 import { defaultDeny } from './network.ts'
 import { networkPolicy, podsIn, tcp } from './peers.ts'
@@ -16,21 +17,34 @@ export const outside: SystemPart = {
     if (played.length === 0) return []
     const namespace = outsideNamespace(site)
     const callers = callersOf(plan)
+    const shown = new Set(pagedExternals(site, plan).map(({ name }) => name))
     return [
       defaultDeny(site, namespace),
       ...played.flatMap(({ name }) => [
         accountOf(site, name, namespace, 'stand-in'),
-        standInNetwork(site, name, namespace, callers.get(name) ?? []),
+        standInNetwork(site, name, namespace, { callers: callers.get(name) ?? [], shown: shown.has(name) }),
       ]),
     ]
   },
 }
 
-/** Their pages are for people with `kubectl port-forward`, which comes from the node itself. */
-function standInNetwork(site: Site, name: string, namespace: string, callers: readonly string[]): Manifest {
+/** Services reach it where it plays its part; its page is for people, who come through the edge. */
+function standInNetwork(
+  site: Site,
+  name: string,
+  namespace: string,
+  { callers, shown }: { readonly callers: readonly string[]; readonly shown: boolean },
+): Manifest {
   const of = { name, namespace, component: 'stand-in', pods: { matchLabels: selectorOf(name) } }
+  const { namespace: edgeNamespace, podLabels } = edgeOf(site)
   return networkPolicy(site, of, {
-    ingress: [{ from: callers.map((caller) => podsIn(site.namespace, selectorOf(caller))), ports: tcp(ports.app) }],
+    ingress: [
+      // An empty list would mean everybody.
+      ...(callers.length > 0
+        ? [{ from: callers.map((caller) => podsIn(site.namespace, selectorOf(caller))), ports: tcp(ports.app) }]
+        : []),
+      ...(shown ? [{ from: [podsIn(edgeNamespace, podLabels)], ports: tcp(ports.web) }] : []),
+    ],
     egress: [],
   })
 }

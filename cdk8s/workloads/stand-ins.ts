@@ -1,29 +1,24 @@
-import type { Plan, PlannedExternal } from '#plan/plan.ts'
-import { externalPort, labelsOf, outsideNamespace, ports, type Site, selectorOf, standsIn } from '#providers/cluster.ts'
+import { externalPort, labelsOf, outsideNamespace, ports, type Site, selectorOf } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import type { SystemPart } from '../component.ts'
 import { standInVariables } from './environment.ts'
 import { requireLetter } from './names.ts'
+import { pages } from './pages.ts'
+import { type Played, pagePortOf, playedExternals } from './played.ts'
 import { adminPort, podTemplate } from './pod.ts'
 import { standInProbes } from './probes.ts'
-
-/** An external that its stand-in plays. */
-export type Played = PlannedExternal & { readonly standIn: NonNullable<PlannedExternal['standIn']> }
-
-/** The externals that stand-ins play on this site. */
-export function playedExternals(site: Site, { externals }: Pick<Plan, 'externals'>): readonly Played[] {
-  return externals.filter((external): external is Played => standsIn(site, external))
-}
 
 /** The systems outside that cannot be reached from a laptop's cluster, played by processes outside of the system's namespace. */
 export const standIns: SystemPart = {
   wave: 'workloads',
   name: 'system.stand-ins',
-  render: (site, plan) =>
-    playedExternals(site, plan).flatMap((external) => {
+  render: (site, plan) => [
+    ...playedExternals(site, plan).flatMap((external) => {
       requireLetter('external', external.name)
       return [deployment(site, external), service(site, external)]
     }),
+    ...pages(site, plan),
+  ],
 }
 
 const memoryMiB = 128
@@ -65,8 +60,13 @@ const webContainerPort = { name: 'web', containerPort: ports.web } as const
 function service(site: Site, external: Played): Manifest {
   const { name, protocol, standIn } = external
   const port = externalPort(external)
-  const pagePort = port === ports.web ? ports.web + 1 : ports.web
-  const page = { name: 'http-web', port: pagePort, targetPort: ports.web, protocol: 'TCP', appProtocol: 'http' }
+  const page = {
+    name: 'http-web',
+    port: pagePortOf(external),
+    targetPort: ports.web,
+    protocol: 'TCP',
+    appProtocol: 'http',
+  }
   return {
     apiVersion: 'v1',
     kind: 'Service',

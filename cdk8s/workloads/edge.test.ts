@@ -1,0 +1,161 @@
+import { describe, expect, test } from '@jest/globals'
+import { parse } from 'yaml'
+import { type RestApi, rest } from '#graph/api.ts'
+import type { EnvironmentName } from '#graph/environment.ts'
+import { exposure } from '#graph/exposure.ts'
+import { service } from '#graph/service.ts'
+import { module } from '#graph/start.ts'
+import { system } from '#graph/system.ts'
+import { derive } from '#plan/derive.ts'
+import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
+import { type Mesh, meshes, type Settings } from '#providers/cluster.ts'
+import type { Manifest } from '#providers/manifest.ts'
+import { durationOf } from './duration.ts'
+import { renderedOf, settings } from './testdata/cases.ts'
+
+type Exposed = Parameters<typeof exposure>[3]
+
+function objectsOf(
+  api: RestApi | typeof OrderService,
+  more: Exposed,
+  on: { readonly environment?: EnvironmentName; readonly mesh?: Mesh; readonly settings?: Partial<Settings> } = {},
+): readonly Manifest[] {
+  const orders = service('orders', { exposes: [api], start: module('main.ts') })
+  const declared = system('shop', { services: [orders], exposures: [exposure('shop', orders, api, more)] })
+  const { environment = 'production', mesh = 'istio' } = on
+  return renderedOf(derive(declared, environment), mesh, { ...settings, ...on.settings }).objects
+}
+
+const ordersApi = rest('orders-api', { create: 'POST /api/v1/orders', get: 'GET /api/v1/orders/{id}.json' })
+const named = (objects: readonly Manifest[], kind: string, name: string) =>
+  objects.find((object) => object.kind === kind && object.metadata.name === name)?.spec as Record<string, unknown>
+
+test('exactly the declared methods come in, whole paths only, within the deadline', () => {
+  const route = named(objectsOf(ordersApi, { deadlineMs: 1_500 }), 'HTTPRoute', 'shop.edge')
+  expect(route).toEqual({
+    parentRefs: [{ name: 'shop', sectionName: 'https' }],
+    hostnames: ['shop.example'],
+    rules: [
+      {
+        matches: [
+          { path: { type: 'Exact', value: '/api/v1/orders' }, method: 'POST' },
+          { path: { type: 'RegularExpression', value: '/api/v1/orders/[^/]+\\.json' }, method: 'GET' },
+          { path: { type: 'Exact', value: '/openapi.json' }, method: 'GET' },
+        ],
+        filters: undefined,
+        timeouts: { request: '1s500ms' },
+        backendRefs: [{ name: 'orders', port: 8080 }],
+      },
+    ],
+  })
+})
+
+test('plain HTTP is sent on to HTTPS in production, and answered on kind', () => {
+  const there = named(objectsOf(ordersApi, {}), 'HTTPRoute', 'edge.redirect')
+  expect(there).toMatchObject({ parentRefs: [{ name: 'shop', sectionName: 'http' }] })
+  const kind = objectsOf(ordersApi, {}, { environment: 'kind', settings: { hosts: {} } })
+  expect(named(kind, 'HTTPRoute', 'edge.redirect')).toBeUndefined()
+  const { parentRefs, hostnames } = named(kind, 'HTTPRoute', 'shop.edge')
+  expect(parentRefs).toEqual([
+    { name: 'shop', sectionName: 'http' },
+    { name: 'shop', sectionName: 'https' },
+  ])
+  expect(hostnames).toBeUndefined()
+})
+
+test('an issuer signs for hosts; for any host the system signs itself', () => {
+  const issued = objectsOf(ordersApi, {}, { settings: { clusterIssuer: 'letsencrypt' } })
+  expect(named(issued, 'Certificate', 'shop-edge')).toMatchObject({
+    dnsNames: ['shop.example'],
+    issuerRef: { kind: 'ClusterIssuer', name: 'letsencrypt' },
+  })
+  const own = objectsOf(ordersApi, {}, { settings: { clusterIssuer: 'letsencrypt', hosts: {} } })
+  expect(named(own, 'Certificate', 'shop-edge')).toMatchObject({
+    dnsNames: ['localhost', 'shop.shop.svc.cluster.local'],
+    issuerRef: { kind: 'Issuer', name: 'edge.authority' },
+  })
+})
+
+test.each(meshes)('a route holds at most 64 methods, so that many are several (%s)', (mesh) => {
+  const routes = Object.fromEntries(
+    Array.from({ length: 130 }, (_, index) => [`m${index}`, `GET /m${index}` as `GET /${string}`]),
+  )
+  const objects = objectsOf(rest('many', routes), {}, { mesh })
+  const matches = objects
+    .filter(({ kind, metadata }) => kind === 'HTTPRoute' && metadata.name.startsWith('shop.edge'))
+    .map(({ spec }) => (spec as { rules: { matches: object[] }[] }).rules[0]?.matches.length)
+  expect(matches).toEqual([64, 64, 3])
+})
+
+describe('gRPC', () => {
+  const browser: Exposed = { client: 'browser', grpcWeb: true, deadlineMs: 2_000 }
+
+  test('on Istio is let in by path, with a deadline and for pages elsewhere; the Service says that it is gRPC-Web', () => {
+    const objects = objectsOf(OrderService, browser)
+    const { rules } = named(objects, 'HTTPRoute', 'shop.edge') as { rules: Record<string, unknown>[] }
+    // Without a verb, because a browser asks with OPTIONS first.
+    expect(rules[0]?.matches).toContainEqual({
+      path: { type: 'Exact', value: '/parley.orders.v1.OrderService/CreateOrder' },
+      method: undefined,
+    })
+    expect(rules[0]).toMatchObject({ filters: [{ type: 'CORS' }], timeouts: { request: '2s' } })
+    expect(named(objects, 'Service', 'orders')).toMatchObject({ ports: [{ name: 'grpc-web', appProtocol: undefined }] })
+  })
+
+  test('at Envoy Gateway is a GRPCRoute, with deadline, rate and origins in policies', () => {
+    const objects = objectsOf(OrderService, { ...browser, rateLimit: { perSecond: 5, burst: 9 } }, { mesh: 'linkerd' })
+    expect(named(objects, 'GRPCRoute', 'shop.edge')).toMatchObject({
+      rules: [
+        {
+          matches: expect.arrayContaining([
+            { method: { type: 'Exact', service: 'parley.orders.v1.OrderService', method: 'CreateOrder' } },
+          ]),
+        },
+      ],
+    })
+    expect(named(objects, 'BackendTrafficPolicy', 'shop.edge')).toMatchObject({
+      rateLimit: { local: { rules: [{ limit: { requests: 5, unit: 'Second' } }] } },
+      timeout: { http: { requestTimeout: '2s' } },
+    })
+    expect(named(objects, 'SecurityPolicy', 'shop.edge')).toMatchObject({ cors: { allowMethods: ['POST'] } })
+    expect(named(objects, 'Service', 'orders')).toMatchObject({
+      ports: [{ name: 'grpc', appProtocol: 'kubernetes.io/h2c' }],
+    })
+  })
+})
+
+test('an exposure that asks for tokens lets nobody in where nothing can verify them', () => {
+  const jwt: Exposed = { authentication: { kind: 'jwt', issuer: 'https://id.example', audience: 'shop' } }
+  expect(named(objectsOf(ordersApi, jwt), 'HTTPRoute', 'shop.edge')).toBeDefined()
+  for (const mesh of ['linkerd', 'none'] as const)
+    expect(named(objectsOf(ordersApi, jwt, { mesh }), 'HTTPRoute', 'shop.edge')).toBeUndefined()
+})
+
+test('the proxies of Istio and of Envoy Gateway answer at the node ports that kind maps', () => {
+  const ports = [
+    { port: 80, nodePort: 30_080 },
+    { port: 443, nodePort: 30_443 },
+  ]
+  const istio = objectsOf(ordersApi, {}).find(({ metadata }) => metadata.name === 'edge.proxies')
+  const pieces = Object.entries(istio?.data as Record<string, string>).map(([name, text]) => [name, parse(text)])
+  expect(Object.fromEntries(pieces)).toMatchObject({
+    service: { spec: { type: 'NodePort', ports } },
+    deployment: { spec: { template: { spec: { securityContext: { seccompProfile: { type: 'RuntimeDefault' } } } } } },
+    podDisruptionBudget: { spec: { maxUnavailable: 1 } },
+    horizontalPodAutoscaler: { spec: { minReplicas: 2, maxReplicas: 8 } },
+  })
+  expect(named(objectsOf(ordersApi, {}, { mesh: 'none' }), 'EnvoyProxy', 'edge.proxies')).toMatchObject({
+    provider: { kubernetes: { envoyService: { type: 'NodePort', patch: { value: { spec: { ports } } } } } },
+  })
+})
+
+test('durations have units of at most five digits', () => {
+  expect([1, 999, 1_000, 1_500, 100_000, 3_600_000].map(durationOf)).toEqual([
+    '1ms',
+    '999ms',
+    '1s',
+    '1s500ms',
+    '100s',
+    '3600s',
+  ])
+})
