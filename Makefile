@@ -1,7 +1,7 @@
 # Everything runs on the Node that package-lock.json pins; bin/node installs what the lock file names when need be.
-#   TARGET=local|kind   where `up` runs; chosen by itself when not given
-#   MESH=istio|linkerd  which mesh, on a cluster
-#   SYSTEM=FILE         another system than mesh/shop.ts
+#   TARGET=local|kind        where: `up` chooses by itself when not given, `down` and `status` mean the local run
+#   MESH=istio|linkerd|none  which mesh, on a cluster
+#   SYSTEM=FILE              another system than mesh/shop.ts
 .DEFAULT_GOAL := help
 .PHONY: up down status logs check test bench lint typecheck clean help
 
@@ -10,11 +10,11 @@ system := $(if $(SYSTEM),--system '$(SYSTEM)')
 up: ## start the system, and say where it is reached
 	@bin/parley up $(if $(TARGET),--target '$(TARGET)') $(if $(MESH),--mesh '$(MESH)') $(system)
 
-down: ## stop it
-	@bin/parley down $(system)
+down: ## stop it; TARGET=kind deletes the cluster
+	@bin/parley down $(if $(TARGET),--target '$(TARGET)') $(if $(filter kind,$(TARGET)),,$(system))
 
-status: ## show each process
-	@bin/parley status $(system)
+status: ## show each process, or with TARGET=kind the cluster beside the declaration
+	@bin/parley status $(if $(TARGET),--target '$(TARGET)') $(system)
 
 logs: ## show what the processes say
 	@bin/parley logs $(system)

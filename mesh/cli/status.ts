@@ -3,6 +3,9 @@ import { controlOf } from '#local/supervisor/control.ts'
 import type { ProcessStatus, RunStatus } from '#local/supervisor/status.ts'
 import { findRun, type RunOptions, runOption, stateOption } from './find-run.ts'
 import { print } from './output.ts'
+import type { ClusterStatusOptions } from './status-cluster.ts'
+import { table } from './table.ts'
+import { chooseTarget } from './target.ts'
 
 /** `parley status`: each process with state, pid, ports, memory, uptime and restarts. */
 export function statusCommand(program: Command): void {
@@ -11,8 +14,16 @@ export function statusCommand(program: Command): void {
     .description('show each process: state, memory, uptime, restarts, where it listens')
     .option(...runOption)
     .option(...stateOption)
+    .option('--context <context>', 'of a kubeconfig: show the system on that cluster instead')
+    .option('--target <target>', 'kind: the cluster that up has made there')
+    .option('--environment <name>', 'on a cluster: kind or production')
+    .option('--mesh <mesh>', 'on a cluster: istio, linkerd or none (default: as its namespace is marked)')
     .option('--json', 'print the status as JSON')
-    .action(async (options: RunOptions & { json?: boolean }) => {
+    .action(async (options: RunOptions & ClusterStatusOptions) => {
+      if (options.context !== undefined || options.target === 'kind') {
+        return (await import('./status-cluster.ts')).showClusterStatus(options)
+      }
+      if (options.target !== undefined) await chooseTarget(options.target)
       const status = await statusOf(options)
       print(options.json ? JSON.stringify(status, null, 2) : statusText(status))
     })
@@ -61,11 +72,6 @@ function except(processes: readonly ProcessStatus[]): string {
 function remark({ state, detail, lastExit, ports }: ProcessStatus): string {
   if (state === 'ready' || state === 'stopped') return [...ports, ...(lastExit ? [`last ${lastExit}`] : [])].join(' ')
   return detail ?? ''
-}
-
-function table(rows: readonly (readonly string[])[]): string[] {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)))
-  return rows.map((row) => `  ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')}`.trimEnd())
 }
 
 function mebibytes(bytes: number): string {

@@ -2,38 +2,52 @@ import { execFile } from 'node:child_process'
 import { UsageError } from './exit.ts'
 
 /** Where a system is brought up, and why there. */
-export type Target = { readonly target: 'local'; readonly why: string }
+export type Target = { readonly target: 'local' | 'kind'; readonly why: string }
 
 const answerMsMax = 3_000
 
+/** The option that says where to run. */
+export const targetOption = ['--target <target>', 'local or kind (default: $TARGET, otherwise chosen)'] as const
+
 /**
- * Chooses where to run. The local run needs no Docker and is the only target of this version: asked for kind, it says so
- * with a UsageError; asked for nothing, it says why it is local.
+ * Chooses where to run: where the wish says; otherwise on kind where Docker and kind answer, and on this machine
+ * where they do not. Throws a UsageError for a target that there is not.
  */
 export async function chooseTarget(wished: string | undefined): Promise<Target> {
   switch (wished) {
     case 'local':
-      return { target: 'local', why: 'as TARGET says' }
     case 'kind':
-      throw new UsageError(
-        'This version cannot run on kind yet, only on this machine: leave TARGET away, or give TARGET=local.',
-      )
+      return { target: wished, why: 'as TARGET says' }
     case undefined:
     case '':
-      return { target: 'local', why: await whyLocal() }
+      return answering()
     default:
       throw new UsageError(`There is no target ${wished}; there are local and kind.`)
   }
 }
 
-async function whyLocal(): Promise<string> {
-  if (!(await answers('docker', ['version', '--format', '{{.Server.Version}}']))) return 'Docker does not answer here'
-  if (!(await answers('kind', ['version']))) return 'Docker answers, but there is no kind'
-  return 'Docker and kind answer, but this version cannot use them yet'
+async function answering(): Promise<Target> {
+  const [docker, kind] = await Promise.all([
+    answers('docker', ['version', '--format', '{{.Server.Version}}']),
+    answers('kind', ['version']),
+  ])
+  if (!docker) return { target: 'local', why: 'Docker does not answer here' }
+  if (!kind) return { target: 'local', why: 'Docker answers, but there is no kind' }
+  return { target: 'kind', why: 'Docker and kind answer; TARGET=local runs it without them' }
 }
 
-function answers(program: string, args: readonly string[]): Promise<boolean> {
+/** Whether kind has a cluster of that name; without kind there is none. */
+export async function kindHas(cluster: string): Promise<boolean> {
+  const listed = await said('kind', ['get', 'clusters'])
+  return listed?.split('\n').some((line) => line.trim() === cluster) ?? false
+}
+
+async function answers(program: string, args: readonly string[]): Promise<boolean> {
+  return (await said(program, args)) !== null
+}
+
+function said(program: string, args: readonly string[]): Promise<string | null> {
   return new Promise((resolve) => {
-    execFile(program, args, { timeout: answerMsMax }, (error) => resolve(error === null))
+    execFile(program, args, { timeout: answerMsMax }, (error, stdout) => resolve(error === null ? stdout : null))
   })
 }

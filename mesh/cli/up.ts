@@ -12,7 +12,7 @@ import { stateDirOf, stateOption } from './find-run.ts'
 import { loadSystem, projectDir } from './load.ts'
 import { print, systemOption } from './output.ts'
 import { openProgress } from './progress.ts'
-import { chooseTarget } from './target.ts'
+import { chooseTarget, targetOption } from './target.ts'
 import { welcome } from './welcome.ts'
 
 type Options = {
@@ -33,8 +33,8 @@ export function upCommand(program: Command): void {
     .command('up')
     .description('start the system and say where it is reached')
     .option(...systemOption)
-    .option('--target <target>', 'local or kind (default: $TARGET, otherwise chosen)')
-    .option('--mesh <mesh>', 'istio or linkerd, on a cluster')
+    .option(...targetOption)
+    .option('--mesh <mesh>', 'on a cluster: istio, linkerd or none (default: istio)')
     .option(...stateOption)
     .option('--subnet <base>', "the run's own loopback network, such as 127.77.1 (default: $PARLEY_SUBNET, 127.77.0)")
     .option('--host <address>', 'where people reach it (default: $PARLEY_HOST, 127.0.0.1)')
@@ -54,6 +54,12 @@ async function run(options: Options): Promise<void> {
     return
   }
   const target = await chooseTarget(options.target ?? process.env.TARGET)
+  if (target.target === 'kind') {
+    refuseLocalOptions(options)
+    // The client of Kubernetes takes a second to load, which a local run need not wait for.
+    const { upKind } = await import('./up-kind.ts')
+    return upKind(loaded, options.mesh ?? process.env.MESH, target.why)
+  }
   if (options.mesh !== undefined) {
     throw new UsageError('--mesh chooses the mesh of a cluster; a local run always has Envoy as its own. Leave it out.')
   }
@@ -91,6 +97,17 @@ async function run(options: Options): Promise<void> {
     case 'ended':
       return print('Everything has ended.')
   }
+}
+
+/** What only a local run has is not left out silently. */
+function refuseLocalOptions({ state, subnet, host, fresh, foreground, telemetry }: Options): void {
+  const given = Object.entries({ state, subnet, host, fresh, foreground, telemetry }).filter(
+    ([, value]) => value !== undefined,
+  )
+  if (given.length === 0) return
+  throw new UsageError(
+    `${given.map(([name]) => `--${name}`).join(', ')}: only a local run has that, and this one is on kind. Leave it out, or give --target local.`,
+  )
 }
 
 /** A module that is not there is found out before anything that runs is stopped for it. */

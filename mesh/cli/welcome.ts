@@ -31,7 +31,8 @@ const bodies: Readonly<Record<string, string>> = {
   'POST /api/v1/orders': '{"customerId":"c-1","items":[{"productId":"p-1","quantity":2}]}',
 }
 
-function curl(verb: string, url: string): string {
+/** A command that tries a route. */
+export function curl(verb: string, url: string): string {
   const target = /[{}]/.test(url) ? `'${url}'` : url
   if (verb === 'GET') return `curl ${target}`
   const body = bodies[`${verb} ${new URL(url).pathname}`] ?? '{}'

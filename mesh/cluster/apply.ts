@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Component, Wave } from '#cdk8s/component.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import { messageOf, refusal } from './answers.ts'
@@ -18,8 +19,8 @@ export type Applied = {
 export type ApplyOptions = {
   /** The server checks everything and writes nothing. */
   readonly dryRun: boolean
-  /** The objects' `resourceVersion` before, by their key: who has the same afterwards is unchanged. */
-  readonly before: ReadonlyMap<string, string>
+  /** The objects as they were before, by their key. */
+  readonly before: ReadonlyMap<string, Live>
   readonly report: (applied: Applied) => void
 }
 
@@ -104,9 +105,18 @@ async function applyObject(
   const answer = await patchUntilAlone(connection, kind, object, dryRun, absent)
   if (answer.status === 201) return { object, outcome: 'created' }
   if (answer.status !== 200) throw refused(connection, kind, object, answer)
-  const { resourceVersion } = (answer.body as Live).metadata
   const was = before.get(keyOf(object))
-  return { object, outcome: was !== undefined && was === resourceVersion ? 'unchanged' : 'changed' }
+  return { object, outcome: was && isSame(was, answer.body as Live, dryRun) ? 'unchanged' : 'changed' }
+}
+
+/** A change has a version of its own, but none where nothing is written: there the contents tell. */
+function isSame(was: Live, is: Live, dryRun: boolean): boolean {
+  if (!dryRun) return was.metadata.resourceVersion === is.metadata.resourceVersion
+  const content = ({ metadata, ...fields }: Live): unknown => ({
+    ...fields,
+    metadata: { ...metadata, managedFields: null, resourceVersion: null, generation: null },
+  })
+  return isDeepStrictEqual(content(was), content(is))
 }
 
 async function patchUntilAlone(

@@ -3,6 +3,7 @@ import https from 'node:https'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { KubeConfig } from '@kubernetes/client-node'
 import { ClusterError, WrongContext } from './failure.ts'
+import { askInside } from './inside.ts'
 
 /** A request to the API server. `path` begins with `/api` or `/apis` and carries its query. */
 export type ApiRequest = {
@@ -22,6 +23,12 @@ export type Connection = {
   readonly context: string
   readonly server: string
   request(request: ApiRequest): Promise<ApiResponse>
+  /** The answer of a pod to a GET from inside of it, as its own processes ask it; null where it cannot be had. */
+  askInside(
+    pod: { readonly namespace: string; readonly name: string },
+    port: number,
+    path: string,
+  ): Promise<string | null>
 }
 
 /** How patient a connection is. */
@@ -51,6 +58,7 @@ export function openConnection(context: string | undefined, wish: Partial<Patien
     context: config.getCurrentContext(),
     server,
     request: (request) => persist(server, patient, () => send(config, server, agent, patient, request)),
+    askInside: (pod, port, path) => askInside(config, pod, port, path, patient.timeoutMs),
   }
 }
 

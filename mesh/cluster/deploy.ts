@@ -47,7 +47,7 @@ export async function deploy(connection: Connection, request: DeployRequest): Pr
   requireKinds(kinds, components)
   const objects = components.flatMap((component) => component.objects)
   const inventory = await ownedBy(connection, kinds, system, namespacesOf(objects))
-  const before = new Map(inventory.owned.map(({ object }) => [keyOf(object), object.metadata.resourceVersion ?? '']))
+  const before = new Map(inventory.owned.map(({ object }) => [keyOf(object), object]))
   const done: Applied[] = []
   for (const wave of waves) {
     const wanted = components.filter((one) => one.wave === wave).flatMap((one) => one.objects)

@@ -1,5 +1,7 @@
+import { hostOfExposure } from '#cdk8s/workloads/edge.ts'
+import { pagedExternals, pageHost } from '#cdk8s/workloads/pages.ts'
 import type { Plan } from '#plan/plan.ts'
-import { observabilityNamespace, type Settings, tracing } from '#providers/cluster.ts'
+import { observabilityNamespace, type Site, tracing } from '#providers/cluster.ts'
 import type { Connection } from './connection.ts'
 import { ClusterError } from './failure.ts'
 import { fieldManager } from './inventory.ts'
@@ -15,24 +17,41 @@ const windows = [
   { name: 'grafana', nodePort: 30030 },
 ] as const
 
-/** Every URL that kind's ports lead to: the exposures through the edge, then Jaeger, Prometheus and Grafana. Pure. */
-export function urlsOf({ exposures }: Plan, settings: Settings, kind: KindConfig): readonly Url[] {
-  const https = settings.nodePorts && hostPortOf(kind, settings.nodePorts.https)
-  const edge = https
-    ? exposures.map(({ name, host }) => ({
-        name,
-        url: `https://${hostName(settings.hosts[name] ?? host)}:${https.port}`,
+/**
+ * Every URL that kind's ports lead to: the exposures through the edge, by plain HTTP as kind's edge answers it, and by HTTPS; the
+ * pages of stand-ins; then Jaeger, Prometheus and Grafana. Pure.
+ */
+export function urlsOf(plan: Plan, site: Site, kind: KindConfig): readonly Url[] {
+  const { nodePorts } = site.settings
+  const http = nodePorts && hostPortOf(kind, nodePorts.http)
+  const https = nodePorts && hostPortOf(kind, nodePorts.https)
+  const edge = plan.exposures.flatMap((exposure) => {
+    const host = reachable(hostOfExposure(site, exposure))
+    return [
+      ...(http ? [{ name: exposure.name, url: `http://${host}:${http.port}` }] : []),
+      ...(https ? [{ name: tlsName(exposure.name), url: `https://${host}:${https.port}` }] : []),
+    ]
+  })
+  const pages = http
+    ? pagedExternals(site, plan).map((external) => ({
+        name: external.name,
+        url: `http://${pageHost(external)}:${http.port}`,
       }))
     : []
   const inside = windows.flatMap(({ name, nodePort }) => {
     const port = hostPortOf(kind, nodePort)
     return port ? [{ name, url: `http://localhost:${port.port}` }] : []
   })
-  return [...edge, ...inside]
+  return [...edge, ...pages, ...inside]
+}
+
+/** The name under which an exposure's URL by HTTPS is listed. */
+export function tlsName(exposure: string): string {
+  return `${exposure}, TLS`
 }
 
 /** An exposure without a host of its own answers under any. */
-function hostName(host: string): string {
+function reachable(host: string): string {
   return host === '*' ? 'localhost' : host.replace(/^\*\./, 'www.')
 }
 

@@ -1,7 +1,8 @@
 import { needsOf, type Operators, operatorsFor } from '#cdk8s/operators.ts'
 import { render } from '#cdk8s/render.ts'
+import { edgeSecret } from '#cdk8s/workloads/edge-certificates.ts'
 import type { Plan } from '#plan/plan.ts'
-import type { Mesh, Settings } from '#providers/cluster.ts'
+import { type Mesh, type Settings, type Site, siteOf } from '#providers/cluster.ts'
 import type { Connection } from './connection.ts'
 import { type DeployEvent, type DeployResult, deploy } from './deploy.ts'
 import { ClusterError } from './failure.ts'
@@ -9,7 +10,7 @@ import { deliverImage } from './image.ts'
 import { ensureKind, kindCluster, kindExists } from './kind.ts'
 import { installOperators, type OperatorEvent } from './operators.ts'
 import { type Machine, preflight, requireFit } from './preflight.ts'
-import { openJaeger, type Url, urlsOf } from './reach.ts'
+import { openJaeger, tlsName, type Url, urlsOf } from './reach.ts'
 import { edgeAuthority, orderExposure, placeSmokeOrder, type Smoke } from './smoke.ts'
 import { waitDefaults } from './wait.ts'
 
@@ -102,23 +103,25 @@ export async function upOnKind(request: KindUpRequest): Promise<KindUp> {
     }),
   )
   await openJaeger(connection)
-  const urls = urlsOf(plan, settings, cluster.config)
-  const smoke = await telling('order', 'placing one through the edge', () => order(connection, request, urls))
+  const site = siteOf(plan, mesh, settings)
+  const urls = urlsOf(plan, site, cluster.config)
+  const smoke = await telling('order', 'placing one through the edge', () => order(connection, request, site, urls))
   return { context: connection.context, urls, deployed, smoke }
 }
 
 async function order(
   connection: Connection,
   { plan, signal, report }: KindUpRequest,
+  site: Site,
   urls: readonly Url[],
 ): Promise<Smoke | null> {
   const exposure = orderExposure(plan)
-  const edge = exposure && urls.find(({ name }) => name === exposure.name)
+  const edge = exposure && urls.find(({ name }) => name === tlsName(exposure.name))
   if (!edge) {
     report({ kind: 'note', text: `${plan.system} takes no orders, so none was placed to prove it.` })
     return null
   }
-  const authority = await edgeAuthority(connection, plan.namespace, `${plan.system}-edge-tls`)
+  const authority = await edgeAuthority(connection, plan.namespace, edgeSecret(site))
   return placeSmokeOrder({
     url: edge.url,
     address: '127.0.0.1',

@@ -83,9 +83,7 @@ export async function stillWaiting(
     const live = kind ? await namesIn(connection, kind, first.metadata.namespace) : new Map<string, Live>()
     return group.flatMap((object) => {
       const there = live.get(object.metadata.name)
-      const readiness: Readiness = there
-        ? readinessOf(there)
-        : { state: 'waiting', reason: 'is not there: it was deleted' }
+      const readiness: Readiness = there ? readinessOf(there) : { state: 'waiting', reason: 'is not there' }
       return readiness.state === 'ready' ? [] : [{ object, readiness }]
     })
   })
