@@ -1,0 +1,81 @@
+import type { Alert } from '#plan/alerts.ts'
+import type { ServiceSlice } from '#plan/slices.ts'
+import type { Site } from '#providers/cluster.ts'
+import { matching } from './metrics.ts'
+import { type AlertRule, told } from './rule.ts'
+
+type Of<Kind extends Alert['kind']> = Extract<Alert, { kind: Kind }>
+
+/** A group falls behind. The brokers tell, since consumers that are gone tell nothing. */
+export function lagRule(site: Site, { service, topic, group, recordsMax, severity }: Of<'consumer-lag'>): AlertRule {
+  const labels = matching({ namespace: site.namespace, consumergroup: group, topic })
+  return {
+    alert: 'ConsumerFallsBehind',
+    expr: `sum by (consumergroup, topic) (kafka_consumergroup_lag${labels}) > ${recordsMax}`,
+    for: '5m',
+    ...told(
+      site,
+      { service, severity, about: { topic, consumergroup: group } },
+      {
+        summary: `${service} falls behind on ${topic}`,
+        description: `{{ $value | humanize }} events of ${topic} wait for the group ${group}.`,
+        runbook: 'a-consumer-falls-behind',
+      },
+    ),
+  }
+}
+
+/**
+ * Something was put aside. A topic of dead letters keeps what was replayed, so its growth tells; a queue holds only what
+ * still waits. Both are there before the first dead letter is, and count it.
+ */
+export function deadLetterRule(
+  site: Site,
+  { works }: ServiceSlice,
+  { service, destination, severity }: Of<'dead-letter'>,
+): AlertRule {
+  const { namespace } = site
+  const isQueue = works.some(({ deadLetterQueue }) => deadLetterQueue === destination)
+  const waiting = matching({ namespace, vhost: site.system, queue: destination })
+  const expr = isQueue
+    ? `max by (queue) (rabbitmq_detailed_queue_messages_ready${waiting}) > 0`
+    : deadLetterGrowth(site, destination, '1h')
+  return {
+    alert: 'DeadLetters',
+    expr,
+    ...told(
+      site,
+      { service, severity, about: { destination } },
+      {
+        summary: `${service} put messages aside that it could not handle`,
+        description: `{{ $value | humanize }} messages came into ${destination}${isQueue ? ' and wait there' : ' within an hour'}.`,
+        runbook: 'messages-became-dead-letters',
+      },
+    ),
+  }
+}
+
+/** How many events came into a topic of dead letters; nothing where none did. */
+export function deadLetterGrowth({ namespace }: Site, topic: string, over: string): string {
+  const labels = matching({ namespace, topic })
+  return `sum by (topic) (delta(kafka_topic_partition_current_offset${labels}[${over}])) > 0`
+}
+
+/** Committed events wait to be published: the relay, the broker or the way between is broken. */
+export function outboxRule(site: Site, { service, ageMsMax, severity }: Of<'outbox-age'>): AlertRule {
+  const labels = matching({ namespace: site.namespace, service })
+  return {
+    alert: 'OutboxWaits',
+    expr: `max by (service, destination) (parley_outbox_age_seconds${labels}) > ${ageMsMax / 1_000}`,
+    for: '1m',
+    ...told(
+      site,
+      { service, severity },
+      {
+        summary: `Events of ${service} are not published`,
+        description: 'The oldest for {{ $labels.destination }} has waited {{ $value | humanizeDuration }}.',
+        runbook: 'an-outbox-waits',
+      },
+    ),
+  }
+}

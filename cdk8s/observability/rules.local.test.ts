@@ -1,0 +1,277 @@
+/** Prometheus's own tool reads every rule, and each kind of alert fires when it must and is silent when it must not. */
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, test } from '@jest/globals'
+import { stringify } from 'yaml'
+import { shop } from '#mesh/shop.ts'
+import { derive } from '#plan/derive.ts'
+import { slicesOf } from '#plan/slices.ts'
+import { type Mesh, siteOf } from '#providers/cluster.ts'
+import { parseSettings } from '../settings.ts'
+import { alertRules } from './rules.ts'
+import { systemRules } from './sagas.ts'
+
+const settings = parseSettings(
+  'image: { repository: parley/services, tag: dev }\ngit: { url: "https://git.example/x.git", revision: main }\n',
+  'test.yaml',
+)
+const folder = mkdtempSync(join(tmpdir(), 'parley-rules-'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+/** What Prometheus sees, a sample a minute; after how long; and which alerts fire then, as `alert service severity`. */
+type Case = {
+  readonly what: string
+  readonly series: Readonly<Record<string, string>>
+  readonly after: string
+  readonly fires: readonly string[]
+}
+
+const grpc = (kind: 'server' | 'client', labels: string) =>
+  `rpc_${kind}_call_duration_seconds_count{namespace="shop",${labels}}`
+const calls = (status: string) =>
+  grpc('client', `service="orders",server_address="inventory",rpc_response_status_code="${status}"`)
+const bucket = (le: string) =>
+  `rpc_server_call_duration_seconds_bucket{namespace="shop",service="orders",rpc_method="parley.orders.v1.OrderService/CreateOrder",le="${le}"}`
+const lag = (labels: string) => `kafka_consumergroup_lag{namespace="shop",${labels}}`
+const offset = (labels: string) => `kafka_consumergroup_current_offset{namespace="shop",${labels}}`
+const checkoutGroup = 'consumergroup="payments",topic="stock",partition="0"'
+const end = (topic: string) => `kafka_topic_partition_current_offset{namespace="shop",topic="${topic}",partition="0"}`
+const ready = (queue: string) =>
+  `rabbitmq_detailed_queue_messages_ready{namespace="shop",vhost="shop",queue="${queue}"}`
+const age = (service: string) => `parley_outbox_age_seconds{namespace="shop",service="${service}",destination="x"}`
+
+const cases: readonly Case[] = [
+  {
+    what: 'one call in a thousand fails: the budget lasts',
+    series: { [calls('OK')]: '0+6000x90', [calls('UNAVAILABLE')]: '0+6x90' },
+    after: '90m',
+    fires: [],
+  },
+  {
+    what: 'one call in ten fails for an hour',
+    series: { [calls('OK')]: '0+5400x90', [calls('UNAVAILABLE')]: '0+600x90' },
+    after: '90m',
+    fires: ['ServiceBurnsErrorBudget inventory page', 'ServiceBurnsErrorBudget inventory ticket'],
+  },
+  {
+    what: 'calls failed, and do no more: nobody is woken, and the budget that is gone is read of',
+    series: { [calls('OK')]: '0+5400x60 330000+6000x60', [calls('UNAVAILABLE')]: '0+1800x60 106200x60' },
+    after: '115m',
+    fires: ['ServiceBurnsErrorBudget inventory ticket'],
+  },
+  {
+    what: "callers' own faults are none of the callee's",
+    series: { [calls('OK')]: '0+3000x90', [calls('NOT_FOUND')]: '0+3000x90' },
+    after: '90m',
+    fires: [],
+  },
+  {
+    what: 'half of the answers over HTTP are errors',
+    series: {
+      'http_server_request_duration_seconds_count{namespace="shop",service="gateway",http_response_status_code="201"}':
+        '0+600x90',
+      'http_server_request_duration_seconds_count{namespace="shop",service="gateway",http_response_status_code="503"}':
+        '0+600x90',
+    },
+    after: '90m',
+    fires: ['ServiceBurnsErrorBudget gateway page', 'ServiceBurnsErrorBudget gateway ticket'],
+  },
+  {
+    what: 'one answer in twenty takes more than a second',
+    series: {
+      [bucket('0.25')]: '0+570x30',
+      [bucket('1')]: '0+570x30',
+      [bucket('2.5')]: '0+600x30',
+      [bucket('+Inf')]: '0+600x30',
+      [grpc('server', 'service="orders",rpc_response_status_code="OK"')]: '0+600x30',
+    },
+    after: '25m',
+    fires: ['ServiceSlow orders ticket'],
+  },
+  {
+    what: 'all answers are fast',
+    series: {
+      [bucket('0.25')]: '0+600x30',
+      [bucket('+Inf')]: '0+600x30',
+      [grpc('server', 'service="orders",rpc_response_status_code="OK"')]: '0+600x30',
+    },
+    after: '25m',
+    fires: [],
+  },
+  {
+    what: 'a group is further behind than is borne',
+    series: { [lag(checkoutGroup)]: '12000x20', [offset(checkoutGroup)]: '0+500x20' },
+    after: '10m',
+    fires: ['ConsumerFallsBehind payments ticket'],
+  },
+  {
+    what: 'a group is a little behind, and moves',
+    series: { [lag(checkoutGroup)]: '900x20', [offset(checkoutGroup)]: '0+500x20' },
+    after: '10m',
+    fires: [],
+  },
+  {
+    what: 'an event before a step of the saga is not taken up',
+    series: { [lag(checkoutGroup)]: '3x20', [offset(checkoutGroup)]: '700x20' },
+    after: '10m',
+    fires: ['SagaStuck orders page'],
+  },
+  {
+    what: 'an event of no saga is not taken up',
+    series: {
+      [lag('consumergroup="notifications",topic="orders",partition="0"')]: '3x20',
+      [offset('consumergroup="notifications",topic="orders",partition="0"')]: '700x20',
+    },
+    after: '10m',
+    fires: [],
+  },
+  {
+    what: 'the very first event is put aside, of a group that is in no saga',
+    series: { [end('orders.notifications.dead-letter')]: '0x10 1x10' },
+    after: '15m',
+    fires: ['DeadLetters notifications ticket'],
+  },
+  {
+    what: 'an event of a saga is put aside',
+    series: { [end('stock.payments.dead-letter')]: '5x10 6x5' },
+    after: '11m',
+    fires: ['DeadLetters payments ticket', 'SagaStuck orders page'],
+  },
+  {
+    what: 'dead letters of last week lie where they are',
+    series: { [end('stock.payments.dead-letter')]: '5x120', [ready('emails.dead-letter')]: '0x120' },
+    after: '100m',
+    fires: [],
+  },
+  {
+    what: 'a task waits among the dead',
+    series: { [ready('emails')]: '40x20', [ready('emails.dead-letter')]: '1x20' },
+    after: '10m',
+    fires: ['DeadLetters notifications ticket'],
+  },
+  {
+    what: 'events of a service outside of the saga wait in its outbox',
+    series: { [age('shipping')]: '0+30x20' },
+    after: '10m',
+    fires: ['OutboxWaits shipping page'],
+  },
+  {
+    what: 'events of a saga wait in an outbox',
+    series: { [age('payments')]: '0+30x20' },
+    after: '10m',
+    fires: ['OutboxWaits payments page', 'SagaStuck orders page'],
+  },
+  { what: 'an outbox empties as it fills', series: { [age('payments')]: '1x20' }, after: '10m', fires: [] },
+]
+
+const ejections = (name: string, to: string) =>
+  `envoy_cluster_outlier_detection_ejections_${name}{namespace="shop",service="gateway",cluster_name="outbound|8080||${to}.shop.svc.cluster.local"}`
+const endpoints = (state: string) =>
+  `outbound_http_balancer_endpoints{namespace="shop",service="gateway",backend_name="orders",backend_namespace="shop",endpoint_state="${state}"}`
+
+const quiet: Case = { what: 'nothing is there', series: {}, after: '5m', fires: [] }
+
+const breakerCases: Readonly<Record<'istio' | 'linkerd', readonly Case[]>> = {
+  istio: [
+    {
+      what: 'an endpoint is ejected',
+      series: { [ejections('active', 'orders')]: '0x5 1x5' },
+      after: '8m',
+      fires: ['BreakerOpen gateway ticket'],
+    },
+    {
+      what: 'an ejection was over before it was seen',
+      series: { [ejections('active', 'orders')]: '0x20', [ejections('enforced_total', 'orders')]: '3x5 4x15' },
+      after: '8m',
+      fires: ['BreakerOpen gateway ticket'],
+    },
+    {
+      what: 'nothing is ejected, or only what is no edge',
+      series: {
+        [ejections('active', 'orders')]: '0x20',
+        [ejections('enforced_total', 'orders')]: '4x20',
+        [ejections('active', 'ordersx')]: '1x20',
+      },
+      after: '8m',
+      fires: [],
+    },
+  ],
+  linkerd: [
+    {
+      what: 'the only endpoint is held back',
+      series: { [endpoints('pending')]: '0x5 1x5', [endpoints('ready')]: '1x5 0x5' },
+      after: '8m',
+      fires: ['BreakerOpen gateway ticket'],
+    },
+    {
+      what: 'one is being connected to beside one that answers',
+      series: { [endpoints('pending')]: '1x20', [endpoints('ready')]: '1x20' },
+      after: '8m',
+      fires: [],
+    },
+  ],
+}
+
+test.each([
+  ['istio', [...cases, ...breakerCases.istio]],
+  ['linkerd', breakerCases.linkerd],
+  ['none', [quiet]],
+] as const)('with mesh %s', (mesh, seen) => {
+  const rules = join(folder, `${mesh}.rules.yaml`)
+  writeFileSync(rules, stringify({ groups: groupsFor(mesh) }))
+  expect(promtool('check', 'rules', rules)).toMatch(/SUCCESS: \d+ rules found/)
+  const tests = join(folder, `${mesh}.test.yaml`)
+  writeFileSync(
+    tests,
+    stringify({
+      rule_files: [rules],
+      evaluation_interval: '1m',
+      tests: seen.map(caseOf),
+    }),
+  )
+  expect(promtool('test', 'rules', tests)).toContain('SUCCESS')
+})
+
+test('each kind of alert that a plan has is seen to fire', () => {
+  const fired = new Set([...cases, ...breakerCases.istio].flatMap(({ fires }) => fires.map((one) => one.split(' ')[0])))
+  const rules = groupsFor('istio').flatMap((group) => group.rules.flatMap((rule) => rule.alert ?? []))
+  expect([...new Set(rules)].sort()).toEqual([...fired].sort())
+})
+
+function groupsFor(mesh: Mesh) {
+  const plan = derive(shop, 'kind')
+  const site = siteOf(plan, mesh, settings)
+  const objects = [
+    ...[...slicesOf(plan).values()].flatMap((slice) => alertRules.render(site, slice)),
+    ...systemRules.render(site, plan),
+  ]
+  return objects.flatMap(
+    ({ spec }) => (spec as { groups: { name: string; rules: { alert?: string; expr: string }[] }[] }).groups,
+  )
+}
+
+function caseOf({ what, series, after, fires }: Case) {
+  return {
+    name: what,
+    interval: '1m',
+    input_series: Object.entries(series).map(([name, values]) => ({ series: name, values })),
+    promql_expr_test: [
+      {
+        expr: 'count by (alertname, service, severity) (ALERTS{alertstate="firing"}) > bool 0',
+        eval_time: after,
+        exp_samples: fires.map((fire) => {
+          const [alert, service, severity] = fire.split(' ')
+          return { labels: `{alertname="${alert}",service="${service}",severity="${severity}"}`, value: 1 }
+        }),
+      },
+    ],
+  }
+}
+
+function promtool(...args: readonly string[]): string {
+  const { stdout, stderr, error } = spawnSync('promtool', args, { encoding: 'utf8', timeout: 60_000 })
+  if (error) throw error
+  return stdout + stderr
+}
