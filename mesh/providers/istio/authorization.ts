@@ -1,5 +1,5 @@
 import type { Link, MethodRef, PlannedExposure } from '#plan/plan.ts'
-import type { Site } from '#providers/cluster.ts'
+import { edgeOf, type Site } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import { gatewayRef } from './config.ts'
 import { policyPath } from './match.ts'
@@ -19,7 +19,7 @@ export function allowIntoGateway(site: Site): Manifest {
   return istioObject(site, 'AuthorizationPolicy', {
     name: 'edge',
     owner: site.system,
-    spec: { targetRefs: [gatewayRef(site.system)], action: 'ALLOW', rules: [{}] },
+    spec: { targetRefs: [gatewayRef(edgeOf(site).gateway)], action: 'ALLOW', rules: [{}] },
   })
 }
 
@@ -43,9 +43,9 @@ export function allowExposure(site: Site, exposure: PlannedExposure): Manifest {
   return allow(site, { name: nameOf(name, service, 'exposure'), service, rule })
 }
 
-/** Who the Gateway is. Istio gives the one that it makes for a Gateway `<name>` the account `<name>-<class>`. */
+/** Who the Gateway's pods are. */
 export function gatewayPrincipal(site: Site): string {
-  return principalOf(site, `${site.system}-istio`)
+  return principalOf(site, edgeOf(site).account)
 }
 
 /** Verifies the tokens that a service's exposures ask for; a call without one goes on, for the policies to judge. */

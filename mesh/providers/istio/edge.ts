@@ -1,7 +1,8 @@
 import type { PlannedExposure } from '#plan/plan.ts'
-import type { Site } from '#providers/cluster.ts'
+import { edgeOf, type Site } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import { addFilter, envoyFilter, mergeManager, mergeRoutes, typed } from './config.ts'
+import { requestBounds } from './http.ts'
 import { exposedHost } from './limits.ts'
 import { authorityRegex, pathsRegex } from './match.ts'
 import { duration, nameOf, type Spec } from './objects.ts'
@@ -16,7 +17,9 @@ export function edge(site: Site, exposures: readonly PlannedExposure[]): readonl
   const where = { context: 'GATEWAY' } as const
   const deadlineMsMax = Math.max(...exposures.map((exposure) => exposure.deadlineMs))
   const patches = [mergeManager(where, strangers(deadlineMsMax)), mergeRoutes('GATEWAY', neverRetried)]
-  return [envoyFilter(site, { gateway: site.system }, { name: 'edge', owner: site.system, priority: 10, patches })]
+  return [
+    envoyFilter(site, { gateway: edgeOf(site).gateway }, { name: 'edge', owner: site.system, priority: 10, patches }),
+  ]
 }
 
 /**
@@ -34,7 +37,7 @@ export function bodyLimit(site: Site, exposure: PlannedExposure): readonly Manif
   ]
   const filter = { name: nameOf(name, service, 'body'), owner: service, priority: 20 }
   const patches = [addFilter({ context: 'GATEWAY' }, onlyFor(requests, name, buffer(bodyBytesMax)))]
-  return [envoyFilter(site, { gateway: site.system }, { ...filter, patches })]
+  return [envoyFilter(site, { gateway: edgeOf(site).gateway }, { ...filter, patches })]
 }
 
 /** No header of an answer is on this empty list, so no answer is a reason to try again. A number of 0 would not be merged. */
@@ -45,22 +48,13 @@ function strangers(deadlineMsMax: number): Spec {
     use_remote_address: true,
     early_header_mutation_extensions: [withoutInternals],
     request_timeout: duration(deadlineMsMax),
-    request_headers_timeout: '5s',
     stream_idle_timeout: '60s',
-    max_request_headers_kb: 32,
-    common_http_protocol_options: {
-      idle_timeout: '60s',
-      max_headers_count: 64,
-      headers_with_underscores_action: 'REJECT_REQUEST',
-    },
+    ...requestBounds({ idle_timeout: '60s' }),
     http2_protocol_options: {
       max_concurrent_streams: 100,
       initial_stream_window_size: 64 * 1024,
       initial_connection_window_size: 1024 * 1024,
     },
-    normalize_path: true,
-    merge_slashes: true,
-    path_with_escaped_slashes_action: 'REJECT_REQUEST',
     local_reply_config: problems,
   }
 }

@@ -1,10 +1,10 @@
 import type { Fault } from '#plan/fault.ts'
 import type { Egress, Plan } from '#plan/plan.ts'
 import type { ServiceSlice } from '#plan/slices.ts'
-import type { Site } from '#providers/cluster.ts'
+import { ports, type Site } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import { allowCaller, allowExposure, allowIntoGateway, defaultDeny, verifyTokens } from './authorization.ts'
-import { envoyFilter, mergeRoutes } from './config.ts'
+import { envoyFilter, mergeManager, mergeRoutes } from './config.ts'
 import { applicationDestination, linkDestination } from './destinations.ts'
 import { bodyLimit, edge } from './edge.ts'
 import {
@@ -16,6 +16,7 @@ import {
   systemDataServices,
 } from './egress.ts'
 import { calleeFaults } from './faults.ts'
+import { requestBounds } from './http.ts'
 import { rateLimits } from './limits.ts'
 import { strictMtls, withoutMtls } from './mtls.ts'
 import { calleeRoutes } from './routes.ts'
@@ -47,7 +48,7 @@ export function renderSystem(site: Site, plan: Plan, faults: readonly Fault[] = 
     defaultDeny(site),
     sidecarOfOthers(site),
     telemetry(site),
-    outbound(site),
+    sidecars(site),
     ...(plan.exposures.length > 0 ? [allowIntoGateway(site)] : []),
     ...edge(site, plan.exposures),
     ...systemDataServices(site, plan).map((service) => withoutMtls(site, service)),
@@ -64,16 +65,20 @@ export function renderSystem(site: Site, plan: Plan, faults: readonly Fault[] = 
  */
 const earlier = '0.010s'
 
-/** What every sidecar's outbound side needs and no object of Istio's can say. */
-function outbound(site: Site): Manifest {
+/** What every sidecar needs and no object of Istio's can say. */
+function sidecars(site: Site): Manifest {
   // An endpoint that was ejected is otherwise taken out up to a second later, by Envoy's gathering of changes.
   const atOnce = {
     applyTo: 'CLUSTER',
     match: { context: 'SIDECAR_OUTBOUND' },
     patch: { operation: 'MERGE', value: { common_lb_config: { update_merge_window: '0s' } } },
   }
-  const patches = [atOnce, mergeRoutes('SIDECAR_OUTBOUND', { grpc_timeout_offset: earlier })]
-  return envoyFilter(site, 'all', { name: 'outbound', owner: site.system, priority: 10, patches })
+  const patches = [
+    atOnce,
+    mergeRoutes('SIDECAR_OUTBOUND', { grpc_timeout_offset: earlier }),
+    mergeManager({ context: 'SIDECAR_INBOUND', port: ports.app }, requestBounds()),
+  ]
+  return envoyFilter(site, 'all', { name: 'sidecars', owner: site.system, priority: 10, patches })
 }
 
 function callersByExternal(plan: Plan): ReadonlyMap<string, readonly Egress[]> {
