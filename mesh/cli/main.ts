@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander'
+import { RenderError } from '#cdk8s/workloads/render-error.ts'
 import { RunFailure } from '#local/supervisor/failure.ts'
 import { UnknownProcess } from '#local/supervisor/supervisor.ts'
 import { ToolchainError } from '#local/toolchain/problem.ts'
@@ -64,7 +65,11 @@ try {
 /** Says what is wrong, where commander has not done so already. A programmer's error keeps its stack. */
 function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.fine : exitCodes.usage
-  const wrongUse = error instanceof UsageError || error instanceof UnknownProcess || error instanceof WrongContext
+  const wrongUse =
+    error instanceof UsageError ||
+    error instanceof UnknownProcess ||
+    error instanceof WrongContext ||
+    error instanceof RenderError
   const ofRun = error instanceof RunFailure || error instanceof ToolchainError || error instanceof ClusterError
   const expected = wrongUse || ofRun
   const text = error instanceof Error ? (expected ? error.message : (error.stack ?? error.message)) : String(error)

@@ -37,17 +37,13 @@ export async function showClusterStatus(options: ClusterStatusOptions): Promise<
   if (!isAsDeclared(status)) process.exitCode = exitCodes.failed
 }
 
-function isAsDeclared({ edges, mtls, mesh, proxies, workloads }: ClusterStatus): boolean {
+function isAsDeclared({ drifts, mtls, mesh, proxies, workloads }: ClusterStatus): boolean {
   const meshed = mesh === 'none' || mtls.strict !== false
-  return (
-    meshed &&
-    proxies.behind.length === 0 &&
-    [...edges.map(({ policy }) => policy === ''), ...workloads.map(({ ready }) => ready)].every(Boolean)
-  )
+  return meshed && drifts.length === 0 && proxies.behind.length === 0 && workloads.every(({ ready }) => ready)
 }
 
 function statusText(status: ClusterStatus): string {
-  const { context, system, mesh, edges, mtls, workloads } = status
+  const { context, system, mesh, edges, drifts, mtls, workloads } = status
   const open = workloads.filter(({ ready }) => !ready)
   return [
     `${system} on ${context}, ${mesh === 'none' ? 'no mesh' : mesh}: ${workloads.length - open.length} of ${workloads.length} parts are ready`,
@@ -58,6 +54,10 @@ function statusText(status: ClusterStatus): string {
     ...section(
       'edges',
       edges.map(({ from, to, what, policy }) => [`${from} → ${to}`, what, policy || 'as declared']),
+    ),
+    ...section(
+      'policies that are not as declared',
+      drifts.map(({ object, what }) => [object, what]),
     ),
     ...section('mesh', [
       ['mutual TLS', mtls.strict === null ? mtls.detail : `${mtls.strict ? 'strict' : 'not strict'} (${mtls.detail})`],

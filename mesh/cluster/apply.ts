@@ -106,17 +106,13 @@ async function applyObject(
   if (answer.status === 201) return { object, outcome: 'created' }
   if (answer.status !== 200) throw refused(connection, kind, object, answer)
   const was = before.get(keyOf(object))
-  return { object, outcome: was && isSame(was, answer.body as Live, dryRun) ? 'unchanged' : 'changed' }
+  const same = was && isDeepStrictEqual(contentOf(was), contentOf(answer.body as Live))
+  return { object, outcome: same ? 'unchanged' : 'changed' }
 }
 
-/** A change has a version of its own, but none where nothing is written: there the contents tell. */
-function isSame(was: Live, is: Live, dryRun: boolean): boolean {
-  if (!dryRun) return was.metadata.resourceVersion === is.metadata.resourceVersion
-  const content = ({ metadata, ...fields }: Live): unknown => ({
-    ...fields,
-    metadata: { ...metadata, managedFields: null, resourceVersion: null, generation: null },
-  })
-  return isDeepStrictEqual(content(was), content(is))
+/** What was asked for. Controllers write status all the time, and a dry run writes no version. */
+function contentOf({ metadata, status: _, ...fields }: Live): unknown {
+  return { ...fields, metadata: { ...metadata, managedFields: null, resourceVersion: null, generation: null } }
 }
 
 async function patchUntilAlone(

@@ -13,7 +13,7 @@ export type DeployEvent =
   | { readonly kind: 'applied'; readonly wave: Wave; readonly done: number; readonly of: number }
   | ({ readonly kind: 'waiting'; readonly wave: Wave } & WaitProgress)
   | { readonly kind: 'wave'; readonly wave: Wave; readonly applied: readonly Applied[] }
-  | { readonly kind: 'pruning'; readonly objects: readonly string[] }
+  | { readonly kind: 'pruning'; readonly objects: readonly string[]; readonly dryRun: boolean }
   | { readonly kind: 'note'; readonly text: string }
 
 /** What is deployed, and how. */
@@ -120,7 +120,7 @@ async function prune(
   }
   if (unseen.length > 0)
     report({ kind: 'note', text: `May hold more that is old, but may not be listed: ${unseen.join(', ')}` })
-  report({ kind: 'pruning', objects: names })
+  report({ kind: 'pruning', objects: names, dryRun })
   if (!dryRun) await removeAll(connection, removable)
   return removable.length
 }

@@ -1,3 +1,4 @@
+import type { Component } from '#cdk8s/component.ts'
 import { render } from '#cdk8s/render.ts'
 import type { Plan } from '#plan/plan.ts'
 import type { Mesh, Settings } from '#providers/cluster.ts'
@@ -5,6 +6,7 @@ import type { Manifest } from '#providers/manifest.ts'
 import { messageOf } from './answers.ts'
 import { applyWave } from './apply.ts'
 import type { Connection } from './connection.ts'
+import { type Drift, driftOf, type Edge, edgesOf } from './edges.ts'
 import { keyOf, nameOf, ownedBy } from './inventory.ts'
 import { discoverKinds, type Kinds } from './kinds.ts'
 import { type Mtls, mtlsOf, type Proxies, proxiesOf } from './mesh-status.ts'
@@ -16,13 +18,10 @@ export type ClusterStatus = {
   readonly context: string
   readonly system: string
   readonly mesh: Mesh
-  /** Each declared edge; `policy` is what differs in the policies of its two ends. */
-  readonly edges: readonly {
-    readonly from: string
-    readonly to: string
-    readonly what: string
-    readonly policy: string
-  }[]
+  /** Each declared edge; `policy` is what differs in its policies, and empty where they are as declared. */
+  readonly edges: readonly (Edge & { readonly policy: string })[]
+  /** Every policy that is not as declared, those of the whole system among them. */
+  readonly drifts: readonly Drift[]
   readonly mtls: Mtls
   readonly proxies: Proxies
   readonly workloads: readonly { readonly name: string; readonly ready: boolean; readonly reason: string }[]
@@ -59,22 +58,15 @@ export async function statusOf(
     proxiesOf(connection, mesh, plan.namespace),
     lagOf(connection, plan),
   ])
-  const missing = components.flatMap((one) => one.objects.filter((object) => !kinds.of(object)))
-  for (const object of missing) different.set(keyOf(object), 'its kind is not known to the cluster')
-  const wrong = new Map(
-    components
-      .filter(({ wave }) => wave === 'policies')
-      .map(({ name, objects }) => [name, wrongIn(objects, different)]),
-  )
+  const drifts = components.filter(({ wave }) => wave === 'policies').flatMap((one) => driftsIn(one, kinds, different))
+  const services = new Set(plan.services.map(({ name }) => name))
   const reasons = new Map(waiting.map(({ object, readiness }) => [keyOf(object), readiness.reason]))
   return {
     context: connection.context,
     system: plan.system,
     mesh,
-    edges: edgesOf(plan).map((edge) => {
-      const problems = new Set([...(wrong.get(edge.from) ?? []), ...(wrong.get(edge.to) ?? [])])
-      return { ...edge, policy: few([...problems]) }
-    }),
+    edges: edgesOf(plan).map((edge) => ({ ...edge, policy: few(driftOf(edge, drifts, services)) })),
+    drifts,
     mtls,
     proxies,
     workloads: judged.map((object) => {
@@ -87,41 +79,20 @@ export async function statusOf(
 
 const fewMax = 2
 
-function few(problems: readonly string[]): string {
-  const more = problems.length - fewMax
-  return [...problems.slice(0, fewMax), ...(more > 0 ? [`and ${more} more`] : [])].join('; ')
+function few(drifts: readonly Drift[]): string {
+  const more = drifts.length - fewMax
+  const shown = drifts.slice(0, fewMax).map(({ object, what }) => `${object} ${what}`)
+  return [...shown, ...(more > 0 ? [`and ${more} more`] : [])].join('; ')
 }
 
-/** Every edge of the plan, whatever carries it. */
-function edgesOf({ links, egress, topics, subscriptions, queues, exposures }: Plan) {
-  const owners = new Map(topics.map(({ name, owner }) => [name, owner]))
-  return [
-    ...exposures.map(({ name, service, methods }) => ({
-      from: `${name} (outside)`,
-      to: service,
-      what: `${methods.length} methods`,
-    })),
-    ...links.map(({ from, to, routes }) => ({
-      from,
-      to,
-      what: routes.flatMap(({ methods }) => methods.map(({ name }) => name)).join(', '),
-    })),
-    ...subscriptions.map(({ service, topic }) => ({
-      from: owners.get(topic) ?? topic,
-      to: service,
-      what: `topic ${topic}`,
-    })),
-    ...queues.flatMap(({ name, senders, worker }) =>
-      senders.map((sender) => ({ from: sender, to: worker, what: `queue ${name}` })),
-    ),
-    ...egress.map(({ from, external }) => ({ from, to: external, what: 'outside' })),
-  ]
-}
-
-function wrongIn(objects: readonly Manifest[], different: ReadonlyMap<string, string>): readonly string[] {
+function driftsIn(
+  { name: component, objects }: Component,
+  kinds: Kinds,
+  different: ReadonlyMap<string, string>,
+): readonly Drift[] {
   return objects.flatMap((object) => {
-    const what = different.get(keyOf(object))
-    return what ? [`${nameOf(object)} ${what}`] : []
+    const what = kinds.of(object) ? different.get(keyOf(object)) : 'is of a kind that the cluster does not know'
+    return what === undefined ? [] : [{ component, object: nameOf(object), name: object.metadata.name, what }]
   })
 }
 

@@ -55,7 +55,7 @@ export type KindUp = {
 /**
  * Brings a system up on kind. Each step takes what is there already, so that running it again, or after an
  * interruption at any point, continues.
- * @throws ClusterError, WrongContext
+ * @throws ClusterError, WrongContext, RenderError
  */
 export async function upOnKind(request: KindUpRequest): Promise<KindUp> {
   const { plan, mesh, settings, operators, machine, signal, report, rootDir } = request
@@ -64,6 +64,8 @@ export async function upOnKind(request: KindUpRequest): Promise<KindUp> {
   const telling = teller(report)
   const lines = (step: Step) => (line: string) => report({ kind: 'detail', step, detail: line })
   const say = (text: string): void => report({ kind: 'note', text })
+  // What cannot be rendered is found out before a cluster is made for it.
+  render(plan, mesh, settings)
 
   await telling('preflight', 'looking at Docker, kind, helm, kubectl, memory and ports', async () => {
     const running = await kindExists(cluster, { run, signal }).catch(() => false)
@@ -169,7 +171,10 @@ export function deployTeller(report: (event: ClusterEvent) => void): (event: Dep
         why(event.why)
         return report({ kind: 'detail', step: 'system', detail: `${event.wave}: ${waitWords(event)}` })
       case 'pruning':
-        return report({ kind: 'note', text: `No longer declared, removed: ${event.objects.join(', ')}` })
+        return report({
+          kind: 'note',
+          text: `No longer declared, ${event.dryRun ? 'would be' : 'is'} removed: ${event.objects.join(', ')}`,
+        })
       case 'note':
         return report(event)
     }
