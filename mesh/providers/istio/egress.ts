@@ -94,7 +94,7 @@ export function externalDestination(site: Site, egress: Egress, external: Planne
       workloadSelector: { matchLabels: { app: from } },
       trafficPolicy: {
         tls: opened ? publicTls(external.host) : { mode: 'DISABLE' },
-        connectionPool: connections(limits, protocol),
+        connectionPool: connections(limits),
         outlierDetection: outlierDetection(breaker),
         ...(protocol === 'http' ? retryBudget([retry]) : {}),
       },

@@ -22,9 +22,8 @@ export function concurrency({ concurrentMax, pendingMax }: Link['limits'], proto
 }
 
 /** The same for a system outside, over HTTP/1.1 or TCP: each call has a connection to itself; what exceeds it waits. */
-export function connections({ concurrentMax, pendingMax }: Egress['limits'], protocol: 'http' | 'tcp'): Spec {
-  const http = protocol === 'http' ? { http: { http1MaxPendingRequests: pendingMax } } : {}
-  return { tcp: { maxConnections: concurrentMax, ...tcp }, ...http }
+export function connections({ concurrentMax, pendingMax }: Egress['limits']): Spec {
+  return { tcp: { maxConnections: concurrentMax, ...tcp }, http: { http1MaxPendingRequests: pendingMax } }
 }
 
 /**
@@ -55,7 +54,9 @@ export function rateLimits(site: Site, { service, exposures }: ServiceSlice): re
 
 /** The host under which an exposure answers on this site. */
 export function exposedHost({ settings }: Site, { name, host }: PlannedExposure): string {
-  return settings.hosts[name] ?? host
+  // Not every name that an object answers to was chosen by an owner: `constructor` is a good name for an exposure.
+  const chosen = Object.hasOwn(settings.hosts, name) ? settings.hosts[name] : undefined
+  return chosen ?? host
 }
 
 /** More than a sidecar can pass on: for what has no bound beside something that has. */

@@ -39,5 +39,5 @@ function pathRegex(path: string): string {
 }
 
 function escaped(text: string): string {
-  return text.replace(/[.*+?^$()[\]\\|]/g, '\\$&')
+  return text.replace(/[.*+?^$()[\]{}\\|]/g, '\\$&')
 }

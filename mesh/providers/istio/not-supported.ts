@@ -1,4 +1,5 @@
 import type { Egress, Link, Plan, PlannedExposure, PlannedRetry, PlannedService } from '#plan/plan.ts'
+import { standsIn } from '#providers/cluster.ts'
 import type { NotSupported } from '#providers/manifest.ts'
 import { capabilities } from './capabilities.ts'
 import { backoffGrowth } from './retries.ts'
@@ -9,6 +10,7 @@ export function notSupported(plan: Plan): readonly NotSupported[] {
   return [
     ...plan.links.flatMap(ofLink),
     ...plan.egress.flatMap((egress) => ofEgress(egress, protocols.get(egress.external) ?? 'http')),
+    ...onePort(plan),
     ...plan.services.flatMap(ofService),
     ...plan.exposures.flatMap(ofExposure),
     ...(plan.links.some(({ protocol }) => protocol === 'grpc') ? [pending] : []),
@@ -48,6 +50,24 @@ function ofEgress({ from, external, retry }: Egress, protocol: 'http' | 'tcp'): 
   if (protocol === 'http') return retry ? ofRetry(where, retry, protocol) : []
   const reason = capabilities.egressPolicy.but.tcp
   return [{ where, what: retry ? 'deadline and retries' : 'deadline', reason }]
+}
+
+/** Over TCP nothing but the port tells one system outside from another, where no Service of the cluster plays it. */
+function onePort({ environment, egress, externals }: Plan): readonly NotSupported[] {
+  const real = externals.filter((external) => external.protocol === 'tcp' && !standsIn({ environment }, external))
+  const ports = new Map(real.map(({ name, port }) => [name, port]))
+  const first = new Map<string, string>()
+  return egress.flatMap(({ from, external }) => {
+    const port = ports.get(external)
+    if (port === undefined) return []
+    const before = first.get(`${from} ${port}`)
+    if (before === undefined) {
+      first.set(`${from} ${port}`, external)
+      return []
+    }
+    const reason = `the sidecar listens on port ${port} for one of them; its DNS proxy (ISTIO_META_DNS_CAPTURE) tells them apart`
+    return [{ where: `${from} reaching ${before} and ${external}`, what: 'two TCP systems at one port', reason }]
+  })
 }
 
 function ofRetry(where: string, { backoff, budget, on }: PlannedRetry, protocol: 'grpc' | 'http'): NotSupported[] {
