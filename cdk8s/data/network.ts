@@ -1,6 +1,7 @@
 import { type Site, selectorOf } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import { dns, networkPolicy, type Peer, type Port, pods, podsIn, tcp } from '../policies/peers.ts'
+import { aboutOperatorsPods } from './objects.ts'
 
 /** Who may come in, or what may be reached, at which ports. */
 export type Opening = { readonly peers: readonly Peer[]; readonly ports: readonly Port[] }
@@ -31,7 +32,7 @@ export function dataNetwork(
 ): Manifest {
   const { name, component, selector } = of
   const open = (all: readonly Opening[]) => all.filter(({ peers }) => peers.length > 0)
-  return networkPolicy(
+  const policy = networkPolicy(
     site,
     { name, component, namespace: site.namespace, pods: { matchLabels: selector } },
     {
@@ -39,4 +40,5 @@ export function dataNetwork(
       egress: open(egress).map(({ peers, ports }) => ({ to: peers, ports })),
     },
   )
+  return aboutOperatorsPods(policy)
 }

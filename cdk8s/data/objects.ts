@@ -48,6 +48,15 @@ export function kept({ environment }: Pick<Site, 'environment'>): Readonly<Recor
   }
 }
 
+/**
+ * Tells kube-score that a policy is about pods that an operator makes: it looks for them among what is rendered. An
+ * annotation rather than a switched-off check, so that the check goes on for all other policies.
+ */
+export function aboutOperatorsPods(policy: Manifest): Manifest {
+  const annotations = { ...policy.metadata.annotations, 'kube-score/ignore': 'networkpolicy-targets-pod' }
+  return { ...policy, metadata: { ...policy.metadata, annotations } }
+}
+
 /** For pods whose operators do not already ask for what the `restricted` standard wants. */
 export const restrictedPod = { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } } as const
 /** For their containers. Their images write to their own root, so it is not read-only. */

@@ -1,7 +1,8 @@
 import { labelsOf, observabilityNamespace, type Site, tracing } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import type { SystemPart } from '../component.ts'
-import { edgePeer, type Ingress, podsIn, prometheus, tcp } from '../policies/peers.ts'
+import { aboutOperatorsPods } from '../data/objects.ts'
+import { edgePeer, type Ingress, networkPolicy, podsIn, prometheus, tcp } from '../policies/peers.ts'
 
 /**
  * Jaeger 2 as a collector of OpenTelemetry's operator, which names its Service `jaeger-collector`. On kind it keeps the
@@ -111,28 +112,22 @@ function config(lasting: boolean) {
 
 /** One policy a system, which together say who may send spans. The page is for people: they come by way of the node or of Grafana. */
 function network(site: Site): Manifest {
-  const name = `${site.system}-tracing`
   const people: Ingress =
     site.environment === 'production'
       ? { from: [podsIn(observabilityNamespace)], ports: tcp(ports.page) }
       : { ports: tcp(ports.page) }
-  return {
-    apiVersion: 'networking.k8s.io/v1',
-    kind: 'NetworkPolicy',
-    metadata: { name, namespace: observabilityNamespace, labels: labelsOf(site, name, 'tracing') },
-    spec: {
-      podSelector: { matchLabels: selector },
-      policyTypes: ['Ingress', 'Egress'],
-      ingress: [
-        {
-          // Istio's gateway is in the system's namespace; the other's is not.
-          from: [podsIn(site.namespace), ...(site.mesh === 'istio' ? [] : [edgePeer(site)])],
-          ports: tcp(tracing.grpcPort, ports.http),
-        },
-        { from: [prometheus], ports: tcp(ports.metrics) },
-        people,
-      ],
-      egress: [],
-    },
+  const of = {
+    name: `${site.system}-tracing`,
+    namespace: observabilityNamespace,
+    component: 'tracing',
+    pods: { matchLabels: selector },
   }
+  // Istio's gateway is in the system's namespace; the other's is not.
+  const senders = [podsIn(site.namespace), ...(site.mesh === 'istio' ? [] : [edgePeer(site)])]
+  const ingress = [
+    { from: senders, ports: tcp(tracing.grpcPort, ports.http) },
+    { from: [prometheus], ports: tcp(ports.metrics) },
+    people,
+  ]
+  return aboutOperatorsPods(networkPolicy(site, of, { ingress, egress: [] }))
 }

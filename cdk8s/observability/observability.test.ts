@@ -84,7 +84,7 @@ test('dashboards are whole, and found by Grafana', () => {
   expect(objects.map(({ metadata }) => metadata.name)).toEqual([
     'shop-services.dashboard',
     'shop-messaging.dashboard',
-    'shop-sagas.dashboard',
+    'shop-saga-checkout.dashboard',
   ])
   for (const { metadata, data } of objects) {
     expect(metadata.labels?.grafana_dashboard).toBe('1')

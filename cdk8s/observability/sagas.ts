@@ -1,5 +1,6 @@
-import type { Plan, PlannedSaga } from '#plan/plan.ts'
+import type { Plan, PlannedSaga, Subscription } from '#plan/plan.ts'
 import type { Site } from '#providers/cluster.ts'
+import type { Manifest } from '#providers/manifest.ts'
 import type { SystemPart } from '../component.ts'
 import { deadLetterGrowth } from './messaging.ts'
 import { literal, matching, quoted } from './metrics.ts'
@@ -13,47 +14,55 @@ const windowSecondsMin = 120
 export const systemRules: SystemPart = {
   wave: 'observability',
   name: 'system.rules',
+  // A dot in a name, which no service's has, keeps it from being another's.
   render: (site, plan) => {
     const ratios = errorRatios(site, plan)
-    const sagas = plan.alerts.flatMap((alert) => {
-      const saga = alert.kind === 'saga-stuck' ? plan.sagas.find(({ name }) => name === alert.saga) : undefined
-      return saga ? [sagaRule(site, plan, saga, alert.severity)] : []
-    })
-    const groups = [
-      { name: `${site.system}.error-ratios`, rules: ratios },
-      { name: `${site.system}.sagas`, rules: sagas },
-    ].filter(({ rules }) => rules.length > 0)
-    // A dot, which no service's name has, keeps it from being another's.
-    return groups.length === 0 ? [] : [prometheusRule(site, 'system.rules', groups)]
+    return [
+      ...(ratios.length > 0
+        ? [prometheusRule(site, 'system.rules', [{ name: `${site.system}.error-ratios`, rules: ratios }])]
+        : []),
+      ...sagaRules(site, plan),
+    ]
   },
 }
 
-/** Where a saga's events are taken up: the groups of its steps and compensations. */
-export function sagaSubscriptions(
-  { subscriptions }: Pick<Plan, 'subscriptions'>,
-  { steps, owner }: PlannedSaga,
-): Plan['subscriptions'] {
-  const wanted = new Set(
-    steps.flatMap(({ service, on, compensation }) => [`${service} ${on}`, `${service} ${compensation?.on}`]),
-  )
-  return subscriptions.filter(
-    ({ service, messages }) =>
-      messages.some((message) => wanted.has(`${service} ${message}`)) ||
-      (service === owner && steps.every(({ on }) => on === null)),
-  )
+function sagaRules(site: Site, plan: Plan): readonly Manifest[] {
+  const subscriptionsOf = sagaSubscriptions(plan)
+  const sagas = new Map(plan.sagas.map((saga) => [saga.name, saga]))
+  return plan.alerts.flatMap((alert) => {
+    const saga = alert.kind === 'saga-stuck' ? sagas.get(alert.saga) : undefined
+    if (!saga) return []
+    const rules = [sagaRule(site, subscriptionsOf(saga), saga, alert.severity)]
+    return [prometheusRule(site, `saga.${saga.name}`, [{ name: `${site.system}.saga.${saga.name}`, rules }])]
+  })
+}
+
+/** Finds where a saga's events are taken up: the groups of its steps and compensations. */
+export function sagaSubscriptions({
+  subscriptions,
+}: Pick<Plan, 'subscriptions'>): (saga: PlannedSaga) => readonly Subscription[] {
+  const byService = Map.groupBy(subscriptions, ({ service }) => service)
+  return ({ steps, owner }) => {
+    const wanted = new Set(
+      steps.flatMap(({ service, on, compensation }) => [`${service} ${on}`, `${service} ${compensation?.on}`]),
+    )
+    const services = new Set([...steps.map(({ service }) => service), owner])
+    return [...services]
+      .flatMap((service) => byService.get(service) ?? [])
+      .filter(({ service, messages }) => messages.some((message) => wanted.has(`${service} ${message}`)))
+  }
 }
 
 /**
  * A saga goes on by events alone, so there are three ways to be stuck for longer than it may last: an event is not
  * published, it is not taken up, or it was put aside.
  */
-function sagaRule(site: Site, plan: Plan, saga: PlannedSaga, severity: string): AlertRule {
+function sagaRule(site: Site, steps: readonly Subscription[], saga: PlannedSaga, severity: string): AlertRule {
   const { namespace } = site
   const { name, owner, timeoutMs } = saga
   const over = `${Math.max(windowSecondsMin, Math.ceil(timeoutMs / 1_000))}s`
   const services = [...new Set(saga.steps.map(({ service }) => service))].sort()
   const participants = matching({ namespace }).replace('}', `,service=~${quoted(services.map(literal).join('|'))}}`)
-  const steps = sagaSubscriptions(plan, saga)
   const stalled = steps.map(({ topic, group }) => {
     const labels = matching({ namespace, consumergroup: group, topic })
     const waits = `min_over_time(kafka_consumergroup_lag${labels}[${over}]) > 0`

@@ -1,3 +1,5 @@
+import { fitted } from '#providers/cluster.ts'
+
 /** Pieces of Grafana's dashboards, as its files have them. */
 
 /** One query of a panel, and how its lines are called: `{{service}}`. */
@@ -14,7 +16,7 @@ export type Row = { readonly title: string; readonly panels: readonly Panel[] }
 /** A list of services to choose from, out of a metric's label. */
 export type Variable = { readonly name: string; readonly label: string; readonly query: string }
 
-/** A whole dashboard. `uid` is its address, the same on every Grafana. */
+/** A whole dashboard. `uid` is its address, the same on every Grafana; a long one is shortened. */
 export type Dashboard = {
   readonly uid: string
   readonly title: string
@@ -25,6 +27,8 @@ export type Dashboard = {
 
 /** The data source that kube-prometheus-stack sets up. */
 const datasource = { type: 'prometheus', uid: 'prometheus' } as const
+/** Grafana takes no longer ones. */
+const uidCharactersMax = 40
 const columns = 2
 const height = 8
 
@@ -32,7 +36,7 @@ const height = 8
 export function dashboardJson({ uid, title, tags, variables, rows }: Dashboard): string {
   return `${JSON.stringify(
     {
-      uid,
+      uid: fitted(uid, uidCharactersMax),
       title,
       tags,
       schemaVersion: 39,

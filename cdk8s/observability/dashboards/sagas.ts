@@ -1,28 +1,28 @@
-import type { Plan, PlannedSaga } from '#plan/plan.ts'
+import type { Plan, PlannedSaga, Subscription } from '#plan/plan.ts'
 import type { Site } from '#providers/cluster.ts'
 import { literal } from '../metrics.ts'
 import { sagaSubscriptions } from '../sagas.ts'
 import type { Dashboard, Row } from './panel.ts'
 
-/** How far sagas come: for each, what waits before its steps, what is not published, and what was put aside. */
-export function sagaDashboard(site: Site, plan: Plan): Dashboard {
-  return {
-    uid: `${site.system}-sagas`,
-    title: `${site.system}: sagas`,
+/** How far sagas come, a dashboard each: what waits before its steps, what is not published, and what was put aside. */
+export function sagaDashboards(site: Site, plan: Plan): readonly Dashboard[] {
+  const subscriptionsOf = sagaSubscriptions(plan)
+  return plan.sagas.map((saga) => ({
+    uid: `${site.system}-saga-${saga.name}`,
+    title: `${site.system}: saga ${saga.name}`,
     tags: [site.system],
     variables: [],
-    rows: plan.sagas.map((saga) => rowOf(site, plan, saga)),
-  }
+    rows: [rowOf(site, subscriptionsOf(saga), saga)],
+  }))
 }
 
-function rowOf({ namespace }: Site, plan: Plan, saga: PlannedSaga): Row {
-  const steps = sagaSubscriptions(plan, saga)
+function rowOf({ namespace }: Site, steps: readonly Subscription[], saga: PlannedSaga): Row {
   const oneOf = (names: readonly string[]) => JSON.stringify([...new Set(names)].sort().map(literal).join('|'))
   const groups = `namespace="${namespace}",consumergroup=~${oneOf(steps.map(({ group }) => group))},topic=~${oneOf(steps.map(({ topic }) => topic))}`
   const services = oneOf(saga.steps.map(({ service }) => service))
   const dead = oneOf(steps.flatMap(({ deadLetterTopic }) => deadLetterTopic ?? []))
   return {
-    title: `${saga.name}: ${saga.style}, within ${saga.timeoutMs / 1_000} s, no way back after ${saga.pointOfNoReturn}`,
+    title: `By ${saga.style}, within ${saga.timeoutMs / 1_000} s, no way back after ${saga.pointOfNoReturn}`,
     panels: [
       {
         title: 'Events before its steps',
