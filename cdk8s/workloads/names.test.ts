@@ -108,7 +108,24 @@ function renderedOrRefused(render: () => readonly Manifest[]): readonly Manifest
     return render()
   } catch (thrown) {
     if (!(thrown instanceof RenderError)) throw thrown
-    expect(thrown.message).toMatch(/begins with a digit|has a name that belongs to|has \d+ characters/)
+    expect(thrown.message).toMatch(
+      /begins with a digit|has a name that belongs to|has \d+ characters|belongs to something else/,
+    )
     return []
   }
 }
+
+test.each(['default', 'kube-system', 'observability', 'istio-system'])('a system does not move into %s', (taken) => {
+  expect(() => renderedOf(derive(systemOf([taken, 'a', 'b', 'c', 'd']), 'kind'), 'none')).toThrow(
+    `The system ${taken} would live in the namespace ${taken}, which belongs to something else. Rename it.`,
+  )
+})
+
+test('what a cluster refuses is refused with the next step', () => {
+  const render = (...names: string[]) => renderedOf(derive(systemOf(names), 'kind'), 'istio')
+  expect(() => render('shop', '1st', 'b', 'c', 'd')).toThrow(
+    'The service 1st begins with a digit, which the name of a Kubernetes Service may not. Rename it, such as to service-1st.',
+  )
+  expect(() => render('shop', 'shop-istio', 'b', 'c', 'd')).toThrow('a name that belongs to shop-istio')
+  expect(() => render('s'.repeat(41), 'a', 'b', 'c', 'd')).toThrow('at most 40')
+})

@@ -29,9 +29,35 @@ export function requireLetter(what: string, name: string): void {
   )
 }
 
-/** Refuses a system whose name leaves no room for those of its parts. */
-export function requireSystemName({ system }: Site): void {
+/** Namespaces that a cluster has, or in which what a system stands on runs. */
+const takenNamespaces = new Set([
+  'argocd',
+  'cert-manager',
+  'cnpg-system',
+  'default',
+  'envoy-gateway-system',
+  'flux-system',
+  'istio-system',
+  'keda',
+  'linkerd',
+  'linkerd-cni',
+  'observability',
+  'opentelemetry-operator-system',
+  'rabbitmq-system',
+  'strimzi',
+])
+
+/**
+ * Refuses a system whose name leaves no room for those of its parts, or whose namespace is somebody else's.
+ * @throws RenderError
+ */
+export function requireSystemName({ system, namespace }: Site): void {
   requireLetter('system', system)
+  if (takenNamespaces.has(namespace) || namespace.startsWith('kube-')) {
+    throw new RenderError(
+      `The system ${system} would live in the namespace ${namespace}, which belongs to something else. Rename it.`,
+    )
+  }
   if (system.length <= systemCharactersMax) return
   throw new RenderError(
     `The system's name ${system} has ${system.length} characters. On a cluster the names of its parts begin with it: at most ${systemCharactersMax}.`,

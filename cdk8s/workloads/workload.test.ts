@@ -10,10 +10,9 @@ import { derive } from '#plan/derive.ts'
 import { type ServiceSlice, slicesOf } from '#plan/slices.ts'
 import { type Mesh, type Settings, siteOf } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
-import { expectGolden } from '#test/golden.ts'
+import { expectGolden, yamlFiles } from '#test/golden.ts'
 import { account } from '../policies/accounts.ts'
 import { serviceNetwork } from '../policies/network.ts'
-import { toYaml } from '../yaml.ts'
 import { replicasMax } from './scaling.ts'
 import { renderedOf, settings } from './testdata/cases.ts'
 import { type Pod, podsIn } from './testdata/hardening.ts'
@@ -33,10 +32,12 @@ function rendered(name: string, mesh: Mesh, more: Partial<Settings> = {}): reado
 }
 
 test('one service as it reaches a cluster', () => {
-  expectGolden(join(import.meta.dirname, 'testdata/notifications'), {
-    'istio-keda.yaml': toYaml(rendered('notifications', 'istio', { keda: true })),
-    'linkerd.yaml': toYaml(rendered('notifications', 'linkerd')),
-  })
+  const files = {
+    'istio-keda': rendered('notifications', 'istio', { keda: true }),
+    linkerd: rendered('notifications', 'linkerd'),
+  }
+  expectGolden(join(import.meta.dirname, 'testdata/notifications'), yamlFiles(files))
+})
 })
 
 describe('the number of replicas', () => {
