@@ -38,7 +38,6 @@ test('one service as it reaches a cluster', () => {
   }
   expectGolden(join(import.meta.dirname, 'testdata/notifications'), yamlFiles(files))
 })
-})
 
 describe('the number of replicas', () => {
   const site = siteOf(production, 'none', settings)
