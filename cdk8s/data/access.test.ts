@@ -103,6 +103,15 @@ describe.each(plans)('%s', (_name, plan) => {
   })
 })
 
+test('KEDA reaches the brokers that it asks for lag, where it scales, and no database', () => {
+  const keda = siteOf(production, 'istio', { ...settings, keda: true })
+  const reached = [kafka, postgres, rabbitmq].map((part) =>
+    JSON.stringify(networkPolicies(part.render(keda, production))).includes('"keda"'),
+  )
+  expect(reached).toEqual([true, false, true])
+  expect(JSON.stringify(objects(production, kafka))).not.toContain('"keda"')
+})
+
 test('production loses nothing that was acknowledged when one machine is gone', () => {
   const brokers = only(objects(production, kafka), 'Kafka')
   expect(at(brokers, 'spec', 'kafka', 'config')).toMatchObject({

@@ -2,7 +2,7 @@ import type { Plan } from '#plan/plan.ts'
 import { dataNames, type Site } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import { type Peer, pods, podsIn, prometheus, tcp } from '../policies/peers.ts'
-import { clientPeers, dataNetwork, dnsOpening, kubernetesApi } from './network.ts'
+import { consumerPeers, dataNetwork, dnsOpening, kubernetesApi } from './network.ts'
 
 const component = 'broker'
 /** Strimzi's own listeners: control plane, replication, and the agent that tells the operator how a broker fares. */
@@ -56,5 +56,5 @@ export function kafkaNetwork(site: Site, plan: Plan): readonly Manifest[] {
 /** Who may reach the brokers: the services that read or write a topic. */
 export function kafkaPeers(site: Site, { grants }: Pick<Plan, 'grants'>): readonly Peer[] {
   const services = new Set([...grants.topics, ...grants.groups].map(({ service }) => service))
-  return clientPeers(site, [...services].sort())
+  return consumerPeers(site, [...services].sort())
 }

@@ -6,13 +6,15 @@ import { aboutOperatorsPods } from './objects.ts'
 /** Who may come in, or what may be reached, at which ports. */
 export type Opening = { readonly peers: readonly Peer[]; readonly ports: readonly Port[] }
 
-/**
- * Who uses a data service: the pods of the services with a grant, and KEDA, which asks for lag in their names. None at all
- * is no opening, since an empty list of peers would mean everybody.
- */
-export function clientPeers({ settings }: Site, services: readonly string[]): readonly Peer[] {
-  if (services.length === 0) return []
-  return [...services.map((name) => pods(selectorOf(name))), ...(settings.keda ? [podsIn('keda')] : [])]
+/** The pods of the services with a grant. None at all is no opening, since an empty list of peers would mean everybody. */
+export function servicePeers(services: readonly string[]): readonly Peer[] {
+  return services.map((name) => pods(selectorOf(name)))
+}
+
+/** Those, and KEDA where it scales: it asks brokers for lag in the services' names. */
+export function consumerPeers({ settings }: Site, services: readonly string[]): readonly Peer[] {
+  const peers = servicePeers(services)
+  return settings.keda && peers.length > 0 ? [...peers, podsIn('keda')] : peers
 }
 
 /**

@@ -4,7 +4,7 @@ import { dataNames, type Site } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import type { SystemPart } from '../component.ts'
 import { pods, podsIn, prometheus, tcp } from '../policies/peers.ts'
-import { clientPeers, dataNetwork, dnsOpening, kubernetesApi } from './network.ts'
+import { dataNetwork, dnsOpening, kubernetesApi, servicePeers } from './network.ts'
 import { classOf, kept, objectOf, outOfMesh, resourcesOf } from './objects.ts'
 import { connectionLimit } from './postgres-access.ts'
 
@@ -151,7 +151,7 @@ function network(site: Site, plan: Plan): Manifest {
     { name, component, selector },
     {
       ingress: [
-        { peers: clientPeers(site, clients), ports: tcp(port) },
+        { peers: servicePeers(clients), ports: tcp(port) },
         { peers: [instances, operator], ports: tcp(port, ports.status) },
         { peers: [prometheus], ports: tcp(ports.metrics) },
       ],

@@ -3,7 +3,7 @@ import { dataNames, type Site } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import type { SystemPart } from '../component.ts'
 import { pods, podsIn, prometheus, tcp } from '../policies/peers.ts'
-import { clientPeers, dataNetwork, dnsOpening, kubernetesApi } from './network.ts'
+import { consumerPeers, dataNetwork, dnsOpening, kubernetesApi } from './network.ts'
 import { classOf, kept, objectOf, outOfMesh, resourcesOf } from './objects.ts'
 import { rabbitmqCertificates } from './rabbitmq-certificates.ts'
 import { topologyObject } from './rabbitmq-topology.ts'
@@ -103,7 +103,7 @@ function network(site: Site, plan: Plan): Manifest {
     { name, component, selector },
     {
       ingress: [
-        { peers: clientPeers(site, clients), ports: tcp(port) },
+        { peers: consumerPeers(site, clients), ports: tcp(port) },
         { peers: [nodes], ports: tcp(...ports.peers) },
         { peers: [podsIn('rabbitmq-system')], ports: tcp(ports.management) },
         { peers: [prometheus], ports: tcp(ports.metrics) },
