@@ -114,7 +114,12 @@ function namespaceOf(name: string, entry: Fields): OperatorNamespace {
   if (!levels.includes(level)) throw wrong(`${where}.podSecurity`, level, levels.join(', '))
   return {
     name,
-    labels: { 'pod-security.kubernetes.io/enforce': level, ...texts(entry.labels ?? {}, `${where}.labels`) },
+    labels: {
+      'pod-security.kubernetes.io/enforce': level,
+      // The rules of a fixed release: an upgrade of the cluster refuses nothing overnight.
+      'pod-security.kubernetes.io/enforce-version': 'v1.34',
+      ...texts(entry.labels ?? {}, `${where}.labels`),
+    },
     annotations: texts(entry.annotations ?? {}, `${where}.annotations`),
   }
 }

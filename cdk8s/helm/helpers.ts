@@ -1,0 +1,77 @@
+import type { Plan } from '#plan/plan.ts'
+
+/** The helpers of the chart: what is reckoned from the number of a service's replicas, as cdk8s/workloads/scaling.ts does. */
+export const helpers = `{{/* What services.json says of a service in this environment. Takes (list $ "name"). */}}
+{{- define "service" -}}
+{{- $root := index . 0 -}}
+{{- $file := $root.Files.Get "services.json" | fromJson -}}
+{{- get (get $file.services $root.Values.environment) (index . 1) | toJson -}}
+{{- end }}
+
+{{/* The least replicas of a service. Takes (list $ "name"). */}}
+{{- define "replicas" -}}
+{{- $given := (index . 0).Values.replicas -}}
+{{- if hasKey $given (index . 1) }}{{ get $given (index . 1) | int }}{{ else }}{{ (include "service" . | fromJson).replicas | int }}{{ end }}
+{{- end }}
+
+{{/* The most replicas that a service may scale to: four times the least, none of them idle. Takes (list $ "name"). */}}
+{{- define "replicasMax" -}}
+{{- $service := include "service" . | fromJson -}}
+{{- $least := include "replicas" . | int -}}
+{{- $most := mul 4 $least -}}
+{{- if $service.replicasUseful }}{{ $most = min $most (int $service.replicasUseful) }}{{ end -}}
+{{- max $least $most -}}
+{{- end }}
+
+{{/* A service's database connections: of all its replicas and one more. Takes (list $ "name"). */}}
+{{- define "connections" -}}
+{{- $root := index . 0 -}}
+{{- $service := include "service" . | fromJson -}}
+{{- $scales := or (eq $root.Values.environment "production") (and $root.Values.keda $service.byLag) -}}
+{{- $replicas := include (ternary "replicasMax" "replicas" $scales) . | int -}}
+{{- mul (int $service.connections) (add1 $replicas) -}}
+{{- end }}
+
+{{/* All database connections. */}}
+{{- define "connectionsAll" -}}
+{{- $root := . -}}
+{{- $file := .Files.Get "services.json" | fromJson -}}
+{{- $sum := int $file.connectionsSpare -}}
+{{- range $name, $_ := get $file.services .Values.environment }}{{ $sum = add $sum (include "connections" (list $root $name) | int) }}{{ end -}}
+{{- $sum -}}
+{{- end }}
+
+{{/* Secrets with which images are pulled. */}}
+{{- define "imagePullSecrets" -}}
+{{- $secrets := list -}}
+{{- range .Values.imagePullSecrets }}{{ $secrets = append $secrets (dict "name" .) }}{{ end -}}
+{{- toJson $secrets -}}
+{{- end }}
+`
+
+/** What Helm says after an installation: where the system is reached, and what to look at next. */
+export function notes({ system, namespace, exposures }: Plan): string {
+  const urls = exposures.map(
+    ({ name, host }) =>
+      `  ${name}: https://{{ get .Values.hosts "${name}" | default "${host === '*' ? 'any-host' : host}" }}`,
+  )
+  return `${system} for {{ .Values.environment }}, mesh {{ .Values.mesh }}, in the namespace ${namespace}.
+{{- if and (eq .Values.environment "production") (not .Values.image.digest) }}
+
+The image is not pinned: set image.digest to the digest of the image that you released.
+{{- end }}
+
+It is reached at
+${urls.join('\n')}
+{{- if .Values.nodePorts }}
+through the nodes' ports {{ int .Values.nodePorts.http }} (HTTP) and {{ int .Values.nodePorts.https }} (HTTPS).
+{{- else }}
+through the address that this shows:
+  kubectl --namespace ${namespace} get gateway ${system}
+{{- end }}
+
+Databases, brokers and queues take a few minutes the first time; services wait for them.
+  kubectl --namespace ${namespace} get pods --watch
+  bin/parley status --context "$(kubectl config current-context)"
+`
+}
