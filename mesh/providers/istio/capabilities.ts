@@ -37,7 +37,13 @@ export const capabilities = {
     by: 'EnvoyFilter: local rate limit at the callee',
     but: { perReplica: 'each replica counts for itself' },
   },
-  egress: { by: 'Sidecar `REGISTRY_ONLY` with the declared hosts; ServiceEntry' },
+  egress: {
+    by: 'Sidecar `REGISTRY_ONLY` with the declared hosts; ServiceEntry',
+    but: {
+      onePort:
+        'over TCP the port alone tells one system outside from another: the sidecar listens there for one of them, unless its DNS proxy (`ISTIO_META_DNS_CAPTURE`) tells them apart',
+    },
+  },
   egressPolicy: {
     by: 'VirtualService and DestinationRule of the ServiceEntry; TLS opened by the sidecar',
     but: { tcp: 'a sidecar cannot tell one call from the next within a TCP connection; the application has to' },

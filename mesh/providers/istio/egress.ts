@@ -26,22 +26,41 @@ import { destination, methodRules } from './routes.ts'
 export function sidecar(site: Site, slice: ServiceSlice): Manifest {
   const { name, protocol } = slice.service
   const inbound = protocol ? { inboundConnectionPool: applicationLimits(protocol) } : {}
+  const { kafka, ...plain } = usesOf(slice)
   const hosts = [
     ...slice.calls.map(({ to }) => `./${hostOf(site, to)}`),
     ...slice.egress.map(({ external }) => scopeOf(site, external)),
-    ...dataServices(site, slice).map((service) => `./${hostOf(site, service)}`),
-    `${tracing.namespace}/${tracing.host}`,
+    ...servicesOf(site, { kafka, postgres: false, rabbitmq: false }).map((service) => `./${hostOf(site, service)}`),
   ].sort()
+  const egress = [...tcpListeners(site, plain), ...(hosts.length > 0 ? [{ hosts }] : [])]
   return istioObject(site, 'Sidecar', {
     name,
     owner: name,
-    spec: { workloadSelector: { labels: { app: name } }, ...inbound, ...egressTo(hosts) },
+    spec: { workloadSelector: { labels: { app: name } }, ...inbound, outboundTrafficPolicy, egress },
   })
+}
+
+/**
+ * What is passed on without being looked at, whatever its Service calls the port: the data services speak TLS of their
+ * own, and spans of spans would have no end. Kafka is not here: an explicit port knows no single brokers.
+ */
+function tcpListeners(site: Site, uses: Readonly<Record<'postgres' | 'rabbitmq', boolean>>): readonly Spec[] {
+  const { postgres, rabbitmq } = dataNames(site)
+  const listener = (number: number, name: string, host: string) => ({
+    port: { number, name: `tcp-${name}`, protocol: 'TCP' },
+    hosts: [host],
+  })
+  return [
+    listener(tracing.grpcPort, 'otlp', `${tracing.namespace}/${tracing.host}`),
+    ...(uses.postgres ? [listener(postgres.port, 'postgres', `./${hostOf(site, postgres.primary)}`)] : []),
+    ...(uses.rabbitmq ? [listener(rabbitmq.port, 'amqps', `./${hostOf(site, rabbitmq.service)}`)] : []),
+  ]
 }
 
 /** What a pod of the namespace reaches that is no service of the system: nothing. */
 export function sidecarOfOthers(site: Site): Manifest {
-  return istioObject(site, 'Sidecar', { name: nameOf('default', 'deny'), owner: site.system, spec: egressTo(['~/*']) })
+  const spec = { outboundTrafficPolicy, egress: [{ hosts: ['~/*'] }] }
+  return istioObject(site, 'Sidecar', { name: nameOf('default', 'deny'), owner: site.system, spec })
 }
 
 /** An external as a host of the mesh. One that a Service of the cluster plays over TCP is known already. */
@@ -110,15 +129,13 @@ export function systemDataServices(
   return servicesOf(site, { kafka: topics.length > 0, postgres: stores.length > 0, rabbitmq: queues.length > 0 })
 }
 
-function dataServices(site: Site, slice: ServiceSlice): readonly string[] {
-  return servicesOf(site, {
-    kafka: usesTopics(slice),
-    postgres: slice.stores.length > 0,
-    rabbitmq: usesQueues(slice),
-  })
+type Uses = Readonly<Record<'kafka' | 'postgres' | 'rabbitmq', boolean>>
+
+function usesOf(slice: ServiceSlice): Uses {
+  return { kafka: usesTopics(slice), postgres: slice.stores.length > 0, rabbitmq: usesQueues(slice) }
 }
 
-function servicesOf(site: Site, uses: Readonly<Record<'kafka' | 'postgres' | 'rabbitmq', boolean>>): readonly string[] {
+function servicesOf(site: Site, uses: Uses): readonly string[] {
   const { kafka, postgres, rabbitmq } = dataNames(site)
   return [
     ...(uses.kafka ? [kafka.bootstrap, kafka.brokers] : []),
@@ -127,9 +144,7 @@ function servicesOf(site: Site, uses: Readonly<Record<'kafka' | 'postgres' | 'ra
   ]
 }
 
-function egressTo(hosts: readonly string[]): Spec {
-  return { outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' }, egress: [{ hosts }] }
-}
+const outboundTrafficPolicy: Spec = { mode: 'REGISTRY_ONLY' }
 
 function scopeOf(site: Site, external: PlannedExternal): string {
   if (isClusterService(site, external)) return `${outsideNamespace(site)}/${reachOf(site, external).host}`

@@ -6,13 +6,14 @@ import { backoffGrowth } from './retries.ts'
 
 /** Lists what of a plan Istio's sidecars do not do, or do otherwise than the local ones, to be printed where it is rendered. */
 export function notSupported(plan: Plan): readonly NotSupported[] {
+  const services = new Map(plan.services.map((service) => [service.name, service]))
   const protocols = new Map(plan.externals.map(({ name, protocol }) => [name, protocol]))
   return [
     ...plan.links.flatMap(ofLink),
     ...plan.egress.flatMap((egress) => ofEgress(egress, protocols.get(egress.external) ?? 'http')),
     ...onePort(plan),
     ...plan.services.flatMap(ofService),
-    ...plan.exposures.flatMap(ofExposure),
+    ...plan.exposures.flatMap((exposure) => ofExposure(exposure, services.get(exposure.service))),
     ...(plan.links.some(({ protocol }) => protocol === 'grpc') ? [pending] : []),
     ...(plan.links.some(({ protocol }) => protocol === 'http') ? [untold] : []),
   ]
@@ -65,8 +66,8 @@ function onePort({ environment, egress, externals }: Plan): readonly NotSupporte
       first.set(`${from} ${port}`, external)
       return []
     }
-    const reason = `the sidecar listens on port ${port} for one of them; its DNS proxy (ISTIO_META_DNS_CAPTURE) tells them apart`
-    return [{ where: `${from} reaching ${before} and ${external}`, what: 'two TCP systems at one port', reason }]
+    const where = `${from} reaching ${before} and ${external}`
+    return [{ where, what: `two TCP systems at port ${port}`, reason: capabilities.egress.but.onePort }]
   })
 }
 
@@ -86,16 +87,25 @@ function ofRetry(where: string, { backoff, budget, on }: PlannedRetry, protocol:
 }
 
 function ofService({ name, replicas, rateLimit }: PlannedService): readonly NotSupported[] {
-  if (!rateLimit || replicas < 2) return []
-  const reason = `${capabilities.serviceRate.but.perReplica}, so together they take ${replicas} times the rate`
-  return [{ where: `service ${name}`, what: 'one rate for all replicas', reason }]
+  return rateLimit ? perReplica(`service ${name}`, replicas, capabilities.serviceRate.but.perReplica) : []
 }
 
-function ofExposure({ name, methods }: PlannedExposure): readonly NotSupported[] {
-  const rest = methods.some(({ name: method }) => method === 'openapi')
-  if (!rest) return []
-  const reason = capabilities.edge.but.wrongVerb
-  return [{ where: `exposure ${name}`, what: 'refusing a wrong verb with 405', reason }]
+function ofExposure(
+  { name, rateLimit }: PlannedExposure,
+  service: PlannedService | undefined,
+): readonly NotSupported[] {
+  const where = `exposure ${name}`
+  const wrongVerb = { where, what: 'refusing a wrong verb with 405', reason: capabilities.edge.but.wrongVerb }
+  return [
+    ...(service?.protocol === 'http' ? [wrongVerb] : []),
+    ...(rateLimit ? perReplica(where, service?.replicas ?? 1, capabilities.edgeRate.but.perReplica) : []),
+  ]
+}
+
+function perReplica(where: string, replicas: number, why: string): readonly NotSupported[] {
+  if (replicas < 2) return []
+  const reason = `${why}, so together they take ${replicas} times the rate`
+  return [{ where, what: 'one rate for all replicas', reason }]
 }
 
 function distinct(found: readonly NotSupported[]): readonly NotSupported[] {
