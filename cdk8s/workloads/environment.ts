@@ -6,12 +6,8 @@ import { mountPaths } from './secrets.ts'
 
 type Start = PlannedService['start']
 
-/** An environment variable of a container: a value, or a key of a Secret. */
-export type Variable = { readonly name: string; readonly value: string } | SecretVariable
-type SecretVariable = {
-  readonly name: string
-  readonly valueFrom: { readonly secretKeyRef: { readonly name: string; readonly key: string } }
-}
+/** An environment variable of a container. None holds a secret: those are files. */
+export type Variable = { readonly name: string; readonly value: string }
 
 type Values = Readonly<Record<string, string>>
 
@@ -31,7 +27,7 @@ export function serviceVariables(site: Site, slice: ServiceSlice): readonly Vari
     ...(usesQueues(slice) ? rabbitmq(site) : {}),
     ...telemetry(site, name),
   }
-  return [...variablesOf(values), ...(usesQueues(slice) ? [amqpUsername(site, name)] : [])].sort(byName)
+  return [...variablesOf(values)].sort(byName)
 }
 
 /** The environment of a stand-in. It is outside: it gets no secret, and nobody traces it. */
@@ -124,15 +120,11 @@ function rabbitmq(site: Site): Values {
     AMQP_HOST: host(names.service),
     AMQP_PORT: String(names.port),
     AMQP_VHOST: site.system,
+    // The operator makes the user's name up.
+    AMQP_USERNAME_FILE: `${mountPaths.rabbitmq}/username`,
     AMQP_PASSWORD_FILE: `${mountPaths.rabbitmq}/password`,
     AMQP_TLS_CA: `${mountPaths.rabbitmq}/ca.crt`,
   }
-}
-
-/** The operator makes the user's name up; it is no secret, but it is only there. */
-function amqpUsername(site: Site, service: string): SecretVariable {
-  const secret = dataNames(site).rabbitmq.userSecret(service)
-  return { name: 'AMQP_USERNAME', valueFrom: { secretKeyRef: { name: secret, key: 'username' } } }
 }
 
 function telemetry({ traceSampling }: Site, service: string): Values {

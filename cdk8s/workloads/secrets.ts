@@ -56,7 +56,7 @@ function sourcesOf(site: Site, slice: ServiceSlice): readonly (readonly [Part, r
       usesQueues(slice),
       [
         { secret: rabbitmq.authoritySecret, keys: ['ca.crt'] },
-        { secret: rabbitmq.userSecret(name), keys: ['password'] },
+        { secret: rabbitmq.userSecret(name), keys: ['username', 'password'] },
       ],
     ],
   ]

@@ -50,7 +50,8 @@ export type RabbitmqConfiguration = {
   readonly host: string
   readonly port: number
   readonly virtualHost: string
-  readonly username: string
+  /** Itself, or the file that holds it, where somebody else makes it up. */
+  readonly username: string | { readonly file: string }
   readonly passwordFile: string
   readonly tls: { readonly authorityFile: string }
 }
@@ -164,7 +165,7 @@ function readRabbitmq(read: Reader): RabbitmqConfiguration {
     host: read.text('AMQP_HOST'),
     port: read.port('AMQP_PORT', 5671),
     virtualHost: read.text('AMQP_VHOST'),
-    username: read.text('AMQP_USERNAME'),
+    username: read.has('AMQP_USERNAME_FILE') ? { file: read.text('AMQP_USERNAME_FILE') } : read.text('AMQP_USERNAME'),
     passwordFile: read.text('AMQP_PASSWORD_FILE'),
     tls: { authorityFile: read.text('AMQP_TLS_CA') },
   }
@@ -185,6 +186,7 @@ function reader(variables: Variables) {
   }
   return {
     problems,
+    has: (name: string): boolean => given(name) !== undefined,
     text(name: string, fallback?: string): string {
       const value = given(name) ?? fallback
       if (value === undefined) problems.push(`${name} is missing`)

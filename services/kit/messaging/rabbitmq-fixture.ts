@@ -50,12 +50,15 @@ export async function startRabbitmq(queue: string, deliveries: number): Promise<
     await ended
   }
   await start()
+  // As on a cluster, where the operator makes the name up.
+  const usernameFile = join(home, 'username')
+  writeFileSync(usernameFile, 'notifications\n')
   return {
     configuration: {
       host,
       port: ports.amqp,
       virtualHost: 'test',
-      username: 'notifications',
+      username: { file: usernameFile },
       passwordFile: files.password,
       tls: { authorityFile: files.cert },
     },

@@ -26,7 +26,7 @@ export function connectRabbitmq(configuration: RabbitmqConfiguration, name: stri
     hostname: host,
     port,
     vhost: virtualHost,
-    username,
+    username: typeof username === 'string' ? username : readFileSync(username.file, 'utf8').trim(),
     password: readFileSync(passwordFile, 'utf8').trim(),
     connectionName: name,
     heartbeat: 10,

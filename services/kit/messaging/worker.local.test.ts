@@ -72,12 +72,12 @@ const effects = () => database.db.selectFrom('effect').select(['event_id', 'atte
 
 /** A connection of the same user, to look and to meddle. */
 function connect(): Connection {
-  const { host, port, virtualHost, username, passwordFile, tls } = rabbitmq.configuration
+  const { host, port, virtualHost, passwordFile, tls } = rabbitmq.configuration
   const connection = new Connection({
     hostname: host,
     port,
     vhost: virtualHost,
-    username,
+    username: notifications.name,
     password: readFileSync(passwordFile, 'utf8').trim(),
     tls: { ca: readFileSync(tls.authorityFile) },
   })

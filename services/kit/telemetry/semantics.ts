@@ -46,7 +46,6 @@ export const metric = {
   outboxAge: 'parley.outbox.age',
   outboxDepth: 'parley.outbox.depth',
   outboxRefused: 'parley.outbox.refused',
-  queueDepth: 'parley.queue.depth',
   eventLoopUtilization: 'nodejs.eventloop.utilization',
 } as const
 
@@ -66,7 +65,6 @@ export const metricHelp: Readonly<Record<string, string>> = {
   [metric.outboxAge]: 'How long the oldest event waits to be published.',
   [metric.outboxDepth]: 'Events that wait to be published.',
   [metric.outboxRefused]: 'Messages that the broker will never take, set aside in the outbox.',
-  [metric.queueDepth]: 'Tasks that wait in a queue.',
   [metric.eventLoopUtilization]: 'The share of time since the last scrape in which the event loop was busy.',
 }
 
