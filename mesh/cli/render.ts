@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { deploymentFiles } from '#cdk8s/deployment.ts'
 import type { Files } from '#cdk8s/files.ts'
+import { chartFiles } from '#cdk8s/helm/chart.ts'
 import { notSupportedBy } from '#cdk8s/mesh-parts.ts'
 import { checkSystem } from '#checks/check.ts'
 import { reportText } from '#checks/report.ts'
@@ -24,11 +25,11 @@ type Options = {
   stdout?: boolean
 }
 
-/** `parley render`: the Kubernetes objects of a system as files; `--check` only proves that they are fresh. */
+/** `parley render`: the Kubernetes objects of a system as files, and its Helm chart; `--check` only proves that they are fresh. */
 export function renderCommand(program: Command): void {
   program
     .command('render')
-    .description('write the Kubernetes objects of the system to charts/rendered/')
+    .description('write the Kubernetes objects of the system to charts/rendered/, and its Helm chart')
     .option(...systemOption)
     .option('--environment <name>', 'kind or production (default: both)')
     .option('--mesh <name>', 'istio, linkerd or none (default: all)')
@@ -68,8 +69,23 @@ async function run(options: Options): Promise<void> {
     else if (options.stdout) print(objectsOf(files))
     else print(`${name}: ${files.size} files, ${write(join(root, name), files).length} changed`)
   }
+  if (isWhole(options)) {
+    const dir = `charts/${system.name}`
+    const plans = { kind: derive(system, 'kind'), production: derive(system, 'production') }
+    const files = chartFiles(plans, settingsFor('production'), chartVersion)
+    if (options.check) checked(dir, differences(join(projectDir, dir), files))
+    else print(`${dir}: ${files.size} files, ${write(join(projectDir, dir), files).length} changed`)
+  }
   if (options.check) return
   for (const [line, names] of missing) process.stderr.write(`not supported on ${names.join(' and ')}: ${line}\n`)
+}
+
+/** The version of the Helm chart; it grows when the chart's values change their meaning. */
+const chartVersion = '0.1.0'
+
+/** Whether everything in `charts/` that follows from the shop is asked for: the Helm chart has all variants in one. */
+function isWhole({ system, environment, mesh, settings, out, stdout }: Options): boolean {
+  return [system, environment, mesh, settings, out, stdout].every((option) => option === undefined)
 }
 
 /** The system's own objects; what GitOps controllers watch stands beside them. */
