@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
-import type { Link, PlannedRetry } from '#plan/plan.ts'
+import type { Link, Plan, PlannedRetry } from '#plan/plan.ts'
 import { type ServiceSlice, slicesOf } from '#plan/slices.ts'
 import { expectGolden, yamlFiles } from '#test/golden.ts'
 import type { Manifest } from '../manifest.ts'
@@ -211,6 +211,22 @@ describe('policies', () => {
     expect(filter).toContain('"token_bucket":{"max_tokens":50,"tokens_per_fill":50,')
     expect(filter).toContain('"always_consume_default_token_bucket":false')
     expect(filter).toContain('"suffix":"URI=spiffe://cluster.local/ns/market/sa/market-istio"')
+  })
+
+  test('two TCP systems at one port are told of where no Service plays them', () => {
+    const fax = { ...plan.externals.find(({ name }) => name === 'mail'), name: 'fax', host: 'fax.example' }
+    const two = (environment: 'kind' | 'production') => {
+      const { egress, externals, ...rest } = market(environment).plan
+      const [mail] = egress.filter(({ external }) => external === 'mail')
+      return notSupported({
+        ...rest,
+        externals: [...externals, fax],
+        egress: [...egress, { ...mail, external: 'fax' }],
+      } as Plan)
+    }
+    const told = expect.objectContaining({ where: 'teller reaching mail and fax', what: 'two TCP systems at port 587' })
+    expect(two('production')).toContainEqual(told)
+    expect(two('kind')).not.toContainEqual(told)
   })
 
   test('what sidecars do not do is told', () => {
