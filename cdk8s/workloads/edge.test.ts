@@ -42,7 +42,12 @@ test('exactly the declared methods come in, whole paths only, within the deadlin
           { path: { type: 'RegularExpression', value: '/api/v1/orders/[^/]+\\.json' }, method: 'GET' },
           { path: { type: 'Exact', value: '/openapi.json' }, method: 'GET' },
         ],
-        filters: undefined,
+        filters: [
+          {
+            type: 'RequestHeaderModifier',
+            requestHeaderModifier: { set: [{ name: 'x-parley-timeout-ms', value: '1500' }] },
+          },
+        ],
         timeouts: { request: '1s500ms' },
         backendRefs: [{ name: 'orders', port: 8080 }],
       },

@@ -31,7 +31,7 @@ function routesOf(site: Site, exposure: PlannedExposure, protocol: Protocol): re
   const kind: RouteKind = protocol === 'grpc' && site.mesh !== 'istio' ? 'GRPCRoute' : 'HTTPRoute'
   return chunks(exposure.methods, matchesMax).flatMap((methods, index) => {
     const name = `${exposure.name}.edge${index === 0 ? '' : `-${index + 1}`}`
-    const rule = kind === 'GRPCRoute' ? grpcRule(methods) : httpRule(exposure, methods)
+    const rule = kind === 'GRPCRoute' ? grpcRule(methods) : httpRule(exposure, methods, protocol)
     const host = hostOfExposure(site, exposure)
     const route: Manifest = {
       apiVersion: 'gateway.networking.k8s.io/v1',
@@ -47,13 +47,23 @@ function routesOf(site: Site, exposure: PlannedExposure, protocol: Protocol): re
   })
 }
 
-function httpRule(exposure: PlannedExposure, methods: readonly MethodRef[]) {
+function httpRule(exposure: PlannedExposure, methods: readonly MethodRef[], protocol: Protocol) {
   const { deadlineMs, grpcWeb } = exposure
+  const filters = [
+    ...(protocol === 'http' ? [tellTimeout(deadlineMs)] : []),
+    ...(grpcWeb ? [{ type: 'CORS', cors: corsOf(exposure) }] : []),
+  ]
   return {
     matches: methods.map((method) => httpMatch(method, grpcWeb)),
-    filters: grpcWeb ? [{ type: 'CORS', cors: corsOf(exposure) }] : undefined,
+    filters: filters.length > 0 ? filters : undefined,
     timeouts: { request: durationOf(deadlineMs) },
   }
+}
+
+/** Tells the service how long its caller waits, whatever a caller outside says; gRPC has a header of its own for it. */
+function tellTimeout(deadlineMs: number) {
+  const header = { name: 'x-parley-timeout-ms', value: String(deadlineMs) }
+  return { type: 'RequestHeaderModifier', requestHeaderModifier: { set: [header] } }
 }
 
 /** A browser asks with OPTIONS before it calls by gRPC-Web, so that the verb is left open there; the interface takes POST alone. */

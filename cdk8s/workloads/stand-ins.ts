@@ -1,4 +1,7 @@
+import type { Breaker } from '#graph/policy.ts'
+import type { Plan } from '#plan/plan.ts'
 import { externalPort, labelsOf, outsideNamespace, ports, type Site, selectorOf } from '#providers/cluster.ts'
+import { breakerAnnotations } from '#providers/linkerd/breaker.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import type { SystemPart } from '../component.ts'
 import { standInVariables } from './environment.ts'
@@ -12,13 +15,27 @@ import { standInProbes } from './probes.ts'
 export const standIns: SystemPart = {
   wave: 'workloads',
   name: 'system.stand-ins',
-  render: (site, plan) => [
-    ...playedExternals(site, plan).flatMap((external) => {
-      requireLetter('external', external.name)
-      return [deployment(site, external), service(site, external)]
-    }),
-    ...pages(site, plan),
-  ],
+  render: (site, plan) => {
+    const breakers = breakersOf(plan)
+    return [
+      ...playedExternals(site, plan).flatMap((external) => {
+        requireLetter('external', external.name)
+        return [deployment(site, external), service(site, external, breakers.get(external.name) ?? [])]
+      }),
+      ...pages(site, plan),
+    ]
+  },
+}
+
+/** What those who reach an external declare of its breaker. */
+function breakersOf({ egress }: Plan): ReadonlyMap<string, readonly Breaker[]> {
+  const breakers = new Map<string, Breaker[]>()
+  for (const { external, breaker } of egress) {
+    const known = breakers.get(external)
+    if (known) known.push(breaker)
+    else breakers.set(external, [breaker])
+  }
+  return breakers
 }
 
 const memoryMiB = 128
@@ -57,8 +74,10 @@ function deployment(site: Site, external: Played): Manifest {
 const webContainerPort = { name: 'web', containerPort: ports.web } as const
 
 /** Answers on the external's own port, whatever the process listens on, and with its page on the port of pages. */
-function service(site: Site, external: Played): Manifest {
+function service(site: Site, external: Played, breakers: readonly Breaker[]): Manifest {
   const { name, protocol, standIn } = external
+  // Linkerd's breakers are the callee's; Istio's are each caller's own, in its policy.
+  const annotations = site.mesh === 'linkerd' && protocol === 'http' ? breakerAnnotations(breakers) : {}
   const port = externalPort(external)
   const page = {
     name: 'http-web',
@@ -70,7 +89,7 @@ function service(site: Site, external: Played): Manifest {
   return {
     apiVersion: 'v1',
     kind: 'Service',
-    metadata: metadata(site, name),
+    metadata: { ...metadata(site, name), ...(Object.keys(annotations).length > 0 ? { annotations } : {}) },
     spec: {
       type: 'ClusterIP',
       selector: selectorOf(name),

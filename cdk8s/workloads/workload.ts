@@ -1,6 +1,7 @@
 import type { ServiceSlice } from '#plan/slices.ts'
 import { labelsOf, ports, type Site, selectorOf } from '#providers/cluster.ts'
 import { podAnnotations as linkerdAnnotations } from '#providers/linkerd/mtls.ts'
+import { serviceAnnotations } from '#providers/linkerd/render.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import type { ServicePart } from '../component.ts'
 import { serviceVariables } from './environment.ts'
@@ -75,14 +76,16 @@ function podAnnotations(site: Site, slice: ServiceSlice): Readonly<Record<string
   }
 }
 
-function service(site: Site, { service: { name, protocol }, exposures }: ServiceSlice): Manifest {
+function service(site: Site, slice: ServiceSlice): Manifest {
+  const { name, protocol } = slice.service
   // Istio translates gRPC-Web in front of a port of this name. It reads appProtocol first, so there is none.
-  const web = site.mesh === 'istio' && exposures.some(({ grpcWeb }) => grpcWeb)
+  const web = site.mesh === 'istio' && slice.exposures.some(({ grpcWeb }) => grpcWeb)
   const appProtocol = protocol === 'grpc' ? 'kubernetes.io/h2c' : 'http'
+  const annotations = site.mesh === 'linkerd' ? serviceAnnotations(slice) : {}
   return {
     apiVersion: 'v1',
     kind: 'Service',
-    metadata: metadata(site, name),
+    metadata: { ...metadata(site, name), ...(Object.keys(annotations).length > 0 ? { annotations } : {}) },
     spec: {
       type: 'ClusterIP',
       selector: selectorOf(name),
