@@ -97,7 +97,13 @@ function sh(commands: string, variables: Record<string, string> = {}): { code: n
     PARLEY_HOST: host,
     ...variables,
   }
-  const env = { ...process.env, PARLEY_TOOLS: join(rootDir, '.parley/tools'), NODE_OPTIONS: '', ...own }
+  const env = {
+    ...process.env,
+    PARLEY_TOOLS: join(rootDir, '.parley/tools'),
+    NODE_OPTIONS: '',
+    TARGET: 'local',
+    ...own,
+  }
   const text = commands.replaceAll('localhost', own.PARLEY_HOST)
   const { status, stdout } = spawnSync('sh', ['-ec', text], { cwd: rootDir, env, encoding: 'utf8' })
   return { code: status, stdout }

@@ -60,7 +60,13 @@ export function shopStack(network: number): Stack {
 export function parleyIn(
   variables: Readonly<Record<string, string>>,
 ): (...args: readonly string[]) => Promise<Outcome> {
-  const env = { ...process.env, PARLEY_TOOLS: join(rootDir, '.parley/tools'), ...variables, NODE_OPTIONS: '' }
+  const env = {
+    ...process.env,
+    PARLEY_TOOLS: join(rootDir, '.parley/tools'),
+    TARGET: 'local',
+    ...variables,
+    NODE_OPTIONS: '',
+  }
   return async (...args) => {
     try {
       const { stdout, stderr } = await run(join(rootDir, 'bin/parley'), args, {

@@ -27,7 +27,14 @@ afterAll(async () => {
 type Said = { readonly code: number; readonly out: string; readonly err: string }
 
 function parley(...args: string[]): Promise<Said> {
-  const env = { ...process.env, NODE_OPTIONS: '', PARLEY_STATE: state, PARLEY_SUBNET: '127.86.41', PARLEY_HOST: host }
+  const env = {
+    ...process.env,
+    NODE_OPTIONS: '',
+    PARLEY_STATE: state,
+    PARLEY_SUBNET: '127.86.41',
+    PARLEY_HOST: host,
+    TARGET: 'local',
+  }
   return new Promise((resolve) => {
     execFile(join(projectDir, 'bin/parley'), args, { env }, (error, out, err) => {
       resolve({ code: error === null ? 0 : Number(error.code ?? -1), out, err })
@@ -139,7 +146,7 @@ test('down leaves no process, no socket and no file of the run; a second down is
 
 test('a declaration with findings and wrong use start nothing', async () => {
   expect(await parley('up', '--system', 'nowhere.ts')).toMatchObject({ code: 2 })
-  expect(await parley('up', ...system, '--target', 'kind')).toMatchObject({ code: 2 })
+  expect(await parley('up', ...system, '--target', 'mars')).toMatchObject({ code: 2 })
   expect(await parley('up', ...system, '--subnet', '10.0.0')).toMatchObject({ code: 2 })
   expect(await parley('start', 'words')).toMatchObject({ code: 2 })
   expect(readFileSync(join(state, 'runs/hello/logs/supervisor.log'), 'utf8')).not.toContain('unexpected')

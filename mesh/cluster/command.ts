@@ -29,8 +29,9 @@ export const runProgram: Runner = (program, args, options = {}) =>
       ...(cwd !== undefined && { cwd }),
       ...(env && { env: { ...process.env, ...env } }),
       ...(signal && { signal }),
-      ...(timeoutMs !== undefined && { timeout: timeoutMs }),
     })
+    // spawn's own timer outlives a program that is not there, and would hold this process for all of it.
+    const timer = timeoutMs === undefined ? undefined : setTimeout(() => child.kill(), timeoutMs)
     const out = { stdout: '', stderr: '' }
     for (const name of ['stdout', 'stderr'] as const) {
       child[name].setEncoding('utf8')
@@ -42,6 +43,7 @@ export const runProgram: Runner = (program, args, options = {}) =>
     let missing = false
     child.on('error', (error: NodeJS.ErrnoException) => {
       missing = error.code === 'ENOENT'
+      clearTimeout(timer)
       if (missing) resolve({ code: null, ...out })
       else out.stderr += `${error.message}\n`
     })
@@ -49,6 +51,7 @@ export const runProgram: Runner = (program, args, options = {}) =>
     child.stdin.on('error', () => {})
     child.stdin.end(input)
     child.on('close', (code, killedBy) => {
+      clearTimeout(timer)
       if (!missing)
         resolve({ code: code ?? 1, ...out, stderr: killedBy ? `${out.stderr}ended by ${killedBy}\n` : out.stderr })
     })

@@ -77,7 +77,8 @@ function openKind(cluster: KindCluster, { signal }: KindOptions): Connection {
 /** The cluster as it is, once it answers with all of its nodes; null when it does not. A stopped machine has stopped its nodes too. */
 async function adopt(cluster: KindCluster, options: KindOptions): Promise<Connection | null> {
   const { config } = cluster
-  const nodes = await stoppedNodes(config.name, options.run)
+  if ((await nodesOf(config.name, options.run)).length < config.nodes) return null
+  const nodes = await nodesOf(config.name, options.run, ['--filter', 'status=exited'])
   if (nodes.length > 0) {
     options.say(`Starting ${nodes.length} stopped ${nodes.length === 1 ? 'node' : 'nodes'} of ${config.name}`)
     await must(options.run, 'docker', ['start', ...nodes])
@@ -100,8 +101,8 @@ async function adopt(cluster: KindCluster, options: KindOptions): Promise<Connec
   return connection
 }
 
-async function stoppedNodes(name: string, run: Runner): Promise<readonly string[]> {
-  const filter = ['--filter', `label=io.x-k8s.kind.cluster=${name}`, '--filter', 'status=exited']
+async function nodesOf(name: string, run: Runner, more: readonly string[] = []): Promise<readonly string[]> {
+  const filter = ['--filter', `label=io.x-k8s.kind.cluster=${name}`, ...more]
   const listed = await must(run, 'docker', ['ps', '--all', ...filter, '--format', '{{.Names}}'])
   return listed.split('\n').filter((line) => line !== '')
 }

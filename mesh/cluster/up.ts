@@ -5,7 +5,6 @@ import type { Plan } from '#plan/plan.ts'
 import { type Mesh, type Settings, type Site, siteOf } from '#providers/cluster.ts'
 import type { Connection } from './connection.ts'
 import { type DeployEvent, type DeployResult, deploy } from './deploy.ts'
-import { ClusterError } from './failure.ts'
 import { deliverImage } from './image.ts'
 import { ensureKind, kindCluster, kindExists } from './kind.ts'
 import { installOperators, type OperatorEvent } from './operators.ts'
@@ -213,9 +212,4 @@ function onChange(report: (event: ClusterEvent) => void): (lines: readonly strin
     if (text !== told && lines.length > 0) report({ kind: 'why', lines })
     told = text
   }
-}
-
-/** Whether an error means that nothing is wrong but the user's patience. */
-export function isInterruption(error: unknown): boolean {
-  return error instanceof ClusterError && error.code === 'INTERRUPTED'
 }
