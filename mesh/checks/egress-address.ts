@@ -26,7 +26,7 @@ export const egressAddress = rule({
       ),
       ...sameAddress(externals).map((names) => ({
         path: names.map((name) => `external ${name}`),
-        message: `${list(names)} are one address.`,
+        message: `${list(names)} are one address: a mesh tells HTTP apart by its host, other protocols by host and port.`,
         cost: null,
         mend: `Declare one \`external\` with the routes of all, and let every service reach it.`,
         owners: names.flatMap(owners),
@@ -75,9 +75,12 @@ function wrongHost(host: string, inside: ReadonlySet<string>): [string, string] 
 
 function sameAddress(externals: readonly ExternalNode[]): string[][] {
   const places = new Map<string, string[]>()
-  for (const { name, host, port } of externals) {
-    const place = `${host.toLowerCase()}:${port}`
-    places.set(place, [...(places.get(place) ?? []), name])
+  for (const { name, host, port, protocol } of externals) {
+    const address = `${host.toLowerCase()}:${port}`
+    for (const place of protocol === 'http' ? [address, host.toLowerCase()] : [address]) {
+      places.set(place, [...(places.get(place) ?? []), name])
+    }
   }
-  return [...places.values()].filter((names) => names.length > 1)
+  const shared = [...places.values()].filter((names) => names.length > 1)
+  return [...new Map(shared.map((names) => [names.join(), names])).values()]
 }

@@ -55,6 +55,11 @@ function promising(availability: number, fallback: boolean) {
   ])
 }
 
+function onPort(port: number) {
+  const spec = { host: 'bank.example', port, expectedLatencyMs: 100, routes: { show: 'GET /show' } } as const
+  return external(`bank-${port}`, spec)
+}
+
 function owning(name?: string) {
   return tiny([service('a', { owns: [postgres()] }), service('b', { owns: [postgres(name ? { name } : {})] })])
 }
@@ -120,6 +125,11 @@ export const outsideCases: readonly Case[] = [
     ]),
     holds: tiny([service('a', { edges: ['bank', 'bank-too'].map((name) => reaches(outside(name, 100))) })]),
     says: ['bank and bank-too are one address'],
+  }),
+  breaking('PLY405', 'two HTTP externals at two ports of one host', {
+    breaks: tiny([service('a', { edges: [443, 8443].map((port) => reaches(onPort(port))) })]),
+    holds: tiny([service('a', { edges: [reaches(onPort(443))] })]),
+    says: ['bank-443 and bank-8443 are one address', 'HTTP apart by its host'],
   }),
   breaking('PLY501', 'a shared database', {
     breaks: owning('a'),
