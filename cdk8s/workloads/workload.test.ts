@@ -39,6 +39,22 @@ test('one service as it reaches a cluster', () => {
   expectGolden(join(import.meta.dirname, 'testdata/notifications'), yamlFiles(files))
 })
 
+test('on Linkerd a Service carries the breaker of its callers, a stand-in too; on others none does', () => {
+  const annotated = (mesh: Mesh) =>
+    renderedOf(derive(shop, 'kind'), mesh)
+      .objects.filter(({ kind, metadata }) => kind === 'Service' && metadata.annotations !== undefined)
+      .map(({ metadata: { name, annotations } }) => [
+        name,
+        annotations?.['balancer.linkerd.io/failure-accrual-consecutive-max-failures'],
+      ])
+  expect(annotated('linkerd').sort()).toEqual([
+    ['bank', '5'],
+    ['inventory', '5'],
+    ['orders', '5'],
+  ])
+  expect([...annotated('istio'), ...annotated('none')]).toEqual([])
+})
+
 describe('the number of replicas', () => {
   const site = siteOf(production, 'none', settings)
 

@@ -14,13 +14,10 @@ const policyVersion = 'policy.linkerd.io/v1alpha1'
 /** The NetworkAuthentication of everyone, with an identity or without. */
 const anyone = 'anyone'
 
-/** A route to the health service of gRPC, by which Kubernetes asks whether a pod lives. */
-const healthCheck: MethodRef = { name: 'Check', verb: 'POST', path: '/grpc.health.v1.Health/Check', streaming: false }
-
 /**
  * Who may call a service: its port refuses everything, then each method has a route that its declared callers, and nobody
  * else, may take. What is left is caught by a route that nobody may take, so that it is refused as forbidden and not as
- * unknown. Health checks come from the node, which has no identity.
+ * unknown. The node, which has no identity, asks after a pod's health on another port (`openPaths`).
  */
 export function serviceAccess(site: Site, slice: ServiceSlice): readonly Manifest[] {
   const { service } = slice
@@ -39,7 +36,6 @@ export function serviceAccess(site: Site, slice: ServiceSlice): readonly Manifes
         accounts,
       ),
     ),
-    ...(service.protocol === 'grpc' ? health(site, service.name, kind) : []),
     route(site, service.name, `${service.name}.refuse`, service.name, kind, refused(slice, kind)),
   ]
 }
@@ -141,15 +137,6 @@ function allowance(
       spec: { identityRefs: accounts },
     },
     authorization(site, service, name, kind, { kind: 'MeshTLSAuthentication', name }),
-  ]
-}
-
-function health(site: Site, service: string, kind: RouteKind): readonly Manifest[] {
-  const name = `${service}.probe`
-  const match = kind === 'GRPCRoute' ? grpcMatch(healthCheck) : httpMatch(healthCheck)
-  return [
-    route(site, service, name, service, kind, [match]),
-    authorization(site, service, name, kind, { kind: 'NetworkAuthentication', name: anyone }),
   ]
 }
 

@@ -5,7 +5,7 @@ export const capabilities = {
   identity: {
     by: 'namespace annotation `default-inbound-policy: deny`; AuthorizationPolicy requiring MeshTLSAuthentication',
     but: {
-      open: "metrics, health checks and gRPC's health service are open to callers without an identity; NetworkPolicies say who reaches them",
+      open: 'metrics and health checks, on ports of their own, are open to callers without an identity; NetworkPolicies say who reaches them',
     },
   },
   access: {
@@ -56,7 +56,7 @@ export const capabilities = {
     },
   },
   egress: {
-    by: 'EgressNetwork `trafficPolicy: Deny`; HTTPRoutes for hosts in plain HTTP; ports of others pass the proxy by',
+    by: 'EgressNetwork `trafficPolicy: Deny`; HTTPRoutes for hosts in plain HTTP, which stand-ins are; ports of others pass the proxy by',
     but: {
       encrypted:
         'TLSRoute and TCPRoute do not open an EgressNetwork, so the port passes the proxy by in the pods that declare the edge: NetworkPolicies alone bound the hosts',
@@ -67,7 +67,7 @@ export const capabilities = {
     },
   },
   egressPolicy: {
-    by: 'deadline and retry: annotations of the HTTPRoutes of hosts in plain HTTP',
+    by: 'deadline and retry: annotations of the HTTPRoutes of hosts in plain HTTP; breaker of stand-ins: annotations of their Service',
     but: {
       encrypted: 'the proxy sees no requests in TLS that the application opens, nor in TCP',
       breaker: 'failure accrual is for Services of the cluster; the proxy forwards to an address outside as it is',
@@ -81,19 +81,27 @@ export const capabilities = {
     },
   },
   edgeRate: {
-    by: "HTTPLocalRateLimitPolicy `overrides` for the gateway's ServiceAccount",
+    by: "HTTPLocalRateLimitPolicy `overrides` for the gateway's ServiceAccount; before it Envoy Gateway's BackendTrafficPolicy `rateLimit`, which counts each method for itself",
     but: {
+      burst: 'a rate limit has no burst: more than `perSecond` in a second is refused',
+      perReplica: 'each replica counts for itself',
       counted: "what the gateway asks for counts towards the service's own limit too",
-      together: 'all that the gateway asks of a service is counted together; the sum of the limits holds',
+      together:
+        'all that the gateway asks of a service is counted together; the sum of the limits holds, and for one method that of its exposure',
       unbounded:
-        'beside an exposure of the same service without a limit there is none, for both come from the same gateway',
+        'beside an exposure of the same service without a limit it holds for each method alone, for both come from the same gateway',
     },
   },
   bodySize: {
-    notSupported: "neither the proxy nor the Gateway API bounds a body; the application's own bound is what is left",
+    by: "Envoy Gateway's BackendTrafficPolicy `requestBuffer`",
+    but: {
+      streams:
+        "a stream would be held back until its end, so what is routed beside one is not bounded; the application's own bound is what is left",
+    },
   },
   tokens: {
-    notSupported: 'neither the proxy nor the Gateway API verifies tokens; every request is refused',
+    notSupported:
+      "Envoy Gateway does not find an issuer's keys by its name, which is all that is declared; such an exposure has no route, so nobody gets in",
   },
   tracing: {
     by: "the applications' own spans and sampling; the proxy passes `traceparent` on",

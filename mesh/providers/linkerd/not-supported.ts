@@ -1,11 +1,12 @@
 import type { Breaker, RateLimit } from '#graph/policy.ts'
 import type { Fault } from '#plan/fault.ts'
-import type { Plan, PlannedExposure, PlannedRetry } from '#plan/plan.ts'
+import type { Egress, Plan, PlannedExposure, PlannedExternal, PlannedRetry } from '#plan/plan.ts'
 import { type ServiceSlice, slicesOf } from '#plan/slices.ts'
-import { ports } from '#providers/cluster.ts'
+import { ports, standsIn } from '#providers/cluster.ts'
 import type { NotSupported } from '#providers/manifest.ts'
 import { loosestBreaker } from './breaker.ts'
 import { capabilities } from './capabilities.ts'
+import { seenInPlain } from './egress.ts'
 import { faultRefusal } from './faults.ts'
 import { edgeRateOf } from './limits.ts'
 import { pathsOverlap } from './match.ts'
@@ -40,7 +41,7 @@ export function notSupported(plan: Plan): readonly NotSupported[] {
   return [
     ...ofAllCalls(plan),
     ...slices.flatMap(ofCallee),
-    ...slices.flatMap(ofEgress),
+    ...slices.flatMap(({ egress: reached }) => reached.flatMap((one) => ofEgress(plan, one))),
     ...ofSharedEgress(plan),
     ...(plan.traceSampling < 1
       ? [{ where: 'system', what: 'sampling by the mesh', reason: tracing.but.sampling }]
@@ -59,18 +60,21 @@ export function faultNotSupported(slice: ServiceSlice, fault: Fault): NotSupport
   return { where, what: 'failures that the breaker counts', reason: faults.but.breaker }
 }
 
-function ofAllCalls({ links, services }: Plan): readonly NotSupported[] {
-  const called = (which: (link: Plan['links'][number]) => boolean) =>
-    links.filter(which).map(({ from, to }) => `${from} → ${to}`)
+function ofAllCalls(plan: Plan): readonly NotSupported[] {
+  const calls = callsOf(plan)
+  const called = (which: (call: Call) => boolean) => calls.filter(which).map(({ from, to }) => `${from} → ${to}`)
   const retries = (which: (retry: PlannedRetry) => boolean) =>
-    called(({ routes }) => routes.some((route) => route.retry !== null && which(route.retry)))
-  const lone = new Set(services.filter(({ replicas }) => replicas === 1).map(({ name }) => name))
+    called((call) => call.retries.some((retry) => retry !== null && which(retry)))
   const always = () => true
   return [
     ...said(called(always), 'limits on what is under way and waiting', concurrency.notSupported),
-    ...said(called(always), 'a breaker that counts failures of the callee alone', breaker.but.denied),
     ...said(
-      called(({ to }) => lone.has(to)),
+      called(({ grpc }) => grpc),
+      'a breaker that counts failures of the callee alone',
+      breaker.but.denied,
+    ),
+    ...said(
+      called(({ lone }) => lone),
       'a breaker that refuses at once',
       breaker.but.lone,
     ),
@@ -89,6 +93,38 @@ function ofAllCalls({ links, services }: Plan): readonly NotSupported[] {
   ]
 }
 
+/** A call to a Service; `lone` says that one replica answers it. */
+type Call = {
+  readonly from: string
+  readonly to: string
+  readonly grpc: boolean
+  readonly lone: boolean
+  readonly retries: readonly (PlannedRetry | null)[]
+}
+
+/** The calls between services, and those that stand-ins answer in place of systems outside. */
+function callsOf(plan: Plan): readonly Call[] {
+  const lone = new Set(plan.services.filter(({ replicas }) => replicas === 1).map(({ name }) => name))
+  const played = new Set(plan.externals.filter((one) => isPlayed(plan, one)).map(({ name }) => name))
+  return [
+    ...plan.links.map(({ from, to, protocol, routes }) => ({
+      from,
+      to,
+      grpc: protocol === 'grpc',
+      lone: lone.has(to),
+      retries: routes.map((route) => route.retry),
+    })),
+    ...plan.egress
+      .filter(({ external }) => played.has(external))
+      .map(({ from, external: to, retry: one }) => ({ from, to, grpc: false, lone: true, retries: [one] })),
+  ]
+}
+
+/** Whether a stand-in answers for a system outside in HTTP, as one more Service. */
+function isPlayed(plan: Plan, external: PlannedExternal): boolean {
+  return external.protocol === 'http' && standsIn(plan, external)
+}
+
 function otherReasons({ on }: PlannedRetry): boolean {
   return !on.includes('unavailable') && !on.includes('deadline-exceeded')
 }
@@ -104,7 +140,7 @@ function ofCallee(slice: ServiceSlice): readonly NotSupported[] {
   const { name, rateLimit } = slice.service
   return [
     ...calledMethods(slice).flatMap(({ method, wishes }) => ofMethod(`calls to ${name}.${method.name}`, wishes)),
-    ...ofBreakers(slice),
+    ...ofBreakers(`calls to ${name}`, slice.calledBy),
     ...(rateLimit ? ofRate(`service ${name}`, rateLimit, slice) : []),
     ...slice.exposures.flatMap((exposure) => ofExposure(exposure, slice)),
     ...overlaps(slice),
@@ -126,8 +162,10 @@ function ofRate(
 }
 
 function ofExposure(exposure: PlannedExposure, slice: ServiceSlice): readonly NotSupported[] {
-  const { name, rateLimit, bodyBytesMax, authentication } = exposure
+  const { name, rateLimit, bodyBytesMax, authentication, methods } = exposure
   const where = `exposure ${name}`
+  // Nobody gets in, so that nothing else of it is wanting.
+  if (authentication.kind === 'jwt') return [{ where, what: 'authentication by token', reason: tokens.notSupported }]
   const limited = slice.exposures.filter((one) => one.rateLimit).length
   const together = rateLimit !== null && limited > 1
   return [
@@ -136,14 +174,15 @@ function ofExposure(exposure: PlannedExposure, slice: ServiceSlice): readonly No
       ? [{ where, what: 'a rate beside that of the service', reason: edgeRate.but.counted }]
       : []),
     ...(together ? [{ where, what: 'a rate of its own', reason: edgeRate.but.together }] : []),
-    ...(rateLimit && !edgeRateOf(slice) ? [{ where, what: 'its rate', reason: edgeRate.but.unbounded }] : []),
+    ...(rateLimit && !edgeRateOf(slice)
+      ? [{ where, what: 'a rate of all its methods', reason: edgeRate.but.unbounded }]
+      : []),
     ...(slice.service.protocol === 'http'
       ? [{ where, what: 'refusing a wrong verb with 405', reason: edge.but.wrongVerb }]
       : []),
-    ...(bodyBytesMax !== null
-      ? [{ where, what: `bodies of at most ${bodyBytesMax} bytes`, reason: bodySize.notSupported }]
+    ...(bodyBytesMax !== null && methods.some(({ streaming }) => streaming)
+      ? [{ where, what: `bodies of at most ${bodyBytesMax} bytes`, reason: bodySize.but.streams }]
       : []),
-    ...(authentication.kind === 'jwt' ? [{ where, what: 'authentication by token', reason: tokens.notSupported }] : []),
   ]
 }
 
@@ -165,13 +204,12 @@ function ofMethod(where: string, wishes: readonly Wish[]): readonly NotSupported
   ]
 }
 
-function ofBreakers({ service, calledBy }: ServiceSlice): readonly NotSupported[] {
-  const loosest = loosestBreaker(calledBy.map(({ breaker: one }) => one))
+function ofBreakers(where: string, callers: readonly { from: string; breaker: Breaker }[]): readonly NotSupported[] {
+  const loosest = loosestBreaker(callers.map((one) => one.breaker))
   if (!loosest) return []
   const written = ({ failures, openMs }: Breaker) => `${failures} failures and ${openMs} ms`
-  const all = calledBy.map(({ from, breaker: one }) => ({ from, breaker: one }))
-  return differing(`calls to ${service.name}`, 'breaker', all, (one) => written(one.breaker), {
-    differs: new Set(all.map((one) => written(one.breaker))).size > 1,
+  return differing(where, 'breaker', callers, (one) => written(one.breaker), {
+    differs: new Set(callers.map((one) => written(one.breaker))).size > 1,
     holds: written(loosest),
     reason: breaker.but.perCaller,
   })
@@ -208,33 +246,33 @@ function overlaps({ service }: ServiceSlice): readonly NotSupported[] {
   )
 }
 
-/** What one service asks of systems outside. Stand-ins differ in this from the real ones, which are what is judged here. */
-function ofEgress(slice: ServiceSlice): readonly NotSupported[] {
-  return slice.egress.flatMap(({ egress: one, external }): NotSupported[] => {
-    const where = `${one.from} → ${external.name}`
-    if (external.protocol === 'http' && !external.tls)
-      return [
-        { where, what: 'breaker and limits', reason: egressPolicy.but.breaker },
-        { where, what: 'egress of one service alone', reason: egress.but.perCaller },
-      ]
+/**
+ * What a service asks of a system outside. A stand-in that plays it is in the cluster, where NetworkPolicies hold the edge
+ * to its pods alone; in HTTP it is one more Service.
+ */
+function ofEgress(plan: Plan, { egress: one, external }: ServiceSlice['egress'][number]): readonly NotSupported[] {
+  const where = `${one.from} → ${external.name}`
+  const encrypted = { where, what: 'deadline, retry, breaker and limits', reason: egressPolicy.but.encrypted }
+  if (isPlayed(plan, external)) return []
+  if (standsIn(plan, external)) return [encrypted]
+  if (seenInPlain({ ...plan, mesh: 'linkerd' }, external))
     return [
-      {
-        where,
-        what: `egress to ${external.host} alone`,
-        reason: external.port === ports.app ? egress.but.appPort : egress.but.encrypted,
-      },
-      { where, what: 'deadline, retry, breaker and limits', reason: egressPolicy.but.encrypted },
+      { where, what: 'breaker and limits', reason: egressPolicy.but.breaker },
+      { where, what: 'egress of one service alone', reason: egress.but.perCaller },
     ]
-  })
+  const reason = external.port === ports.app ? egress.but.appPort : egress.but.encrypted
+  return [{ where, what: `egress to ${external.host} alone`, reason }, encrypted]
 }
 
-/** Callers of one system in plain HTTP that declare different deadlines or retries. */
+/** Callers of one system in plain HTTP that declare different deadlines, retries or breakers. */
 function ofSharedEgress(plan: Plan): readonly NotSupported[] {
-  const plain = plan.externals.filter(({ protocol, tls }) => protocol === 'http' && !tls)
-  return plain.flatMap(({ name }) =>
-    ofMethod(
-      `egress to ${name}`,
-      plan.egress.filter(({ external }) => external === name),
-    ),
-  )
+  const reaching = new Map<string, Egress[]>()
+  for (const one of plan.egress) reaching.set(one.external, [...(reaching.get(one.external) ?? []), one])
+  return plan.externals
+    .filter((external) => seenInPlain({ ...plan, mesh: 'linkerd' }, external))
+    .flatMap((external) => {
+      const wishes = reaching.get(external.name) ?? []
+      const where = `egress to ${external.name}`
+      return [...ofMethod(where, wishes), ...(isPlayed(plan, external) ? ofBreakers(where, wishes) : [])]
+    })
 }

@@ -46,6 +46,15 @@ describe('access', () => {
     }
   })
 
+  test('nothing that has no identity may ask an interface', () => {
+    const authentications = plan.services.flatMap(({ name }) =>
+      rendered(name)
+        .filter(({ kind }) => kind === 'AuthorizationPolicy')
+        .flatMap(({ spec }) => (spec as { requiredAuthenticationRefs: { kind: string }[] }).requiredAuthenticationRefs),
+    )
+    expect(new Set(authentications.map(({ kind }) => kind))).toEqual(new Set(['MeshTLSAuthentication']))
+  })
+
   test('a service with a rate limit is opened by path over HTTP/2, and retried by GRPCRoutes all the same', () => {
     const objects = rendered('inventory')
     expect(objects.find(({ kind }) => kind === 'Server')?.spec).toMatchObject({ proxyProtocol: 'HTTP/2' })
@@ -77,11 +86,9 @@ describe('the edge', () => {
     const exposures = [{ ...shop, authentication }]
     const kinds = renderService(site, { ...slice, exposures }).map(({ kind }) => kind)
     expect(kinds).not.toContain('MeshTLSAuthentication')
-    expect(notSupported({ ...plan, exposures })).toContainEqual({
-      where: 'exposure shop',
-      what: 'authentication by token',
-      reason: capabilities.tokens.notSupported,
-    })
+    expect(notSupported({ ...plan, exposures }).filter(({ where }) => where === 'exposure shop')).toEqual([
+      { where: 'exposure shop', what: 'authentication by token', reason: capabilities.tokens.notSupported },
+    ])
   })
 
   test('the gateway may ask for the sum of the limits, or for anything where one has none', () => {
@@ -177,6 +184,15 @@ describe('faults', () => {
 })
 
 describe('egress', () => {
+  test('what a stand-in plays in HTTP is wanting nothing that is wanting of the real system', () => {
+    const said = (environment: 'kind' | 'production') =>
+      notSupported(planOf(environment)).filter(({ where }) => where.startsWith('pricing → rates'))
+    expect(said('production').map(({ what }) => what)).toEqual(['breaker and limits', 'egress of one service alone'])
+    expect(said('kind')).toEqual([])
+    const limits = notSupported(planOf('kind')).find(({ what }) => what.startsWith('limits on'))
+    expect(limits?.where).toContain('pricing → rates')
+  })
+
   test('only the ports of declared TLS and TCP pass the proxy by, and never that of the services', () => {
     expect(bypassedPorts(site, sliceOf(plan, 'pricing'))).toEqual([443, 587])
     expect(bypassedPorts(site, sliceOf(plan, 'orders'))).toEqual([])
