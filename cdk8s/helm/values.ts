@@ -45,5 +45,11 @@ export function valuesText(settings: Settings): string {
     const allowed = 'enum' in schema ? `: ${schema.enum.join(', ')}` : ''
     return `# ${schema.description}${allowed}\n${text}`
   })
-  return fields.join('\n')
+  return `${usage}\n${fields.join('\n')}`
 }
+
+const usage = `# helm upgrade --install NAME . --namespace default --values YOURS.yaml
+#
+# The release may live in any namespace that is there already: every object names its own, and the system's namespace with
+# its Pod Security is one of them. The operators of charts/operators come first.
+`
