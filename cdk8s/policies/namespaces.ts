@@ -2,7 +2,6 @@ import { labelsOf, outsideNamespace, type Site } from '#providers/cluster.ts'
 import { namespaceAnnotations } from '#providers/linkerd/mtls.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import type { SystemPart } from '../component.ts'
-import { requireSystemName } from '../workloads/names.ts'
 import { playedExternals } from '../workloads/played.ts'
 
 /** The version of Pod Security's rules: those of a fixed release, so that an upgrade of the cluster refuses nothing overnight. */
@@ -12,15 +11,12 @@ const podSecurityVersion = 'v1.34'
 export const namespaces: SystemPart = {
   wave: 'policies',
   name: 'system.namespaces',
-  render: (site, plan) => {
-    requireSystemName(site)
-    return [
-      namespace(site, site.namespace, 'system', inMesh(site)),
-      ...(playedExternals(site, plan).length > 0
-        ? [namespace(site, outsideNamespace(site), 'outside', outOfMesh(site))]
-        : []),
-    ]
-  },
+  render: (site, plan) => [
+    namespace(site, site.namespace, 'system', inMesh(site)),
+    ...(playedExternals(site, plan).length > 0
+      ? [namespace(site, outsideNamespace(site), 'outside', outOfMesh(site))]
+      : []),
+  ],
 }
 
 type Marks = {

@@ -5,7 +5,6 @@ import { breakerAnnotations } from '#providers/linkerd/breaker.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import type { SystemPart } from '../component.ts'
 import { standInVariables } from './environment.ts'
-import { requireLetter } from './names.ts'
 import { pages } from './pages.ts'
 import { type Played, pagePortOf, playedExternals } from './played.ts'
 import { adminPort, podTemplate } from './pod.ts'
@@ -18,10 +17,10 @@ export const standIns: SystemPart = {
   render: (site, plan) => {
     const breakers = breakersOf(plan)
     return [
-      ...playedExternals(site, plan).flatMap((external) => {
-        requireLetter('external', external.name)
-        return [deployment(site, external), service(site, external, breakers.get(external.name) ?? [])]
-      }),
+      ...playedExternals(site, plan).flatMap((external) => [
+        deployment(site, external),
+        service(site, external, breakers.get(external.name) ?? []),
+      ]),
       ...pages(site, plan),
     ]
   },

@@ -5,7 +5,6 @@ import { serviceAnnotations } from '#providers/linkerd/render.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import type { ServicePart } from '../component.ts'
 import { serviceVariables } from './environment.ts'
-import { requireClusterNames } from './names.ts'
 import { adminPort, podTemplate } from './pod.ts'
 import { probesOf } from './probes.ts'
 import { replicasOf, scales, scaling } from './scaling.ts'
@@ -14,15 +13,12 @@ import { secretMounts, secretVolumes } from './secrets.ts'
 /** A service's Deployment, with its Service, disruption budget and scaling where it needs them. */
 export const workload: ServicePart = {
   wave: 'workloads',
-  render: (site, slice) => {
-    requireClusterNames(site, slice.service.name)
-    return [
-      deployment(site, slice),
-      ...(slice.service.protocol ? [service(site, slice)] : []),
-      ...(severalOf(site, slice) ? [disruptionBudget(site, slice)] : []),
-      ...scaling(site, slice),
-    ]
-  },
+  render: (site, slice) => [
+    deployment(site, slice),
+    ...(slice.service.protocol ? [service(site, slice)] : []),
+    ...(severalOf(site, slice) ? [disruptionBudget(site, slice)] : []),
+    ...scaling(site, slice),
+  ],
 }
 
 /** Whether there may be more than one of it. */

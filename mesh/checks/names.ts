@@ -7,6 +7,7 @@ import { exposureOwner, type Owner, rule, serviceOwner } from './rule.ts'
 type Name = { path: string; name: string; kind: keyof typeof patterns; owners: readonly Owner[] }
 
 const label = '[a-z0-9]([a-z0-9-]*[a-z0-9])?'
+const serviceLabel = '[a-z]([a-z0-9-]*[a-z0-9])?'
 const word = '[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?'
 
 /** What a name may be, how long, and how to say so. */
@@ -15,6 +16,18 @@ const patterns = {
     pattern: new RegExp(`^${label}$`),
     max: 63,
     say: 'a DNS-1123 label: small letters, digits and -, at most 63, beginning and ending with a letter or digit',
+  },
+  /** Of a Kubernetes Service. */
+  service: {
+    pattern: new RegExp(`^${serviceLabel}$`),
+    max: 63,
+    say: 'a DNS label (RFC 1035): small letters, digits and -, at most 63, beginning with a letter and ending with a letter or digit',
+  },
+  /** On a cluster the names of a system's parts begin with its own, and Kubernetes refuses those that get too long. */
+  system: {
+    pattern: new RegExp(`^${serviceLabel}$`),
+    max: 40,
+    say: 'a DNS label (RFC 1035): small letters, digits and -, at most 40, beginning with a letter and ending with a letter or digit',
   },
   /** Without `.` and `_`: Kafka's metrics cannot tell the two apart, and `.dead-letter` is what the plan appends. */
   channel: {
@@ -35,9 +48,10 @@ const patterns = {
 /** Names are names everywhere they end up. */
 export const names = rule({
   code: 'PLY603',
-  title: 'Names are DNS-1123 labels, and safe where they end up',
-  why: 'A name becomes a DNS name, an identity, a database role, a Kafka principal, a queue user and a file. One that is refused by the last of them fails long after review.',
-  reference: 'RFC 1123, section 2.1; Kubernetes, "Object Names and IDs"; Kafka, `Topic.validate`',
+  title: 'Names are DNS labels, and safe where they end up',
+  why: 'A name becomes a DNS name, a Kubernetes Service, an identity, a database role, a Kafka principal, a queue user and a file. One that is refused by the last of them fails long after review.',
+  reference:
+    'RFC 1035, section 2.3.1; RFC 1123, section 2.1; Kubernetes, "Object Names and IDs"; Kafka, `Topic.validate`',
   acceptable: false,
   check: (system) =>
     namesOf(system)
@@ -46,20 +60,20 @@ export const names = rule({
         path: [path],
         message: `The name ${JSON.stringify(name)} of a ${path.split(' ')[0] ?? 'node'} is not ${patterns[kind].say}.`,
         cost: null,
-        mend: `Name it ${JSON.stringify(suggestion(name, kind))}.`,
+        mend: `Name it ${JSON.stringify(suggestion(path, name, kind))}.`,
         owners,
       })),
 })
 
 function namesOf(system: SystemNode): Name[] {
-  const label = (path: string, name: string, owners: readonly Owner[] = []): Name => ({
+  const label = (path: string, name: string, owners: readonly Owner[] = [], kind: Name['kind'] = 'label'): Name => ({
     path: `${path} ${name}`,
     name,
-    kind: 'label',
+    kind,
     owners,
   })
   return [
-    label('system', system.name),
+    label('system', system.name, [], 'system'),
     ...byName(system.sagas).map((saga) => label('saga', saga.name)),
     ...byName(system.exposures).flatMap((exposure) => [
       label('exposure', exposure.name, [exposureOwner(exposure)]),
@@ -75,7 +89,7 @@ function namesOf(system: SystemNode): Name[] {
     ...byName(system.services).flatMap((service) => {
       const owners = [serviceOwner(service)]
       return [
-        label('service', service.name, owners),
+        label('service', service.name, owners, 'service'),
         ...(service.spec.owns ?? [])
           .filter((store) => store.name !== null)
           .map(
@@ -88,7 +102,12 @@ function namesOf(system: SystemNode): Name[] {
     }),
     ...messagingNames(system),
     ...allEdges(system, 'reaches').map(({ service, edge }) =>
-      label('external', edge.external.name, [serviceOwner(service)]),
+      label(
+        'external',
+        edge.external.name,
+        [serviceOwner(service)],
+        edge.external.standIn === null ? 'label' : 'service',
+      ),
     ),
     ...allEdges(system, 'delivers').map(({ service, edge }) =>
       label('webhook', edge.webhook.name, [serviceOwner(service)]),
@@ -125,13 +144,15 @@ function messagingNames(system: SystemNode): Name[] {
   ]
 }
 
-function suggestion(name: string, kind: Name['kind']): string {
+function suggestion(path: string, name: string, kind: Name['kind']): string {
   if (kind === 'version') return 'v1'
   const plain = name
     .replace(/([a-z0-9])([A-Z])/g, '$1-$2')
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '-')
-    .slice(0, 63)
     .replace(/^-+|-+$/g, '')
-  return plain === '' || plain === name ? 'a-short-name' : plain
+  const [what = 'node'] = path.split(' ')
+  const begun = /^[0-9]/.test(plain) && !patterns[kind].pattern.test(plain) ? `${what}-${plain}` : plain
+  const short = begun.slice(0, Math.min(63, patterns[kind].max)).replace(/-+$/, '')
+  return short === '' || short === name ? 'a-short-name' : short
 }

@@ -5,6 +5,7 @@ import { type ExposureNode, exposure } from '#graph/exposure.ts'
 import { external, externalTcp, reaches } from '#graph/external.ts'
 import { queue, sends, works } from '#graph/queue.ts'
 import { type ServiceSpec, service } from '#graph/service.ts'
+import { module } from '#graph/start.ts'
 import { postgres } from '#graph/store.ts'
 import { system } from '#graph/system.ts'
 import { consumes, topic } from '#graph/topic.ts'
@@ -50,6 +51,12 @@ function routing(...routes: readonly string[]) {
 function bankRoute(charge: string) {
   const spec = { host: 'bank.example', port: 443, expectedLatencyMs: 9, routes: { charge: charge as Route } }
   return tiny([service('a', { edges: [reaches(external('bank', spec))] })])
+}
+
+function reachingOut(name: string, played: boolean) {
+  const spec = { host: 'far.example', port: 443, expectedLatencyMs: 9, routes: { read: 'GET /things' as Route } }
+  const standIn = { start: module('far.ts') }
+  return tiny([service('a', { edges: [reaches(external(name, played ? { ...spec, standIn } : spec))] })])
 }
 
 /** A call whose policy the compiler has not seen. */
@@ -121,7 +128,7 @@ export const figureCases: readonly Case[] = [
   breaking('PLY603', 'a service that is no label', {
     breaks: tiny([service('OrderStore', {})]),
     holds: tiny([service('order-store', {})]),
-    says: ['service OrderStore', 'DNS-1123', 'Name it "order-store"'],
+    says: ['service OrderStore', 'DNS label', 'Name it "order-store"'],
   }),
   breaking('PLY603', 'a service of 64 letters', {
     breaks: tiny([service(`${longest}a`, {})]),
@@ -132,6 +139,21 @@ export const figureCases: readonly Case[] = [
     breaks: system('my shop', { services: [] }),
     holds: system('my-shop', { services: [] }),
     says: ['"my shop" of a system'],
+  }),
+  breaking('PLY603', 'a system of 41 letters', {
+    breaks: system('a'.repeat(41), { services: [] }),
+    holds: system('a'.repeat(40), { services: [] }),
+    says: ['at most 40', `Name it "${'a'.repeat(40)}"`],
+  }),
+  breaking('PLY603', 'a service that begins with a digit', {
+    breaks: tiny([service('1st', {})]),
+    holds: tiny([service('first', {})]),
+    says: ['beginning with a letter', 'Name it "service-1st"'],
+  }),
+  breaking('PLY603', 'a stand-in that begins with a digit', {
+    breaks: reachingOut('24-7', true),
+    holds: reachingOut('24-7', false),
+    says: ['external 24-7', 'beginning with a letter', 'Name it "external-24-7"'],
   }),
   breaking('PLY603', 'a queue with a dot', {
     breaks: working(1, 1, 'e.mails'),
@@ -182,6 +204,16 @@ export const figureCases: readonly Case[] = [
     breaks: tiny([service('kafka', {})]),
     holds: tiny([service('kafka-console', {})]),
     says: ['service kafka', 'kafka-service'],
+  }),
+  breaking('PLY606', "a service that takes a part's name on a cluster", {
+    breaks: tiny([service('tiny-kafka', {}), service('tiny-istio-b', {})]),
+    holds: tiny([service('tiny-kafkas', {}), service('istio', {})]),
+    says: ['service tiny-', /(kafka|istio-b)-service/],
+  }),
+  breaking('PLY606', 'a system in a namespace of something else', {
+    breaks: system('kube-system', { services: [] }),
+    holds: system('kubes', { services: [] }),
+    says: ['system kube-system', 'belongs to something else'],
   }),
   breaking('PLY606', "a database that is Postgres' own", {
     breaks: tiny([service('a', { owns: [postgres({ name: 'template1' })] })]),
