@@ -136,34 +136,37 @@ function rabbitmqRights(plan: Plan, objects: readonly Manifest[]): readonly stri
   )
 }
 
+function declaredInRabbitmq(plan: Plan): readonly string[] {
+  return sorted(plan.grants.queues.flatMap((grant) => rightsOf(grant, plan)))
+}
+
 /**
  * To send is to write to the queue's exchange. To work it is to read it and its dead letters, to write what failed to
  * where it waits or ends, and the answers to theirs. To ask is to send, with reply queues of one's own.
  */
-function declaredInRabbitmq({ grants, queues }: Plan): readonly string[] {
-  return sorted(
-    grants.queues.flatMap(({ service, queue, operation }): readonly string[] => {
-      const found = queues.find(({ name }) => name === queue)
-      const dead = found?.deadLetterQueue ? [found.deadLetterQueue] : []
-      const own = `${replyQueuePrefix(service)}1`
-      switch (operation) {
-        case 'send':
-          return [`${service} write ${queue}`]
-        case 'work':
-          return [
-            ...[queue, ...dead].map((name) => `${service} read ${name}`),
-            ...[retryQueue(queue), ...dead].map((name) => `${service} write ${name}`),
-            ...(found?.replies ? [`${service} write ${replyExchange(queue)}`] : []),
-          ]
-        case 'ask':
-          return [
-            `${service} write ${queue}`,
-            `${service} read ${replyExchange(queue)}`,
-            ...['configure', 'write', 'read'].map((right) => `${service} ${right} ${own}`),
-          ]
-      }
-    }),
-  )
+function rightsOf(
+  { service, queue, operation }: Plan['grants']['queues'][number],
+  { queues }: Plan,
+): readonly string[] {
+  const found = queues.find(({ name }) => name === queue)
+  const dead = found?.deadLetterQueue ? [found.deadLetterQueue] : []
+  const own = `${replyQueuePrefix(service)}1`
+  switch (operation) {
+    case 'send':
+      return [`${service} write ${queue}`]
+    case 'work':
+      return [
+        ...[queue, ...dead].map((name) => `${service} read ${name}`),
+        ...[retryQueue(queue), ...dead].map((name) => `${service} write ${name}`),
+        ...(found?.replies ? [`${service} write ${replyExchange(queue)}`] : []),
+      ]
+    case 'ask':
+      return [
+        `${service} write ${queue}`,
+        `${service} read ${replyExchange(queue)}`,
+        ...['configure', 'write', 'read'].map((right) => `${service} ${right} ${own}`),
+      ]
+  }
 }
 
 function postgresRights(plan: Plan, objects: readonly Manifest[]): readonly string[] {

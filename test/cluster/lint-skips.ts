@@ -1,0 +1,58 @@
+/** What the linters find and we keep, each with its reason. Nothing else may be found. */
+
+/** A finding that is kept: by its id, and only in the environments where the reason holds. */
+export type LintSkip = {
+  readonly id: string
+  readonly environments: readonly ('kind' | 'production')[]
+  readonly reason: string
+}
+
+const everywhere = ['kind', 'production'] as const
+
+/** kube-score fails a container without a CPU limit, and has a switch for exactly that. */
+export const kubeScoreFlags: Readonly<Record<string, string>> = {
+  '--ignore-container-cpu-limit':
+    'A CPU limit throttles: it turns load into latency. CPU is requested, and memory limited.',
+}
+
+/** Tests of kube-score that do not fit. */
+export const kubeScoreSkips: readonly LintSkip[] = [
+  {
+    id: 'container-image-pull-policy',
+    environments: everywhere,
+    reason:
+      'Production names images by digest, which cannot change behind its name: to ask the registry at every start only ties ' +
+      'each start to it. On kind the image was loaded into the nodes, and is in no registry.',
+  },
+  {
+    id: 'networkpolicy-targets-pod',
+    environments: everywhere,
+    reason:
+      'It looks for pods in the same files; those of brokers, databases and gateways are made by their operators.',
+  },
+]
+
+/** Checks of checkov that do not fit. */
+export const checkovSkips: readonly LintSkip[] = [
+  {
+    id: 'CKV_K8S_11',
+    environments: everywhere,
+    reason: 'A CPU limit throttles: it turns load into latency. CPU is requested, and memory limited.',
+  },
+  {
+    id: 'CKV_K8S_15',
+    environments: everywhere,
+    reason:
+      'Images by digest cannot change behind their name, and on kind the image is in no registry: see kube-score.',
+  },
+  {
+    id: 'CKV_K8S_43',
+    environments: ['kind'],
+    reason: 'An image that was built a moment ago and loaded into the nodes has no digest of a registry.',
+  },
+]
+
+/** The ids that are skipped in an environment. */
+export function skippedIn(environment: 'kind' | 'production', skips: readonly LintSkip[]): readonly string[] {
+  return skips.filter(({ environments }) => environments.includes(environment)).map(({ id }) => id)
+}
