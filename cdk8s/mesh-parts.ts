@@ -25,7 +25,7 @@ export const servicePolicy: ServicePart = {
 /** What a mesh is told once a system. */
 export const systemPolicy: SystemPart = {
   wave: 'policies',
-  name: 'mesh',
+  name: 'system.mesh',
   render(site, plan) {
     switch (site.mesh) {
       case 'istio':

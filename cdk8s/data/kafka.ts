@@ -12,7 +12,7 @@ const version = { version: '4.3.1', metadataVersion: '4.3-IV0' } as const
 /** Kafka by Strimzi: the cluster, its node pools and their network. Nothing where the plan has no topic. */
 export const kafka: SystemPart = {
   wave: 'data',
-  name: 'kafka',
+  name: 'system.kafka',
   render: (site, plan) =>
     plan.topics.length === 0 ? [] : [cluster(site, plan), ...nodePools(site, plan), ...kafkaNetwork(site, plan)],
 }

@@ -19,7 +19,7 @@ const ports = { status: 8000, metrics: 9187 } as const
 /** Postgres by CloudNativePG: the cluster, its backups and its network. Nothing where the plan has no store. */
 export const postgres: SystemPart = {
   wave: 'data',
-  name: 'postgres',
+  name: 'system.postgres',
   render: (site, plan) =>
     plan.stores.length === 0 ? [] : [cluster(site, plan), ...scheduledBackup(site), network(site, plan)],
 }

@@ -16,7 +16,7 @@ const ports = { peers: [4369, 25672], management: 15672, metrics: 15692 } as con
 /** RabbitMQ by its operators: certificates, the cluster, the virtual host and the network. Nothing where the plan has no queue. */
 export const rabbitmq: SystemPart = {
   wave: 'data',
-  name: 'rabbitmq',
+  name: 'system.rabbitmq',
   render: (site, plan) =>
     plan.queues.length === 0
       ? []
