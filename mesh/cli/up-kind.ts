@@ -81,7 +81,7 @@ function welcome(plan: Plan, { context, urls, smoke }: KindUp, elapsed: string):
   const jaeger = urls.find(({ name }) => name === 'jaeger')?.url
   const look = `kubectl --context ${context} -n ${plan.namespace} get pods`
   const lines = [
-    ...urls.map(({ name, url }) => `${name.padEnd(width)}  ${url}`),
+    ...urls.map(({ name, url, answers }) => `${name.padEnd(width)}  ${url}${answers ? '' : '  (does not answer yet)'}`),
     ...(smoke && jaeger ? ['', `the order's trace: ${jaeger}/trace/${smoke.traceId}`] : []),
     '',
     ...plan.exposures.flatMap(({ name, methods }) => {

@@ -3,6 +3,7 @@ import { render } from '#cdk8s/render.ts'
 import { edgeSecret } from '#cdk8s/workloads/edge-certificates.ts'
 import type { Plan } from '#plan/plan.ts'
 import { type Mesh, type Settings, type Site, siteOf } from '#providers/cluster.ts'
+import { answering } from './answering.ts'
 import type { Connection } from './connection.ts'
 import { type DeployEvent, type DeployResult, deploy } from './deploy.ts'
 import { deliverImage } from './image.ts'
@@ -46,7 +47,7 @@ export type ClusterEvent =
 /** A system that runs on kind. `smoke` is null for one that takes no orders. */
 export type KindUp = {
   readonly context: string
-  readonly urls: readonly Url[]
+  readonly urls: readonly (Url & { readonly answers: boolean })[]
   readonly deployed: DeployResult
   readonly smoke: Smoke | null
 }
@@ -93,7 +94,7 @@ export async function upOnKind(request: KindUpRequest): Promise<KindUp> {
     }),
   )
   const components = render(plan, mesh, { ...settings, image })
-  const deployed = await telling('system', `${plan.system} with ${mesh}`, () =>
+  const deployed = await telling('system', `${plan.system}, ${mesh === 'none' ? 'no mesh' : mesh}`, () =>
     deploy(connection, {
       system: plan.system,
       components,
@@ -107,7 +108,7 @@ export async function upOnKind(request: KindUpRequest): Promise<KindUp> {
   const site = siteOf(plan, mesh, settings)
   const urls = urlsOf(plan, site, cluster.config)
   const smoke = await telling('order', 'placing one through the edge', () => order(connection, request, site, urls))
-  return { context: connection.context, urls, deployed, smoke }
+  return { context: connection.context, urls: await answering(urls, signal), deployed, smoke }
 }
 
 async function order(
