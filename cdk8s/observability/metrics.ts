@@ -15,7 +15,7 @@ export const metricSources = {
     'parley_outbox_refused_total',
     'nodejs_eventloop_utilization',
   ],
-  /** Of Istio's sidecars, where the pod's annotation lets these statistics through. */
+  /** Of Istio's sidecars, where the pod's annotation `proxy.istio.io/config` lets these statistics through. */
   istio: [
     'envoy_cluster_outlier_detection_ejections_active',
     'envoy_cluster_outlier_detection_ejections_enforced_total',

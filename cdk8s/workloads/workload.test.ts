@@ -11,6 +11,7 @@ import { type ServiceSlice, slicesOf } from '#plan/slices.ts'
 import { type Mesh, type Settings, siteOf } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import { expectGolden, yamlFiles } from '#test/golden.ts'
+import { metricSources } from '../observability/metrics.ts'
 import { account } from '../policies/accounts.ts'
 import { serviceNetwork } from '../policies/network.ts'
 import { replicasMax } from './scaling.ts'
@@ -53,6 +54,17 @@ test('on Linkerd a Service carries the breaker of its callers, a stand-in too; o
     ['orders', '5'],
   ])
   expect([...annotated('istio'), ...annotated('none')]).toEqual([])
+})
+
+test("Istio's sidecars keep the statistics that rules and dashboards read, and those alone", () => {
+  const deployments = rendered('gateway', 'istio').filter(({ kind }) => kind === 'Deployment')
+  const [template] = deployments.map(({ spec }) => (spec as { template: Pick<Manifest, 'metadata'> }).template)
+  const config = JSON.parse(template?.metadata.annotations?.['proxy.istio.io/config'] ?? '{}')
+  const kept = new RegExp(`^(?:${config.proxyStatsMatcher.inclusionRegexps.join('|')})$`)
+  const cluster = 'outbound|8080||orders.shop.svc.cluster.local;'
+  for (const metric of metricSources.istio)
+    expect(metric.replace('envoy_cluster_outlier_detection_', `cluster.${cluster}.outlier_detection.`)).toMatch(kept)
+  expect(`cluster.${cluster}.upstream_rq_total`).not.toMatch(kept)
 })
 
 describe('the number of replicas', () => {

@@ -64,6 +64,8 @@ function podAnnotations(site: Site, slice: ServiceSlice): Readonly<Record<string
         'prometheus.io/scrape': 'true',
         'prometheus.io/port': String(ports.admin),
         'prometheus.io/path': '/metrics',
+        // JSON is YAML. What is not named here is the mesh's own.
+        'proxy.istio.io/config': JSON.stringify({ proxyStatsMatcher: { inclusionRegexps: [breakerStatistics] } }),
       }
     case 'linkerd':
       return linkerdAnnotations(site, slice)
@@ -71,6 +73,9 @@ function podAnnotations(site: Site, slice: ServiceSlice): Readonly<Record<string
       return {}
   }
 }
+
+/** The statistics of breakers, which Istio's sidecars keep only where they are told to; the names are Envoy's, whole. */
+const breakerStatistics = 'cluster.outbound.*outlier_detection.ejections_(active|enforced_total)'
 
 function service(site: Site, slice: ServiceSlice): Manifest {
   const { name, protocol } = slice.service
