@@ -22,8 +22,8 @@ logs: ## show what the processes say
 check: ## hold the declaration against the rules
 	@bin/parley check $(system)
 
-test: ## types, style, unit and local tests (ONLY=static|unit|local for a part)
-	@$(if $(filter static unit,$(ONLY)),,bin/node mesh/local/toolchain/main.ts bring)
+test: ## types, style, unit, local and cluster tests (ONLY=static|unit|local|cluster for a part)
+	@$(if $(filter static unit cluster,$(ONLY)),,bin/node mesh/local/toolchain/main.ts bring)
 	@bin/node test/run.ts $(ONLY)
 
 bench: ## measure, and print the figures (ONLY=hop|orders for a part)

@@ -1,19 +1,22 @@
 /**
  * `make test`: types, style, contracts, then the tests that start no process, then those that start the real parts.
- * Every step runs even when an earlier one failed; the last line counts all of it. Exits with 1 when anything failed.
- * `make test ONLY=unit` (or `local`, `static`) runs a part.
+ * Every step runs even when an earlier one failed; the last lines count all of it, and name what was skipped, and why.
+ * Exits with 1 when anything failed. `make test ONLY=unit` (or `local`, `cluster`, `static`) runs a part.
  */
-import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { rootDir } from './sources.ts'
 
 type Count = { passed: number; failed: number; skipped: number }
-type Step = { readonly name: string; readonly part: 'static' | 'unit' | 'local'; readonly run: () => Count }
+type Part = 'static' | 'unit' | 'local' | 'cluster'
+type Step = { readonly name: string; readonly part: Part; readonly run: () => Count }
 
 const jestReport = { passed: 'numPassedTests', failed: 'numFailedTests', skipped: 'numPendingTests' } as const
 const scratch = mkdtempSync(join(tmpdir(), 'parley-test-'))
+const skippedTests: string[] = []
 
 const steps: readonly Step[] = [
   { name: 'types', part: 'static', run: () => check('node_modules/typescript/bin/tsc', ['--noEmit']) },
@@ -30,14 +33,21 @@ const steps: readonly Step[] = [
     part: 'local',
     run: () => jest('local', ['--testPathPatterns', '\\.local\\.test\\.ts$', '--runInBand']),
   },
+  {
+    name: 'cluster',
+    part: 'cluster',
+    run: () => jest('cluster', ['--testPathPatterns', '\\.cluster\\.test\\.ts$', '--runInBand']),
+  },
 ]
 
-function main(): void {
+async function main(): Promise<void> {
   const only = process.argv[2]
   const chosen = steps.filter(({ part }) => !only || part === only)
   const total: Count = { passed: 0, failed: 0, skipped: 0 }
-  for (const { name, run } of chosen) {
+  const tools = chosen.some(({ part }) => part === 'local') ? bringTools() : null
+  for (const { name, part, run } of chosen) {
     console.log(`\n── ${name}`)
+    if (part === 'local') await tools?.ready()
     const began = performance.now()
     const count = run()
     total.passed += count.passed
@@ -46,8 +56,28 @@ function main(): void {
     console.log(`── ${name}: ${describe(count)} (${((performance.now() - began) / 1000).toFixed(1)} s)`)
   }
   rmSync(scratch, { recursive: true, force: true })
+  if (skippedTests.length > 0) console.log(`\nskipped:\n${skippedTests.map((name) => `  ${name}`).join('\n')}`)
   console.log(`\n${describe(total)}`)
   process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0
+}
+
+/**
+ * What judges rendered output is built from source the first time, which takes minutes: it is brought while the first
+ * steps run. A tool that cannot be brought is told of, and its tests count as skipped.
+ */
+function bringTools(): { readonly ready: () => Promise<void> } {
+  const log = join(scratch, 'tools.log')
+  const child = spawn(process.execPath, ['test/tools/main.ts', 'bring'], {
+    cwd: rootDir,
+    stdio: ['ignore', 'ignore', openSync(log, 'w')],
+  })
+  const ended = once(child, 'exit')
+  return {
+    ready: async () => {
+      await ended
+      process.stderr.write(readFileSync(log))
+    },
+  }
 }
 
 /** A tool that only says yes or no counts as one test. */
@@ -69,6 +99,10 @@ function jest(name: string, args: readonly string[]): Count {
     failed: report[jestReport.failed],
     skipped: report[jestReport.skipped],
   }
+  for (const { assertionResults } of report.testResults) {
+    const skipped = assertionResults.filter(({ status }) => status === 'pending')
+    skippedTests.push(...skipped.map(({ fullName }) => fullName))
+  }
   // A file that cannot even be loaded has no failed test of its own; it must still count.
   return status !== 0 && count.failed === 0 ? { ...count, failed: 1 } : count
 }
@@ -78,9 +112,13 @@ function node(args: readonly string[], stdout: 'inherit' | 'ignore' = 'inherit')
   return spawnSync(process.execPath, args, { cwd: rootDir, stdio: ['ignore', stdout, 'inherit'], env }).status ?? 1
 }
 
-function readReport(
-  file: string,
-): (Record<string, number> & { [K in (typeof jestReport)[keyof typeof jestReport]]: number }) | null {
+type JestReport = Readonly<Record<(typeof jestReport)[keyof typeof jestReport], number>> & {
+  readonly testResults: readonly {
+    readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[]
+  }[]
+}
+
+function readReport(file: string): JestReport | null {
   try {
     return JSON.parse(readFileSync(file, 'utf8'))
   } catch {
@@ -92,4 +130,4 @@ function describe({ passed, failed, skipped }: Count): string {
   return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`
 }
 
-main()
+await main()
