@@ -102,12 +102,20 @@ async function applyObject(
 ): Promise<Applied> {
   const kind = kinds.of(object)
   if (!kind) throw new ClusterError('OPERATOR_MISSING', `The cluster has no ${object.kind} of ${object.apiVersion}.`)
+  const was = before.get(keyOf(object)) ?? (await sharedBefore(connection, kind, object))
   const answer = await patchUntilAlone(connection, kind, object, dryRun, absent)
   if (answer.status === 201) return { object, outcome: 'created' }
   if (answer.status !== 200) throw refused(connection, kind, object, answer)
-  const was = before.get(keyOf(object))
   const same = was && isDeepStrictEqual(contentOf(was), contentOf(answer.body as Live))
   return { object, outcome: same ? 'unchanged' : 'changed' }
+}
+
+/** What several systems share, such as a GatewayClass, belongs to none of them, and so is in no inventory. */
+async function sharedBefore(connection: Connection, kind: Kind, { metadata }: Manifest): Promise<Live | undefined> {
+  if (metadata.labels?.['app.kubernetes.io/part-of'] !== undefined) return undefined
+  const path = pathOf(kind, metadata.namespace, metadata.name)
+  const { status, body } = await connection.request({ method: 'GET', path })
+  return status === 200 ? (body as Live) : undefined
 }
 
 /** What was asked for. Controllers write status all the time, and a dry run writes no version. */
