@@ -39,6 +39,7 @@ describe('the list', () => {
     earlier('trust-manager', 'linkerd-identity')
     earlier('linkerd-crds', 'linkerd-control-plane')
     earlier('linkerd-identity', 'linkerd-control-plane')
+    earlier('envoy-gateway', 'envoy-gateway-class')
     earlier('linkerd-cni', 'linkerd-control-plane')
   })
 
@@ -48,6 +49,7 @@ describe('the list', () => {
       'linkerd',
       [
         'envoy-gateway',
+        'envoy-gateway-class',
         'envoy-gateway-crds',
         'linkerd-cni',
         'linkerd-control-plane',
@@ -56,7 +58,7 @@ describe('the list', () => {
         'trust-manager',
       ],
     ],
-    ['none', ['envoy-gateway', 'envoy-gateway-crds']],
+    ['none', ['envoy-gateway', 'envoy-gateway-class', 'envoy-gateway-crds']],
   ] satisfies [Mesh, string[]][])('%s has what is its own, and nothing of another', (mesh, own) => {
     const names = operatorsFor(parseOperators(files, 'kind'), mesh, needs).operators.map(({ name }) => name)
     const common = names.filter((name) => !own.includes(name))
@@ -66,6 +68,21 @@ describe('the list', () => {
       ...['rabbitmq-cluster-operator', 'strimzi', 'rabbitmq-topology-operator'],
     ])
   })
+
+  test.each(cases)(
+    'what belongs to the whole cluster is theirs, on $environment and $mesh',
+    ({ environment, mesh }) => {
+      const objects = render(derive(shop, environment), mesh, settingsOf(environment)).flatMap((one) => one.objects)
+      const shared = objects.filter(({ kind, metadata }) => kind !== 'Namespace' && metadata.namespace === undefined)
+      expect(shared.map(({ kind, metadata }) => `${kind} ${metadata.name}`)).toEqual([])
+      const classes = objects.flatMap(({ kind, spec }) =>
+        kind === 'Gateway' ? [(spec as { gatewayClassName: string }).gatewayClassName] : [],
+      )
+      // Istio makes its own.
+      const made = readFileSync('charts/operators/manifests/envoy-gateway-class/gateway-class.yaml', 'utf8')
+      expect(classes.filter((name) => name !== 'istio' && !made.includes(`name: ${name}\n`))).toEqual([])
+    },
+  )
 
   test('a system without topics, stores and queues does without their operators and namespaces', () => {
     const { operators, namespaces } = operatorsFor(parseOperators(files, 'kind'), 'none', [])

@@ -6,7 +6,7 @@ import { durationOf } from './duration.ts'
 
 /** How the Gateway's proxies run: hardened like every pod, several of them in production, at the node ports that kind maps. */
 export function edgeProxies(site: Site, plan: Plan): readonly Manifest[] {
-  return site.mesh === 'istio' ? [istioParameters(site)] : [gatewayClass(site), envoyProxy(site), strangers(site, plan)]
+  return site.mesh === 'istio' ? [istioParameters(site)] : [envoyProxy(site), strangers(site, plan)]
 }
 
 const production = ({ environment }: Site) => environment === 'production'
@@ -51,17 +51,6 @@ function serviceOf({ settings: { nodePorts } }: Site) {
       { port: 80, nodePort: nodePorts.http },
       { port: 443, nodePort: nodePorts.https },
     ],
-  }
-}
-
-/** Who serves Gateways of this class: Envoy Gateway. It belongs to the cluster, and is the same for every system on it. */
-function gatewayClass(site: Site): Manifest {
-  const { className } = edgeOf(site)
-  return {
-    apiVersion: 'gateway.networking.k8s.io/v1',
-    kind: 'GatewayClass',
-    metadata: { name: className, labels: { 'app.kubernetes.io/managed-by': 'parley' } },
-    spec: { controllerName: 'gateway.envoyproxy.io/gatewayclass-controller' },
   }
 }
 
