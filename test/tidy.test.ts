@@ -26,6 +26,7 @@ const importTable: readonly { folder: string; may: readonly string[]; because: s
       `mesh/providers/${name}/`,
       'mesh/providers/manifest.ts',
       'mesh/providers/cluster.ts',
+      'mesh/providers/problems.ts',
       'mesh/providers/capability.ts',
       'mesh/plan/',
       'mesh/graph/policy.ts',

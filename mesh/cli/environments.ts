@@ -22,7 +22,7 @@ export function environmentName(given: string): EnvironmentName {
 
 /** Reads the name of an environment that is a cluster. Throws a UsageError that lists those there are. */
 export function clusterEnvironment(given: string): ClusterEnvironment {
-  return oneOf('environment on a cluster', clusterEnvironments, given)
+  return oneOf('cluster environment', clusterEnvironments, given)
 }
 
 /** Reads a mesh's name. Throws a UsageError that lists those there are. */

@@ -1,10 +1,10 @@
 import type { MethodRef, Plan, PlannedExposure, Protocol } from '#plan/plan.ts'
+import { problems } from '../problems.ts'
 import { address, type Config, duration, extension, typed } from './config.ts'
 import { connectionBounds, deadline, httpFilter, tellTimeout } from './http.ts'
 import { bodyFilter, bodyLimit, edgeDescriptor, edgeRate, http2Limits } from './limits.ts'
 import { routeMatch, routePath } from './match.ts'
 import { applicationCluster } from './names.ts'
-import { problems } from './problems.ts'
 import { routeConfiguration } from './routes.ts'
 import type { Endpoint, EnvoySite } from './site.ts'
 

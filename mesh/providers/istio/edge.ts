@@ -1,12 +1,12 @@
 import type { PlannedExposure } from '#plan/plan.ts'
 import { edgeOf, type Site } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
+import { problems } from '../problems.ts'
 import { addFilter, envoyFilter, mergeManager, mergeRoutes, typed } from './config.ts'
 import { requestBounds } from './http.ts'
 import { exposedHost } from './limits.ts'
 import { authorityRegex, pathsRegex } from './match.ts'
 import { duration, nameOf, type Spec } from './objects.ts'
-import { problems } from './problems.ts'
 
 /**
  * What the Gateway does beyond what the Gateway API can say: strangers are bounded, trusted with nothing, and answered in

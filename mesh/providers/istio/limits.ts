@@ -3,11 +3,11 @@ import type { Egress, Link, PlannedExposure, Protocol } from '#plan/plan.ts'
 import type { ServiceSlice } from '#plan/slices.ts'
 import { ports, type Site } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
+import { problems } from '../problems.ts'
 import { gatewayPrincipal } from './authorization.ts'
 import { addFilter, envoyFilter, mergeManager, typed } from './config.ts'
 import { authorityRegex, pathHeader } from './match.ts'
 import { nameOf, type Spec } from './objects.ts'
-import { problems } from './problems.ts'
 
 /** How a connection is opened, and how a callee that vanished without a word is noticed. */
 const tcp: Spec = { connectTimeout: '1s', tcpKeepalive: { probes: 3, time: '10s', interval: '3s' } }

@@ -1,4 +1,4 @@
-import type { Spec } from './objects.ts'
+type Config = Readonly<Record<string, unknown>>
 
 /** What a proxy refuses by itself, by status; the applications answer with the same codes and titles. */
 const refusals: Readonly<Record<number, { code: string; title: string }>> = {
@@ -15,7 +15,7 @@ const refusals: Readonly<Record<number, { code: string; title: string }>> = {
 }
 
 /** Makes every answer of the proxy's own a problem document (RFC 9457) with a stable code. */
-export const problems: Spec = {
+export const problems: Config = {
   mappers: Object.entries(refusals).map(([status, refusal]) => ({
     filter: {
       status_code_filter: {
@@ -27,7 +27,7 @@ export const problems: Spec = {
   body_format: problemFormat({ code: 'refused', title: 'The request was refused' }),
 }
 
-function problemFormat({ code, title }: { code: string; title: string }): Spec {
+function problemFormat({ code, title }: { code: string; title: string }): Config {
   return {
     json_format: {
       type: `urn:parley:problem:${code}`,
