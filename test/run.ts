@@ -58,7 +58,7 @@ async function main(): Promise<void> {
   rmSync(scratch, { recursive: true, force: true })
   if (skippedTests.length > 0) console.log(`\nskipped:\n${skippedTests.map((name) => `  ${name}`).join('\n')}`)
   console.log(`\n${describe(total)}`)
-  process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0
+  process.exitCode = total.failed > 0 || total.passed + total.skipped === 0 ? 1 : 0
 }
 
 /**

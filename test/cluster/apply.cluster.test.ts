@@ -21,6 +21,7 @@ import { meshes } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import { everything } from '../fixtures/everything.ts'
 import { caseOf, type RenderedCase } from '../fixtures/rendered.ts'
+import { analyzeSkips } from './lint-skips.ts'
 
 const run = promisify(execFile)
 const found = process.env.KUBECONFIG ? await connect() : null
@@ -73,11 +74,11 @@ describe('istioctl analyze', () => {
       try {
         const file = join(folder, 'all.yaml')
         writeFileSync(file, toYaml(objects))
-        const args = ['analyze', '--use-kube=false', '--output', 'json', file]
+        const args = ['analyze', '--use-kube=false', '--all-namespaces', '--output', 'json', file]
         const { stdout } = await run(istioctl ?? '', args).catch((error: { stdout: string }) => error)
         expect(
           JSON.parse(stdout || '[]')
-            .filter(isOurs)
+            .filter(({ code }: { readonly code: string }) => analyzeSkips[code] === undefined)
             .map(oneLine),
         ).toEqual([])
       } finally {
@@ -149,11 +150,6 @@ function apply(connection: Connection, path: string, body: unknown, more: string
     contentType: 'application/apply-patch+yaml',
     body,
   })
-}
-
-/** Istio warns of every EnvoyFilter, and of Services that are the operators' to make. */
-function isOurs({ code }: { readonly code: string }): boolean {
-  return code !== 'IST0133'
 }
 
 function oneLine({ code, origin, message }: Readonly<Record<'code' | 'origin' | 'message', string>>): string {

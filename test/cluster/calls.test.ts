@@ -234,9 +234,8 @@ function declared(rendered: RenderedCase): readonly string[] {
           .flatMap((name) => methods.map((method) => line(name, service, callOf(method), appPort))),
       ),
     // Beside the declared: Linkerd cannot tell a kubelet from anybody else, so health and metrics are answered to all.
-    ...(mesh === 'linkerd' ? plan.services : []).flatMap(({ name, protocol }) =>
+    ...(mesh === 'linkerd' ? plan.services : []).flatMap(({ name }) =>
       subjects.flatMap((subject) => [
-        ...(protocol === 'grpc' ? [line(subject, name, health, appPort)] : []),
         ...adminCalls.slice(0, 3).map((call) => line(subject, name, call, adminPort)),
         ...proxyCalls.slice(0, 3).map((call) => line(subject, name, call, proxyPort)),
       ]),

@@ -4,7 +4,20 @@ import type { Manifest } from '#providers/manifest.ts'
 import type { Crd } from '../tools/crds.ts'
 
 /** Kinds that neither Kubernetes' schemas nor the CRDs at hand know, each with the reason why it is rendered all the same. */
-export const unjudgedKinds: Readonly<Record<string, string>> = {}
+export const unjudgedKinds: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(
+    ['BackendTrafficPolicy', 'ClientTrafficPolicy', 'EnvoyProxy', 'SecurityPolicy'].map((kind) => [
+      `gateway.envoyproxy.io/${kind}`,
+      'Envoy Gateway’s definitions are not among the CRDs at hand: cluster tests see them where it is installed.',
+    ]),
+  ),
+  ...Object.fromEntries(
+    ['ScaledObject', 'TriggerAuthentication'].map((kind) => [
+      `keda.sh/${kind}`,
+      'KEDA is optional, and its definitions are not among the CRDs at hand.',
+    ]),
+  ),
+}
 
 /** Who can judge a kind: Kubernetes' own schemas, the definition of an operator, or nobody here. */
 export type Judge = 'kubernetes' | 'definition' | 'nobody'

@@ -6,22 +6,30 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { toYaml } from '#cdk8s/yaml.ts'
+import { meshes } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
-import { renderedCases } from '../fixtures/rendered.ts'
+import { everything } from '../fixtures/everything.ts'
+import { caseOf, deliveryOf, objectsOf, type RenderedCase, renderedCases } from '../fixtures/rendered.ts'
 import { type Crd, readCrds } from '../tools/crds.ts'
 import { type CustomResourceApi, startCustomResourceApi } from '../tools/custom-resource-api.ts'
 import { missingNeeds, pathOf, testWith } from '../tools/need.ts'
 import { judgeOf, unjudgedKinds } from './kinds.ts'
 
 const run = promisify(execFile)
-const cases = renderedCases()
+/** Each system's objects, some with what scales by lag, and what GitOps controllers are given beside them. */
+const cases = [
+  ...renderedCases(),
+  ...meshes.map((mesh) => withKeda(caseOf(everything, 'production', mesh))),
+  ...renderedCases()
+    .filter(({ plan }) => plan.system === 'shop')
+    .map((rendered) => ({ title: `GitOps ${rendered.title}`, objects: deliveryOf(rendered) })),
+]
 const all = cases.flatMap(({ objects }) => objects)
 
 describe('Kubernetes’ own kinds, by kubeconform and the schemas of 1.34', () => {
   for (const { title, objects } of cases) {
     testWith(['kubeconform', 'kubernetes-schemas', 'crds'], title, async () => {
       const own = judgedBy('kubernetes', objects)
-      expect(own.length).toBeGreaterThan(0)
       const { resources, summary } = await kubeconform(own)
       expect(resources).toEqual([])
       expect(summary).toMatchObject({ valid: own.length, invalid: 0, errors: 0, skipped: 0 })
@@ -81,6 +89,10 @@ describe('kinds', () => {
   })
 })
 
+function withKeda({ title, plan, mesh, settings }: RenderedCase): Pick<RenderedCase, 'title' | 'objects'> {
+  return { title: `${title} with KEDA`, objects: objectsOf(plan, mesh, { ...settings, keda: true }) }
+}
+
 let known: readonly Crd[] | null = null
 function crds(): readonly Crd[] {
   known ??= readCrds(pathOf('crds'))
@@ -103,6 +115,7 @@ type Verdict = {
 async function kubeconform(objects: readonly Manifest[]): Promise<Verdict> {
   const folder = mkdtempSync(join(tmpdir(), 'parley-schemas-'))
   try {
+    if (objects.length === 0) return { resources: [], summary: { valid: 0, invalid: 0, errors: 0, skipped: 0 } }
     const file = join(folder, 'all.yaml')
     writeFileSync(file, toYaml(objects))
     const schemas = join(pathOf('kubernetes-schemas'), '{{ .ResourceKind }}{{ .KindSuffix }}.json')
