@@ -1,20 +1,27 @@
 /** What is open to the outside: the declared exposures, on their hosts, by their methods, and nothing else. */
 import { describe, expect, test } from '@jest/globals'
 import type { Plan } from '#plan/plan.ts'
-import type { Settings } from '#providers/cluster.ts'
+import type { Mesh, Settings } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
-import { edgeTarget } from '../evaluators/gateway.ts'
+import { type EdgeRequest, edgeTarget } from '../evaluators/gateway.ts'
 import { without } from '../evaluators/objects.ts'
 import { renderedCases } from '../fixtures/rendered.ts'
 import { closedExposures } from './not-supported.ts'
 
 const cases = renderedCases()
+const verbs = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD']
 const anyHost = 'any.example'
 
 describe('the edge', () => {
-  test.each(cases)('$title', ({ plan, mesh, settings, objects }) => {
-    const closed = closedExposures({ plan, mesh })
-    expect(reached(plan, settings, objects)).toEqual(declared(plan, settings, closed))
+  test.each(cases)('over HTTPS: $title', ({ plan, mesh, settings, objects }) => {
+    expect(reached(plan, settings, objects)).toEqual(declared(plan, settings, mesh))
+  })
+
+  test.each(cases)('over plain HTTP: $title', ({ plan, mesh, settings, environment, objects }) => {
+    // In production plain HTTP only tells where HTTPS is.
+    const open = environment === 'kind' ? declared(plan, settings, mesh) : []
+    const direct = reached(plan, settings, objects, 'HTTP').filter((line) => !line.endsWith('→ redirected'))
+    expect(direct).toEqual(open)
   })
 
   test.each(cases.filter(({ mesh }) => mesh === 'none'))(
@@ -30,7 +37,12 @@ describe('the edge', () => {
   )
 })
 
-function reached(plan: Plan, settings: Settings, objects: readonly Manifest[]): readonly string[] {
+function reached(
+  plan: Plan,
+  settings: Settings,
+  objects: readonly Manifest[],
+  protocol: EdgeRequest['protocol'] = 'HTTPS',
+): readonly string[] {
   const hosts = [...new Set([anyHost, ...plan.exposures.map((exposure) => hostOf(exposure, settings))])]
   const methods = plan.services.flatMap(({ apis }) => apis.flatMap((api) => api.methods))
   const paths = [
@@ -46,8 +58,8 @@ function reached(plan: Plan, settings: Settings, objects: readonly Manifest[]): 
   return sorted(
     hosts.flatMap((host) =>
       [...paths, ...strange].flatMap((path) =>
-        ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD'].flatMap((verb) => {
-          const target = edgeTarget(objects, { host, verb, path })
+        verbs.flatMap((verb) => {
+          const target = edgeTarget(objects, { protocol, host, verb, path })
           return target === null ? [] : [`${host} ${verb} ${path} → ${target}`]
         }),
       ),
@@ -55,18 +67,27 @@ function reached(plan: Plan, settings: Settings, objects: readonly Manifest[]): 
   )
 }
 
-function declared({ exposures, namespace }: Plan, settings: Settings, closed: readonly string[]): readonly string[] {
+function declared(plan: Plan, settings: Settings, mesh: Mesh): readonly string[] {
+  const { exposures, namespace } = plan
+  const closed = closedExposures({ plan, mesh })
   return sorted(
     exposures
       .filter(({ name }) => !closed.includes(name))
       .flatMap((exposure) =>
         exposure.methods.flatMap(({ verb, path }) =>
-          hostsOf(exposure, exposures, settings).map(
-            (host) => `${host} ${verb} ${sample(path)} → ${namespace}/${exposure.service}:8080`,
+          hostsOf(exposure, exposures, settings).flatMap((host) =>
+            verbsOf(exposure, verb, mesh).map(
+              (each) => `${host} ${each} ${sample(path)} → ${namespace}/${exposure.service}:8080`,
+            ),
           ),
         ),
       ),
   )
+}
+
+/** A browser asks with OPTIONS first, so that Istio's route takes every verb; the service's own sidecar takes POST alone. */
+function verbsOf({ grpcWeb }: Plan['exposures'][number], verb: string, mesh: Mesh): readonly string[] {
+  return grpcWeb && mesh === 'istio' ? verbs : [verb]
 }
 
 /** An exposure for any host answers on each that no other has. */

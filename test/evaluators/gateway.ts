@@ -3,15 +3,20 @@ import type { Manifest } from '#providers/manifest.ts'
 import { type Loose, NotUnderstood, ofKind, only } from './objects.ts'
 
 /** A request as it arrives at the edge. gRPC is a POST of `/package.Service/Method`. */
-export type EdgeRequest = { readonly host: string; readonly verb: string; readonly path: string }
+export type EdgeRequest = {
+  readonly protocol: 'HTTP' | 'HTTPS'
+  readonly host: string
+  readonly verb: string
+  readonly path: string
+}
 
 const group = 'gateway.networking.k8s.io'
 
-/** `namespace/service:port` that a request is sent to, or null where no route takes it. */
+/** `namespace/service:port` that a request is sent to, `redirected` to another address, or null where no route takes it. */
 export function edgeTarget(objects: readonly Manifest[], request: EdgeRequest): string | null {
   let best: { readonly target: string; readonly rank: readonly number[] } | null = null
   for (const kind of ['HTTPRoute', 'GRPCRoute'] as const) {
-    for (const route of ofKind(objects, group, kind).filter((each) => hangsOnGateway(objects, each))) {
+    for (const route of ofKind(objects, group, kind).filter((each) => hangsOn(objects, each, request.protocol))) {
       const hostRank = rankOfHost(route.spec.hostnames, request.host)
       if (hostRank === null) continue
       for (const rule of route.spec.rules) {
@@ -27,7 +32,8 @@ export function edgeTarget(objects: readonly Manifest[], request: EdgeRequest): 
   return best?.target ?? null
 }
 
-function hangsOnGateway(objects: readonly Manifest[], { metadata, spec }: Loose): boolean {
+/** Whether a route is attached to a listener of this protocol: to the one it names, or to all. */
+function hangsOn(objects: readonly Manifest[], { metadata, spec }: Loose, protocol: string): boolean {
   return spec.parentRefs.some(
     (parent: Loose) =>
       (parent.group ?? group) === group &&
@@ -35,12 +41,17 @@ function hangsOnGateway(objects: readonly Manifest[], { metadata, spec }: Loose)
       ofKind(objects, group, 'Gateway').some(
         (gateway) =>
           gateway.metadata.name === parent.name &&
-          gateway.metadata.namespace === (parent.namespace ?? metadata.namespace),
+          gateway.metadata.namespace === (parent.namespace ?? metadata.namespace) &&
+          gateway.spec.listeners.some(
+            (listener: Loose) =>
+              listener.protocol === protocol && (parent.sectionName ?? listener.name) === listener.name,
+          ),
       ),
   )
 }
 
-function targetOf({ metadata }: Loose, { backendRefs = [] }: Loose): string {
+function targetOf({ metadata }: Loose, { backendRefs = [], filters = [] }: Loose): string {
+  if (filters.some(({ type }: Loose) => type === 'RequestRedirect')) return 'redirected'
   const [backend, ...more] = backendRefs
   if (!backend) return 'nowhere'
   if (more.length > 0) throw new NotUnderstood('Several backends of one rule')
