@@ -1,5 +1,4 @@
-import type { Breaker } from '#graph/policy.ts'
-import type { Plan } from '#plan/plan.ts'
+import type { Egress, Plan } from '#plan/plan.ts'
 import { externalPort, labelsOf, outsideNamespace, ports, type Site, selectorOf } from '#providers/cluster.ts'
 import { breakerAnnotations } from '#providers/linkerd/breaker.ts'
 import type { Manifest } from '#providers/manifest.ts'
@@ -27,8 +26,8 @@ export const standIns: SystemPart = {
 }
 
 /** What those who reach an external declare of its breaker. */
-function breakersOf({ egress }: Plan): ReadonlyMap<string, readonly Breaker[]> {
-  const breakers = new Map<string, Breaker[]>()
+function breakersOf({ egress }: Plan): ReadonlyMap<string, readonly Egress['breaker'][]> {
+  const breakers = new Map<string, Egress['breaker'][]>()
   for (const { external, breaker } of egress) {
     const known = breakers.get(external)
     if (known) known.push(breaker)
@@ -73,7 +72,7 @@ function deployment(site: Site, external: Played): Manifest {
 const webContainerPort = { name: 'web', containerPort: ports.web } as const
 
 /** Answers on the external's own port, whatever the process listens on, and with its page on the port of pages. */
-function service(site: Site, external: Played, breakers: readonly Breaker[]): Manifest {
+function service(site: Site, external: Played, breakers: readonly Egress['breaker'][]): Manifest {
   const { name, protocol, standIn } = external
   // Linkerd's breakers are the callee's; Istio's are each caller's own, in its policy.
   const annotations = site.mesh === 'linkerd' && protocol === 'http' ? breakerAnnotations(breakers) : {}
