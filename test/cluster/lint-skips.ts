@@ -4,6 +4,8 @@
 export type LintSkip = {
   readonly id: string
   readonly environments: readonly ('kind' | 'production')[]
+  /** The only objects for which it is kept; absent for all. */
+  readonly objects?: readonly string[]
   readonly reason: string
 }
 
@@ -29,6 +31,14 @@ export const kubeScoreSkips: readonly LintSkip[] = [
     environments: everywhere,
     reason:
       'It looks for pods in the same files; those of brokers, databases and gateways are made by their operators.',
+  },
+  {
+    id: 'pod-probes-identical',
+    environments: everywhere,
+    objects: ['stocks', 'words'],
+    reason:
+      'Services in other languages, which have no admin port: that they accept connections is all that can be asked of ' +
+      'them. Both probes ask it; the one that restarts waits five times as long.',
   },
 ]
 
@@ -60,7 +70,13 @@ export const analyzeSkips: Readonly<Record<string, string>> = {
     'port for it, which the declaration is told of where two externals share one.',
 }
 
-/** The ids that are skipped in an environment. */
+/** The ids that are skipped in an environment for all objects. */
 export function skippedIn(environment: 'kind' | 'production', skips: readonly LintSkip[]): readonly string[] {
-  return skips.filter(({ environments }) => environments.includes(environment)).map(({ id }) => id)
+  return skips.filter((skip) => isKept(skip, skip.id, environment)).map(({ id }) => id)
+}
+
+/** Whether a finding is kept: for all objects, or for the one that is named. */
+export function isKept(skip: LintSkip, id: string, environment: 'kind' | 'production', object?: string): boolean {
+  const here = skip.objects === undefined || (object !== undefined && skip.objects.includes(object))
+  return skip.id === id && skip.environments.includes(environment) && here
 }

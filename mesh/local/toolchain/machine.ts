@@ -65,6 +65,7 @@ export function programs(machine: Machine, name: string): string[] {
   return machine.path.map((folder) => join(folder, name)).filter(isFile)
 }
 
+/** Whether there is a file at this path, or behind a link at it. */
 export function isFile(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false
 }
