@@ -20,13 +20,6 @@ const ports = { http: 4318, page: 16686, metrics: 8888 } as const
 const user = 10_001
 const folder = '/var/lib/jaeger'
 
-/** The labels that the operator gives the pods. */
-const selector = {
-  'app.kubernetes.io/component': 'opentelemetry-collector',
-  'app.kubernetes.io/instance': `${observabilityNamespace}.jaeger`,
-  'app.kubernetes.io/managed-by': 'opentelemetry-operator',
-} as const
-
 function collector(site: Site): Manifest {
   const lasting = site.environment === 'production'
   return {
@@ -120,7 +113,7 @@ function network(site: Site): Manifest {
     name: `${site.system}-tracing`,
     namespace: observabilityNamespace,
     component: 'tracing',
-    pods: { matchLabels: selector },
+    pods: { matchLabels: tracing.selector },
   }
   // Istio's gateway is in the system's namespace; the other's is not.
   const senders = [podsIn(site.namespace), ...(site.mesh === 'istio' ? [] : [edgePeer(site)])]

@@ -108,7 +108,7 @@ export function scrapePorts(mesh: Mesh): readonly Port[] {
 export const prometheus: Peer = podsIn(observabilityNamespace, { 'app.kubernetes.io/name': 'prometheus' })
 
 /** Spans go to the collector. */
-export const spans: Egress = { to: [podsIn(tracing.namespace)], ports: tcp(tracing.grpcPort) }
+export const spans: Egress = { to: [podsIn(tracing.namespace, tracing.selector)], ports: tcp(tracing.grpcPort) }
 
 /** Everything but what is inside: an address of ours is never an external. */
 export const internet: readonly Peer[] = [

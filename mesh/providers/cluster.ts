@@ -67,6 +67,12 @@ export const tracing = {
   namespace: observabilityNamespace,
   host: `jaeger-collector.${observabilityNamespace}.svc.cluster.local`,
   grpcPort: 4317,
+  /** The labels that its operator gives its pods. */
+  selector: {
+    'app.kubernetes.io/component': 'opentelemetry-collector',
+    'app.kubernetes.io/instance': `${observabilityNamespace}.jaeger`,
+    'app.kubernetes.io/managed-by': 'opentelemetry-operator',
+  },
 } as const
 
 /** The site of a plan. */
