@@ -2,8 +2,8 @@ import type { SystemNode } from '#graph/system.ts'
 import { byName } from './edges.ts'
 import { type Breach, rule, serviceOwner } from './rule.ts'
 
-/** Names that somebody else has already: each part of a run is known by a certificate of its own name. */
-const takenByParts = new Set(['authority', 'kafka', 'postgres', 'rabbitmq'])
+/** Names that somebody else has already: each part of a run is known by a certificate of its own name; kustomize reads a file of its own. */
+const takenByParts = new Set(['authority', 'kafka', 'kustomization', 'postgres', 'rabbitmq'])
 /** Databases that Postgres brings along. */
 const takenByPostgres = new Set(['postgres', 'template0', 'template1'])
 
