@@ -1,4 +1,4 @@
-import type { Plan } from '#plan/plan.ts'
+import type { Plan, PlannedExposure } from '#plan/plan.ts'
 import type { Mesh } from '#providers/cluster.ts'
 import { notSupported as notByIstio } from '#providers/istio/not-supported.ts'
 import * as istio from '#providers/istio/render.ts'
@@ -46,8 +46,19 @@ export function notSupportedBy(plan: Plan, mesh: Mesh): readonly NotSupported[] 
     case 'linkerd':
       return notByLinkerd(plan)
     case 'none':
-      return plan.links.length + plan.egress.length === 0 ? [] : [withoutMesh]
+      return [
+        ...(plan.links.length + plan.egress.length === 0 ? [] : [withoutMesh]),
+        ...plan.exposures.flatMap(withoutKeys),
+      ]
   }
+}
+
+/** Envoy Gateway stands at the edge of both; Linkerd's provider says the same. */
+function withoutKeys({ name, authentication }: PlannedExposure): readonly NotSupported[] {
+  if (authentication.kind !== 'jwt') return []
+  const reason =
+    "Envoy Gateway does not find an issuer's keys by its name, which is all that is declared: it lets nobody in"
+  return [{ where: `exposure ${name}`, what: 'authentication by token', reason }]
 }
 
 const withoutMesh: NotSupported = {

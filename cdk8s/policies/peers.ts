@@ -85,11 +85,18 @@ export function controlPlane(mesh: Mesh): readonly Egress[] {
     case 'istio':
       return [{ to: [podsIn('istio-system', { app: 'istiod' })], ports: tcp(15012) }]
     case 'linkerd':
-      // identity, destination and policy.
-      return [{ to: [podsIn('linkerd')], ports: tcp(8080, 8086, 8090) }]
+      return [
+        { to: [linkerdPart('identity')], ports: tcp(8080) },
+        // Destinations and policy are told by one pod.
+        { to: [linkerdPart('destination')], ports: tcp(8086, 8090) },
+      ]
     case 'none':
       return []
   }
+}
+
+function linkerdPart(component: string): Peer {
+  return podsIn('linkerd', { 'linkerd.io/control-plane-component': component })
 }
 
 /** Where Prometheus reads a service's metrics, with its proxy's. */

@@ -17,7 +17,7 @@ type Opening = readonly [from: string, to: string, ...ports: readonly number[]]
 const cases = renderedCases()
 /** Ends that no policy of the system's protects: they are others'. */
 const unguarded = [
-  ...['internet', 'node', 'stranger', 'impostor', 'dns', 'istiod', 'linkerd', 'prometheus'],
+  ...['internet', 'node', 'stranger', 'impostor', 'dns', 'istiod', 'linkerd', 'linkerd identity', 'prometheus'],
   ...['strimzi', 'cnpg', 'rabbitmq operator'],
 ]
 
@@ -131,7 +131,12 @@ function infrastructure({ plan, mesh }: RenderedCase, world: World): readonly Op
   const metrics = { istio: [15_020], linkerd: [4191, 9464], none: [9464] }[mesh]
   const control: readonly Opening[] = withEdge.flatMap((name): Opening[] => {
     if (mesh === 'istio') return [[name, 'istiod', 15_012]]
-    return mesh === 'linkerd' ? [[name, 'linkerd', 8080, 8086, 8090]] : []
+    return mesh === 'linkerd'
+      ? [
+          [name, 'linkerd', 8086, 8090],
+          [name, 'linkerd identity', 8080],
+        ]
+      : []
   })
   return [
     ...withEdge.map((name): Opening => [name, 'dns', 53]),
