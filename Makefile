@@ -3,7 +3,7 @@
 #   MESH=istio|linkerd|none  which mesh, on a cluster
 #   SYSTEM=FILE              another system than mesh/shop.ts
 .DEFAULT_GOAL := help
-.PHONY: up down status logs check test bench lint typecheck clean help
+.PHONY: up down status logs check render test bench lint typecheck clean help
 
 system := $(if $(SYSTEM),--system '$(SYSTEM)')
 
@@ -22,11 +22,14 @@ logs: ## show what the processes say
 check: ## hold the declaration against the rules
 	@bin/parley check $(system)
 
+render: ## write the Kubernetes objects, what GitOps controllers apply, and the Helm chart
+	@bin/parley render
+
 test: ## types, style, unit, local and cluster tests (ONLY=static|unit|local|cluster for a part)
 	@$(if $(filter static unit cluster,$(ONLY)),,bin/node mesh/local/toolchain/main.ts bring)
 	@bin/node test/run.ts $(ONLY)
 
-bench: ## measure, and print the figures (ONLY=hop|orders for a part)
+bench: ## measure, and print the figures (ONLY=hop|orders|render for a part)
 	@bin/node mesh/local/toolchain/main.ts bring
 	@bin/node bench/run.ts $(ONLY)
 
