@@ -25,14 +25,10 @@ export function differences(dir: string, files: Files): readonly Difference[] {
 /** Makes a folder hold exactly these files; what is equal is not touched. Gives what had to be changed. */
 export function write(dir: string, files: Files): readonly Difference[] {
   const changes = differences(dir, files)
-  for (const { path, how } of changes) {
-    const file = join(dir, path)
-    if (how === 'left over') rmSync(file)
-    else {
-      mkdirSync(dirname(file), { recursive: true })
-      writeFileSync(file, files.get(path) ?? '')
-    }
-  }
+  const written = changes.filter(({ how }) => how !== 'left over').map(({ path }) => path)
+  for (const folder of new Set(written.map((path) => dirname(join(dir, path))))) mkdirSync(folder, { recursive: true })
+  for (const path of written) writeFileSync(join(dir, path), files.get(path) ?? '')
+  for (const { path, how } of changes) if (how === 'left over') rmSync(join(dir, path))
   return changes
 }
 
