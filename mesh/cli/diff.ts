@@ -76,5 +76,9 @@ function diffText(changes: readonly Change[]): string {
     ...(breaks === null ? [] : [`    ! breaks ${breaks}`]),
   ])
   const broken = changes.filter(({ breaks }) => breaks !== null).length
-  return [...lines, '', `${changes.length} changes, ${broken} of which break somebody.`].join('\n')
+  return [
+    ...lines,
+    '',
+    `${changes.length === 1 ? '1 change' : `${changes.length} changes`}; breaking: ${broken}.`,
+  ].join('\n')
 }

@@ -1,0 +1,67 @@
+/** What a reviewer of a change asks: is what is committed fresh, what changed, and whom does it break. */
+import { execFileSync } from 'node:child_process'
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, test } from '@jest/globals'
+import { rootDir } from '#test/sources.ts'
+import { parleyIn } from '#test/stack.ts'
+
+const scratch = mkdtempSync(join(tmpdir(), 'parley-render-'))
+afterAll(() => rmSync(scratch, { recursive: true, force: true }))
+const parley = parleyIn({})
+
+describe('parley render', () => {
+  test('what is committed in charts/ is what the declaration renders to', async () => {
+    expect(await parley('render', '--check')).toMatchObject({ code: 0, stderr: '' })
+  }, 60_000)
+
+  test('--check names each file that is not as it should be, and render puts all right', async () => {
+    const out = join(scratch, 'out')
+    const variant = ['--environment', 'kind', '--mesh', 'istio', '--out', out]
+    expect(await parley('render', ...variant)).toMatchObject({ code: 0 })
+    appendFileSync(join(out, 'kind/istio/workloads/orders.yaml'), '# by hand\n')
+    rmSync(join(out, 'kind/istio/data/orders.yaml'))
+    writeFileSync(join(out, 'kind/istio/data/old.yaml'), '')
+    const stale = await parley('render', '--check', ...variant)
+    expect(stale.code).toBe(1)
+    for (const line of [
+      /workloads\/orders\.yaml: changed, line \d+: "# by hand"/,
+      /data\/orders\.yaml: missing/,
+      /data\/old\.yaml: left over/,
+    ]) {
+      expect(stale.stderr).toMatch(line)
+    }
+    expect((await parley('render', ...variant)).stdout).toMatch(/kind\/istio: \d+ files, 3 changed/)
+    expect(await parley('render', '--check', ...variant)).toMatchObject({ code: 0 })
+  }, 60_000)
+
+  test.each([
+    [['render', '--mesh', 'consul'], 'There is no mesh consul; there are istio, linkerd, none.'],
+    [['render', '--environment', 'local'], 'There is no cluster environment local; there are kind, production.'],
+    [['render', '--stdout'], '--stdout prints one variant'],
+    [['render', '--settings', 'nowhere.yaml'], 'There is no file nowhere.yaml'],
+    [['diff', 'no-such-branch'], 'Git knows no revision no-such-branch here'],
+  ])('%j is refused', async (args, message) => {
+    expect(await parley(...args)).toMatchObject({ code: 2, stderr: expect.stringContaining(message) })
+  })
+})
+
+test('parley diff tells a shorter deadline, and whom it breaks', async () => {
+  const repository = join(scratch, 'repository')
+  execFileSync('git', ['clone', '--quiet', '--shared', rootDir, repository])
+  symlinkSync(join(rootDir, 'node_modules'), join(repository, 'node_modules'))
+  const file = join(repository, 'mesh/shop.ts')
+  const declared = readFileSync(file, 'utf8')
+  expect(await parley('diff', '--system', file)).toMatchObject({ code: 0, stdout: 'Nothing changed.\n' })
+
+  writeFileSync(
+    file,
+    declared.replace('deadlineMs: 1_000', 'deadlineMs: 200').replace('perTryTimeoutMs: 450', 'perTryTimeoutMs: 90'),
+  )
+  const { code, stdout } = await parley('diff', 'HEAD', '--system', file)
+  expect(code).toBe(1)
+  expect(stdout).toContain('~ policy gateway → orders.createOrder\n    deadlineMs: 1000 → 200\n')
+  expect(stdout).toContain('! breaks orders may itself wait for inventory for longer than these 200 ms')
+  expect(stdout).toContain('1 change; breaking: 1.')
+}, 60_000)
