@@ -92,11 +92,18 @@ export function externalRoutes(
   const { name, host, protocol, routes } = external
   if (protocol !== 'http') return []
   const route = [destination(host, externalPort(external))]
-  const rules = callers.flatMap(({ from, deadlineMs, retry }) =>
-    methodRules({ caller: from, callee: name, protocol, methods: routes, deadlineMs, retry, route }, faults),
-  )
+  const rules = callers
+    .flatMap(({ from, deadlineMs, retry }) =>
+      methodRules({ caller: from, callee: name, protocol, methods: routes, deadlineMs, retry, route }, faults),
+    )
+    .map((rule) => ({ ...rule, headers: discreet }))
   const spec = { hosts: [host], exportTo: ['.'], http: [...rules, refusal(name, routes)] }
   return [istioObject(site, 'VirtualService', { name: nameOf(name, 'external'), owner: name, spec })]
+}
+
+/** What proxies tell each other about a call is nobody's business outside. */
+const discreet: Spec = {
+  request: { remove: ['x-envoy-attempt-count', 'x-envoy-decorator-operation', 'x-envoy-expected-rq-timeout-ms'] },
 }
 
 /** How one caller reaches one external: its breaker, its bounds, and TLS where the mesh opens it. */

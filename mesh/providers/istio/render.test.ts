@@ -131,6 +131,14 @@ describe('rules', () => {
     }
   })
 
+  test('nothing outside is told what proxies say to each other', () => {
+    const { http } = find('VirtualService', 'bank.external').spec as { http: Rule[] }
+    const remove = ['x-envoy-attempt-count', 'x-envoy-decorator-operation', 'x-envoy-expected-rq-timeout-ms']
+    const routed = http.filter(({ route }) => route)
+    expect(routed.length).toBeGreaterThan(0)
+    for (const rule of routed) expect(rule).toMatchObject({ headers: { request: { remove } } })
+  })
+
   test('a rule is for one caller, with its own deadline', () => {
     const { http } = find('VirtualService', 'orders').spec as { http: Rule[] }
     expect(http.map(({ timeout }) => timeout)).toEqual(['1s', '0.5s', undefined])
