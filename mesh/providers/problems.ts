@@ -14,17 +14,21 @@ const refusals: Readonly<Record<number, { code: string; title: string }>> = {
   504: { code: 'deadline-exceeded', title: 'It took too long' },
 }
 
-/** Makes every answer of the proxy's own a problem document (RFC 9457) with a stable code. */
+/** Makes every refusal of the proxy's own a problem document (RFC 9457) with a stable code; a redirect stays as it is. */
 export const problems: Config = {
-  mappers: Object.entries(refusals).map(([status, refusal]) => ({
+  mappers: [
+    ...Object.entries(refusals).map(([status, refusal]) => mapper('EQ', Number(status), refusal)),
+    mapper('GE', 400, { code: 'refused', title: 'The request was refused' }),
+  ],
+}
+
+function mapper(op: 'EQ' | 'GE', status: number, refusal: Parameters<typeof problemFormat>[0]): Config {
+  return {
     filter: {
-      status_code_filter: {
-        comparison: { op: 'EQ', value: { default_value: Number(status), runtime_key: 'parley.problem' } },
-      },
+      status_code_filter: { comparison: { op, value: { default_value: status, runtime_key: 'parley.problem' } } },
     },
     body_format_override: problemFormat(refusal),
-  })),
-  body_format: problemFormat({ code: 'refused', title: 'The request was refused' }),
+  }
 }
 
 function problemFormat({ code, title }: { code: string; title: string }): Config {
