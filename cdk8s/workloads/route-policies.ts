@@ -17,9 +17,10 @@ export function routePolicies(
   route: Route,
 ): readonly Manifest[] {
   const web = exposure.grpcWeb && route.kind === 'GRPCRoute'
+  const cors = corsOf(exposure)
   return [
     policy(site, exposure, 'BackendTrafficPolicy', route, traffic(exposure, methods)),
-    ...(web ? [policy(site, exposure, 'SecurityPolicy', route, { cors: corsOf(exposure) })] : []),
+    ...(web ? [policy(site, exposure, 'SecurityPolicy', route, { cors: { ...cors, maxAge: `${cors.maxAge}s` } })] : []),
   ]
 }
 

@@ -3,6 +3,8 @@ type Config = Readonly<Record<string, unknown>>
 /** What a proxy refuses by itself, by status; the applications answer with the same codes and titles. */
 const refusals: Readonly<Record<number, { code: string; title: string }>> = {
   400: { code: 'malformed-request', title: 'The request is no HTTP that this server understands' },
+  401: { code: 'unauthenticated', title: 'Who is asking is not known' },
+  403: { code: 'permission-denied', title: 'This may not be done by who is asking' },
   404: { code: 'route-not-found', title: 'Nothing is here' },
   405: { code: 'method-not-allowed', title: 'This resource does not take this method' },
   408: { code: 'deadline-exceeded', title: 'It took too long' },
