@@ -39,7 +39,7 @@ function parley(...args: string[]): Promise<Said> {
 test.each([
   [['apply', '--context', 'nowhere'], 'There is no context nowhere. There are: fake, kind-parley.'],
   [['apply', '--mesh', 'consul'], 'There is no mesh consul; there are istio, linkerd, none.'],
-  [['apply', '--environment', 'local'], 'There is no environment on a cluster local; there are kind, production.'],
+  [['apply', '--environment', 'local'], 'There is no cluster environment local; there are kind, production.'],
   [['up', '--target', 'kind', '--fresh'], '--fresh: only a local run has that'],
   [
     ['up', '--target', 'kind', '--system', join(projectDir, 'examples/hello/system.ts')],
