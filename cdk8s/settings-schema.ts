@@ -65,7 +65,7 @@ const backup: Schema = {
       endpoint: {
         type: ['string', 'null'],
         description: 'the address of the object store, https://…, or null for the cloud’s own',
-        pattern: '^https?://[A-Za-z0-9][A-Za-z0-9.:/_-]*$',
+        pattern: '^https://[A-Za-z0-9][A-Za-z0-9.-]*(:[1-9][0-9]{0,4})?(/[A-Za-z0-9./_-]*)?$',
         default: null,
       },
       secret: text('the name of a Secret with ACCESS_KEY_ID and ACCESS_SECRET_KEY', label),
@@ -73,6 +73,24 @@ const backup: Schema = {
       schedule: text('six fields of cron, seconds first: 0 0 2 * * *', '^[0-9*/,-]+( [0-9A-Za-z*/,?-]+){5}$'),
     },
     ['destination', 'secret', 'retention', 'schedule'],
+  ),
+  type: ['object', 'null'],
+  default: null,
+}
+
+const apiServer: Schema = {
+  ...object(
+    'where pods reach the Kubernetes API: cidrs, port; or null for any address',
+    {
+      cidrs: {
+        type: 'array',
+        description: 'ranges of addresses, such as 10.0.0.1/32',
+        items: text('a range of addresses, such as 10.0.0.1/32', '^[0-9a-fA-F.:]+/[0-9]{1,3}$'),
+        uniqueItems: true,
+      },
+      port: { type: 'integer', description: 'a port, 1 to 65535', minimum: 1, maximum: 65_535 },
+    },
+    ['cidrs', 'port'],
   ),
   type: ['object', 'null'],
   default: null,
@@ -121,6 +139,7 @@ export const settingsSchema = object(
     },
     keda: { type: 'boolean', description: 'true or false', default: false },
     backup,
+    apiServer,
     git: object(
       'the repository that GitOps controllers watch: url, revision',
       {

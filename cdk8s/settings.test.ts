@@ -18,6 +18,7 @@ test('what is absent gets its default', () => {
     nodePorts: null,
     keda: false,
     backup: null,
+    apiServer: null,
     git: { url: 'https://git.example/shop.git', revision: 'main' },
   })
 })
@@ -48,7 +49,7 @@ colour: blue
   backup.secret: is missing; allowed: the name of a Secret with ACCESS_KEY_ID and ACCESS_SECRET_KEY
   backup.retention: is missing; allowed: a number of days, weeks or months: 30d, 4w, 6m
   backup.schedule: is missing; allowed: six fields of cron, seconds first: 0 0 2 * * *
-  colour: is not known; allowed here: image, imagePullSecrets, hosts, replicas, storageClass, clusterIssuer, nodePorts, keda, backup, git`)
+  colour: is not known; allowed here: image, imagePullSecrets, hosts, replicas, storageClass, clusterIssuer, nodePorts, keda, backup, apiServer, git`)
 })
 
 describe('what no settings file says', () => {
@@ -59,6 +60,8 @@ describe('what no settings file says', () => {
     [least.replace('"1"', '1'), 'image.tag: is 1'],
     [`${least}hosts: { shop: "a.example\\n" }`, 'hosts.shop'],
     [`${least}storageClass: [fast]`, 'storageClass'],
+    [`${least}backup: { endpoint: "http://objects.example" }`, 'backup.endpoint: is "http://objects.example"'],
+    [`${least}apiServer: { cidrs: [10.0.0.1], port: 443 }`, 'apiServer.cidrs[0]: is "10.0.0.1"'],
     [least.replace('"1"', '"1", digest: "sha256:12"'), 'image.digest'],
   ])('%j', (text, message) => {
     expect(() => parseSettings(text, 'a.yaml')).toThrow(message)

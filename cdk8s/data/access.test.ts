@@ -9,7 +9,7 @@ import { shop } from '#mesh/shop.ts'
 import { derive } from '#plan/derive.ts'
 import type { Plan } from '#plan/plan.ts'
 import { slicesOf } from '#plan/slices.ts'
-import { siteOf } from '#providers/cluster.ts'
+import { type Settings, siteOf } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import type { ServicePart, SystemPart } from '../component.ts'
 import { parseSettings } from '../settings.ts'
@@ -112,6 +112,47 @@ test('KEDA reaches the brokers that it asks for lag, where it scales, and no dat
   expect(JSON.stringify(objects(production, kafka))).not.toContain('"keda"')
 })
 
+test('who asks the Kubernetes API reaches it alone, and only the database its backups', () => {
+  const reached = (change: Partial<Settings>) =>
+    Object.fromEntries(
+      [kafka, postgres, rabbitmq].flatMap((part) =>
+        networkPolicies(part.render(siteOf(production, 'istio', { ...settings, ...change }), production)).map(
+          ({ metadata, spec }) => [metadata.name, addressesOf(spec.egress)],
+        ),
+      ),
+    )
+  const backup = { destination: 's3://b', secret: 'keys', retention: '30d', schedule: '0 0 2 * * *' }
+  const none = { 'shop-kafka-exporter': [], 'shop-rabbitmq': [] }
+  const all = ['0.0.0.0/0:443', '0.0.0.0/0:6443']
+  const kafkas = (to: readonly string[]) => ({ 'shop-kafka-brokers': to, 'shop-kafka-entity-operator': to })
+  expect(reached({})).toEqual({ ...none, ...kafkas(all), 'shop-postgres': all })
+  const apiServer = { cidrs: ['10.0.0.1/32'], port: 6443 }
+  expect(reached({ apiServer, backup: { ...backup, endpoint: 'https://objects.example:9000/a:1' } })).toEqual({
+    ...none,
+    ...kafkas(['10.0.0.1/32:6443']),
+    'shop-postgres': ['10.0.0.1/32:6443', '0.0.0.0/0:9000'],
+  })
+  for (const endpoint of [null, 'https://objects.example'])
+    expect(reached({ apiServer, backup: { ...backup, endpoint } })['shop-postgres']?.at(-1)).toBe('0.0.0.0/0:443')
+})
+
+test('an administrator of queues is one of the two operators, no other pod of their namespace', () => {
+  const [policy] = networkPolicies(objects(production, rabbitmq))
+  const peers = policy?.spec.ingress.filter(({ ports }) => ports.some(({ port }) => port === 15672))
+  expect(peers?.flatMap(({ from }) => from.map(({ podSelector }) => podSelector?.matchLabels))).toEqual([
+    { 'app.kubernetes.io/name': 'rabbitmq-cluster-operator' },
+    { 'app.kubernetes.io/name': 'messaging-topology-operator' },
+  ])
+})
+
+test('machines are drained one after another where queues have several nodes, and at once where they have one', () => {
+  const budgets = (plan: Plan) => of(objects(plan, rabbitmq), 'PodDisruptionBudget').map(({ spec }) => spec)
+  expect(budgets(production)).toEqual([
+    { maxUnavailable: 1, selector: { matchLabels: { 'app.kubernetes.io/name': 'shop-rabbitmq' } } },
+  ])
+  expect(budgets(derive(shop, 'kind'))).toEqual([])
+})
+
 test('production loses nothing that was acknowledged when one machine is gone', () => {
   const brokers = only(objects(production, kafka), 'Kafka')
   expect(at(brokers, 'spec', 'kafka', 'config')).toMatchObject({
@@ -161,7 +202,17 @@ type NetworkPolicy = Manifest & {
       readonly from: readonly { readonly podSelector?: { readonly matchLabels?: { readonly app?: string } } }[]
       readonly ports: readonly { readonly port: number }[]
     }[]
+    readonly egress: readonly {
+      readonly to: readonly { readonly ipBlock?: { readonly cidr: string } }[]
+      readonly ports: readonly { readonly port: number }[]
+    }[]
   }
+}
+
+function addressesOf(egress: NetworkPolicy['spec']['egress']): readonly string[] {
+  return egress.flatMap(({ to, ports }) =>
+    to.flatMap(({ ipBlock }) => (ipBlock ? ports.map(({ port }) => `${ipBlock.cidr}:${port}`) : [])),
+  )
 }
 
 function objects(plan: Plan, part: ServicePart | SystemPart): readonly Manifest[] {

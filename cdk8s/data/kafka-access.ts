@@ -3,7 +3,7 @@ import { type ServiceSlice, usesTopics } from '#plan/slices.ts'
 import { dataNames, type Site } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import type { ServicePart } from '../component.ts'
-import { kept, objectNameOf, objectOf } from './objects.ts'
+import { objectNameOf, objectOf } from './objects.ts'
 
 const apiVersion = 'kafka.strimzi.io/v1'
 
@@ -50,7 +50,6 @@ function kafkaTopic(site: Site, topic: PlannedTopic): Manifest {
     name: objectNameOf(name),
     component: 'topic',
     labels: { 'strimzi.io/cluster': dataNames(site).kafka.cluster },
-    annotations: kept(site),
     fields: {
       spec: {
         topicName: name,

@@ -36,14 +36,14 @@ export function kafkaNetwork(site: Site, plan: Plan): readonly Manifest[] {
         egress: [
           { peers: [brokers], ports: tcp(internal.controlPlane, internal.replication) },
           dnsOpening,
-          kubernetesApi,
+          kubernetesApi(site),
         ],
       },
     ),
     dataNetwork(
       site,
       { name: `${cluster}-entity-operator`, component, selector: named('entity-operator') },
-      { ingress: [], egress: [toBrokers, dnsOpening, kubernetesApi] },
+      { ingress: [], egress: [toBrokers, dnsOpening, kubernetesApi(site)] },
     ),
     dataNetwork(
       site,

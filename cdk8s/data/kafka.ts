@@ -3,7 +3,7 @@ import { dataNames, type Site } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import type { SystemPart } from '../component.ts'
 import { kafkaNetwork, kafkaPeers } from './kafka-network.ts'
-import { classOf, kept, objectOf, outOfMesh, resourcesOf, restrictedContainer, restrictedPod } from './objects.ts'
+import { classOf, objectOf, outOfMesh, resourcesOf, restrictedContainer, restrictedPod } from './objects.ts'
 
 const apiVersion = 'kafka.strimzi.io/v1'
 const component = 'broker'
@@ -23,7 +23,6 @@ function cluster(site: Site, plan: Plan): Manifest {
     kind: 'Kafka',
     name: dataNames(site).kafka.cluster,
     component,
-    annotations: kept(site),
     fields: {
       spec: {
         kafka: {
@@ -108,7 +107,6 @@ function nodePool(site: Site, name: string, roles: readonly string[], size: Size
     name,
     component,
     labels: { 'strimzi.io/cluster': kafkaCluster },
-    annotations: kept(site),
     fields: {
       spec: {
         replicas: size.count,

@@ -18,10 +18,16 @@ export function consumerPeers({ settings }: Site, services: readonly string[]): 
 }
 
 /**
- * The Kubernetes API, which has no pods that a policy could select, and the object stores of backups. Credentials decide
- * who is served there.
+ * The Kubernetes API, which has no pods that a policy could select: where the cluster's owners say that it is, else
+ * wherever its ports are. Credentials decide who is served there.
  */
-export const kubernetesApi: Opening = { peers: [{ ipBlock: { cidr: '0.0.0.0/0' } }], ports: tcp(443, 6443) }
+export function kubernetesApi({ settings: { apiServer } }: Site): Opening {
+  if (apiServer === null) return { peers: anywhere, ports: tcp(443, 6443) }
+  return { peers: apiServer.cidrs.map((cidr) => ({ ipBlock: { cidr } })), ports: tcp(apiServer.port) }
+}
+
+/** Addresses that nobody knows before. */
+export const anywhere: readonly Peer[] = [{ ipBlock: { cidr: '0.0.0.0/0' } }]
 
 /** Names are looked up at the cluster's own server. */
 export const dnsOpening: Opening = { peers: dns.to ?? [], ports: dns.ports }

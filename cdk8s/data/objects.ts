@@ -9,13 +9,28 @@ export type ObjectSpec = {
   readonly name: string
   readonly component: string
   readonly labels?: Readonly<Record<string, string>>
-  readonly annotations?: Readonly<Record<string, string>> | undefined
+  readonly annotations?: Readonly<Record<string, string>>
   readonly fields: Readonly<Record<string, unknown>>
 }
 
-/** An object in the namespace of the system. */
+/** Kinds of objects, `group/Kind`, with which data would go, or what guards it: nothing removes them unasked. */
+export const dataKinds: ReadonlySet<string> = new Set([
+  'kafka.strimzi.io/Kafka',
+  'kafka.strimzi.io/KafkaNodePool',
+  'kafka.strimzi.io/KafkaTopic',
+  'postgresql.cnpg.io/Cluster',
+  'postgresql.cnpg.io/Database',
+  'postgresql.cnpg.io/DatabaseRole',
+  'rabbitmq.com/RabbitmqCluster',
+  'rabbitmq.com/Vhost',
+  'rabbitmq.com/Queue',
+])
+
+/** An object in the namespace of the system; of a kind that holds data one that is kept. */
 export function objectOf(site: Site, spec: ObjectSpec): Manifest {
-  const { apiVersion, kind, name, component, annotations } = spec
+  const { apiVersion, kind, name, component } = spec
+  const group = apiVersion.slice(0, apiVersion.indexOf('/'))
+  const annotations = { ...(dataKinds.has(`${group}/${kind}`) ? kept(site) : {}), ...spec.annotations }
   return {
     apiVersion,
     kind,
@@ -23,7 +38,7 @@ export function objectOf(site: Site, spec: ObjectSpec): Manifest {
       name,
       namespace: site.namespace,
       labels: { ...labelsOf(site, fitted(name), component), ...spec.labels },
-      ...(annotations ? { annotations } : {}),
+      ...(Object.keys(annotations).length > 0 ? { annotations } : {}),
     },
     ...spec.fields,
   }
@@ -39,7 +54,7 @@ export const outOfMesh = {
  * In production nobody's data goes because a declaration, an application or a release did: Argo CD, Flux and Helm leave
  * these objects where they are, and a person deletes them by hand. On kind they go with the rest.
  */
-export function kept({ environment }: Pick<Site, 'environment'>): Readonly<Record<string, string>> | undefined {
+function kept({ environment }: Pick<Site, 'environment'>): Readonly<Record<string, string>> | undefined {
   if (environment !== 'production') return undefined
   return {
     'argocd.argoproj.io/sync-options': 'Prune=false,Delete=false',

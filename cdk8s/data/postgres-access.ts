@@ -4,7 +4,7 @@ import { dataNames, type Site } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import type { ServicePart } from '../component.ts'
 import { replicasMax, replicasOf, scales } from '../workloads/scaling.ts'
-import { kept, objectNameOf, objectOf } from './objects.ts'
+import { objectNameOf, objectOf } from './objects.ts'
 
 const apiVersion = 'postgresql.cnpg.io/v1'
 const component = 'database'
@@ -29,7 +29,6 @@ function role(site: Site, slice: ServiceSlice): Manifest {
     kind: 'DatabaseRole',
     name: service.name,
     component,
-    annotations: kept(site),
     fields: {
       spec: {
         cluster: { name: dataNames(site).postgres.cluster },
@@ -54,7 +53,6 @@ function database(site: Site, store: PlannedStore): Manifest {
     kind: 'Database',
     name: objectNameOf(store.database),
     component,
-    annotations: kept(site),
     fields: {
       spec: {
         cluster: { name: dataNames(site).postgres.cluster },

@@ -4,8 +4,8 @@ import { dataNames, type Site } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import type { SystemPart } from '../component.ts'
 import { pods, podsIn, prometheus, tcp } from '../policies/peers.ts'
-import { dataNetwork, dnsOpening, kubernetesApi, servicePeers } from './network.ts'
-import { classOf, kept, objectOf, outOfMesh, resourcesOf } from './objects.ts'
+import { anywhere, dataNetwork, dnsOpening, kubernetesApi, type Opening, servicePeers } from './network.ts'
+import { classOf, objectOf, outOfMesh, resourcesOf } from './objects.ts'
 import { connectionLimit } from './postgres-access.ts'
 
 const apiVersion = 'postgresql.cnpg.io/v1'
@@ -43,7 +43,6 @@ function cluster(site: Site, plan: Plan): Manifest {
     kind: 'Cluster',
     name: dataNames(site).postgres.cluster,
     component,
-    annotations: kept(site),
     fields: {
       spec: {
         instances,
@@ -155,8 +154,20 @@ function network(site: Site, plan: Plan): Manifest {
         { peers: [instances, operator], ports: tcp(port, ports.status) },
         { peers: [prometheus], ports: tcp(ports.metrics) },
       ],
-      // Each instance asks the Kubernetes API what it is to be; archives go out by 443 too.
-      egress: [{ peers: [instances], ports: tcp(port, ports.status) }, dnsOpening, kubernetesApi],
+      // Each instance asks the Kubernetes API what it is to be.
+      egress: [
+        { peers: [instances], ports: tcp(port, ports.status) },
+        dnsOpening,
+        kubernetesApi(site),
+        ...objectStore(site),
+      ],
     },
   )
+}
+
+/** Where archives go: an address that only its own DNS knows, at the port that the settings name. */
+function objectStore({ settings: { backup: to } }: Site): readonly Opening[] {
+  if (to === null) return []
+  const port = to.endpoint === null ? undefined : /^https:\/\/[^/:]+:([0-9]+)/.exec(to.endpoint)?.[1]
+  return [{ peers: anywhere, ports: tcp(Number(port ?? 443)) }]
 }

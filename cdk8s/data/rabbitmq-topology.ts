@@ -4,7 +4,7 @@ import { type ServiceSlice, usesQueues } from '#plan/slices.ts'
 import { dataNames, type Site } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import type { ServicePart } from '../component.ts'
-import { kept, objectNameOf, objectOf } from './objects.ts'
+import { objectNameOf, objectOf } from './objects.ts'
 
 /**
  * A service's user with exactly what it may do, and the queues that it works, with their retry and dead-letter queues:
@@ -22,7 +22,6 @@ export function topologyObject(site: Site, kind: string, name: string, spec: obj
     kind,
     name: objectNameOf(name),
     component: kind === 'User' || kind === 'Permission' ? 'access' : 'queue',
-    annotations: kind === 'Queue' || kind === 'Vhost' ? kept(site) : undefined,
     fields: { spec: { ...spec, rabbitmqClusterReference: { name: dataNames(site).rabbitmq.cluster } } },
   })
 }

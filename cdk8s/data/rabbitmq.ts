@@ -3,8 +3,8 @@ import { dataNames, type Site } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import type { SystemPart } from '../component.ts'
 import { pods, podsIn, prometheus, tcp } from '../policies/peers.ts'
-import { consumerPeers, dataNetwork, dnsOpening, kubernetesApi } from './network.ts'
-import { classOf, kept, objectOf, outOfMesh, resourcesOf } from './objects.ts'
+import { consumerPeers, dataNetwork, dnsOpening } from './network.ts'
+import { classOf, objectOf, outOfMesh, resourcesOf } from './objects.ts'
 import { rabbitmqCertificates } from './rabbitmq-certificates.ts'
 import { topologyObject } from './rabbitmq-topology.ts'
 
@@ -20,7 +20,13 @@ export const rabbitmq: SystemPart = {
   render: (site, plan) =>
     plan.queues.length === 0
       ? []
-      : [...rabbitmqCertificates(site), cluster(site, plan), virtualHost(site), network(site, plan)],
+      : [
+          ...rabbitmqCertificates(site),
+          cluster(site, plan),
+          ...disruptions(site, plan),
+          virtualHost(site),
+          network(site, plan),
+        ],
 }
 
 function cluster(site: Site, { queueNodes: { count, storageGiB } }: Plan): Manifest {
@@ -32,7 +38,6 @@ function cluster(site: Site, { queueNodes: { count, storageGiB } }: Plan): Manif
     name,
     component,
     annotations: {
-      ...kept(site),
       // The operators have no way to be given this system's authority, so they come by plain HTTP; the network lets in no one else.
       'rabbitmq.com/operator-connection-uri': `http://${service}.${site.namespace}.svc:${ports.management}`,
     },
@@ -94,6 +99,19 @@ function virtualHost(site: Site): Manifest {
   })
 }
 
+/** The one asks nodes how they fare, the other makes users, permissions and queues. */
+const operators = ['rabbitmq-cluster-operator', 'messaging-topology-operator'].map((name) =>
+  podsIn('rabbitmq-system', { 'app.kubernetes.io/name': name }),
+)
+
+/** The operator makes none, and nodes that were drained together would be no majority. A lone one must let its machine go. */
+function disruptions(site: Site, { queueNodes: { count } }: Plan): readonly Manifest[] {
+  const { cluster: name, selector } = dataNames(site).rabbitmq
+  if (count === 1) return []
+  const spec = { maxUnavailable: 1, selector: { matchLabels: selector } }
+  return [objectOf(site, { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget', name, component, fields: { spec } })]
+}
+
 function network(site: Site, plan: Plan): Manifest {
   const { cluster: name, selector, port } = dataNames(site).rabbitmq
   const clients = [...new Set(plan.grants.queues.map(({ service }) => service))]
@@ -105,10 +123,11 @@ function network(site: Site, plan: Plan): Manifest {
       ingress: [
         { peers: consumerPeers(site, clients), ports: tcp(port) },
         { peers: [nodes], ports: tcp(...ports.peers) },
-        { peers: [podsIn('rabbitmq-system')], ports: tcp(ports.management) },
+        { peers: operators, ports: tcp(ports.management) },
         { peers: [prometheus], ports: tcp(ports.metrics) },
       ],
-      egress: [{ peers: [nodes], ports: tcp(...ports.peers) }, dnsOpening, kubernetesApi],
+      // Nodes find one another by their names alone, so that none asks the Kubernetes API.
+      egress: [{ peers: [nodes], ports: tcp(...ports.peers) }, dnsOpening],
     },
   )
 }

@@ -28,7 +28,7 @@ const sets: Readonly<Record<string, (plan: Plan) => Partial<Settings>>> = {
   'the settings of the repository': () => ({}),
   'nothing that is optional': () => ({
     ...{ imagePullSecrets: [], hosts: {}, replicas: {}, storageClass: null, clusterIssuer: null, nodePorts: null },
-    ...{ keda: false, backup: null },
+    ...{ keda: false, backup: null, apiServer: null },
   }),
   'everything that is optional': ({ services, exposures }) => ({
     image: { repository: 'registry.example:5000/a/b', tag: '1.10', digest: `sha256:${'ab'.repeat(32)}` },
@@ -43,6 +43,7 @@ const sets: Readonly<Record<string, (plan: Plan) => Partial<Settings>>> = {
       ...{ destination: 's3://bucket/folder', endpoint: 'https://objects.example:9000', secret: 'keys' },
       ...{ retention: '4w', schedule: '0 30 3 * * 1-5' },
     },
+    apiServer: { cidrs: ['10.0.0.1/32', '2001:db8::/64'], port: 8443 },
   }),
   'one replica each, and a backup to the cloud’s own store': ({ services }) => ({
     replicas: Object.fromEntries(services.map(({ name }) => [name, 1])),

@@ -1,7 +1,7 @@
 import type { Settings } from '#providers/cluster.ts'
 import type { Files } from '../files.ts'
 import { toYaml } from '../yaml.ts'
-import { helpers, notes } from './helpers.ts'
+import { helpers, notes, refusals } from './helpers.ts'
 import { figuresOf } from './services.ts'
 import { objectTemplate } from './template.ts'
 import { type Expressions, toTemplate } from './tokens.ts'
@@ -27,8 +27,9 @@ export function chartFiles(plans: Plans, settings: Settings, version: string): F
     ['services.json', `${JSON.stringify(figuresOf(plans, settings), null, 2)}\n`],
     ['templates/NOTES.txt', notes(plans.production)],
     ['templates/_helpers.tpl', helpers],
-    ['values.schema.json', `${JSON.stringify(valuesSchema, null, 2)}\n`],
-    ['values.yaml', valuesText(settings)],
+    ['templates/refusals.yaml', refusals],
+    ['values.schema.json', `${JSON.stringify(valuesSchema(plans.production), null, 2)}\n`],
+    ['values.yaml', valuesText(plans.production, settings)],
     ...[...templates].map(([file, texts]): [string, string] => [`templates/${file}.yaml`, `${texts.join('\n')}\n`]),
   ]
   return new Map(files.sort(([a], [b]) => (a < b ? -1 : 1)))
@@ -61,6 +62,9 @@ function expressionsOf(plans: Plans): Expressions {
       [`hosts\\\\.${name}`, `{{ get .Values.hosts "${name}" | replace "." "\\\\\\\\." }}`],
     ]),
     ...['http', 'https'].map((port) => [`nodePorts.${port}`, `{{ int .Values.nodePorts.${port} }}`]),
+    ['backup.port', '{{ include "backupPort" . }}'],
+    ['apiServer.peers', '{{ include "apiServer" . }}'],
+    ['apiServer.port', '{{ int .Values.apiServer.port }}'],
     ['imagePullSecrets', '{{ include "imagePullSecrets" . }}'],
     ...perService('replicas'),
     ...perService('replicasMax'),

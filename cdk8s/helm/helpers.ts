@@ -41,6 +41,18 @@ export const helpers = `{{/* What services.json says of a service in this enviro
 {{- $sum -}}
 {{- end }}
 
+{{/* The port of the object store: that of its address, else that of https. */}}
+{{- define "backupPort" -}}
+{{- regexFind ":[0-9]+$" (urlParse .Values.backup.endpoint).host | trimPrefix ":" | default "443" -}}
+{{- end }}
+
+{{/* Where the Kubernetes API is, as peers of a NetworkPolicy. */}}
+{{- define "apiServer" -}}
+{{- $peers := list -}}
+{{- range .Values.apiServer.cidrs }}{{ $peers = append $peers (dict "ipBlock" (dict "cidr" .)) }}{{ end -}}
+{{- toJson $peers -}}
+{{- end }}
+
 {{/* Secrets with which images are pulled. */}}
 {{- define "imagePullSecrets" -}}
 {{- $secrets := list -}}
@@ -49,6 +61,19 @@ export const helpers = `{{/* What services.json says of a service in this enviro
 {{- end }}
 `
 
+/** What the chart refuses beyond what a schema can say. */
+export const refusals = `{{- if and (eq .Values.environment "production") (not .Values.image.digest) }}
+{{- fail "image.digest is not set: production runs an image by its digest, which the release workflow writes. Set image.digest to sha256:… of the image that you released." }}
+{{- end }}
+`
+
+/** As `unsignedExposures` says it. */
+const unsigned = ({ name }: Plan['exposures'][number]): string => `
+{{- if and .Values.clusterIssuer (not (get .Values.hosts "${name}")) }}
+
+Beware: the exposure ${name} has no host, so {{ .Values.clusterIssuer }} signs no certificate for it; set hosts.${name}.
+{{- end }}`
+
 /** What Helm says after an installation: where the system is reached, and what to look at next. */
 export function notes({ system, namespace, exposures }: Plan): string {
   const urls = exposures.map(
@@ -56,11 +81,7 @@ export function notes({ system, namespace, exposures }: Plan): string {
       `  ${name}: https://{{ get .Values.hosts "${name}" | default "${host === '*' ? 'any-host' : host}" }}`,
   )
   return `${system} for {{ .Values.environment }}, mesh {{ .Values.mesh }}, in the namespace ${namespace}.
-{{- if and (eq .Values.environment "production") (not .Values.image.digest) }}
-
-The image is not pinned: set image.digest to the digest of the image that you released.
-{{- end }}
-
+${exposures.filter(({ host }) => host === '*').map(unsigned).join('')}
 It is reached at
 ${urls.join('\n')}
 {{- if .Values.nodePorts }}

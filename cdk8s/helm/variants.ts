@@ -21,8 +21,12 @@ export type VariedObject = {
   readonly choices: readonly Choice[]
 }
 
-/** Numbers that nothing else has, in the place of node ports. */
+/** Numbers that nothing else has, in the place of ports. */
 const nodePorts = { http: 31_987, https: 31_988 } as const
+const backupPort = 31_989
+const apiServer = { cidrs: ['192.0.2.1/32'], port: 31_990 } as const
+/** An address, since its port is asked for; the whole of it is the value. */
+const backupEndpoint = `https://backup.invalid:${backupPort}`
 
 /**
  * Every object of a system as it is for each answer to the choices that it depends on. What an object depends on is found
@@ -135,6 +139,7 @@ function choicesOf({ production }: Plans, service: string): readonly Choice[] {
       ],
     },
     given('nodePorts'),
+    given('apiServer'),
     given('clusterIssuer'),
     given('storageClass'),
     given('imagePullSecrets'),
@@ -174,11 +179,12 @@ function settingsFor(plan: Plan, answers: Answers, replicas: number): Settings {
         ? null
         : {
             destination: token('backup.destination'),
-            endpoint: answers.backup === 'endpoint' ? token('backup.endpoint') : null,
+            endpoint: answers.backup === 'endpoint' ? backupEndpoint : null,
             secret: token('backup.secret'),
             retention: token('backup.retention'),
             schedule: token('backup.schedule'),
           },
+    apiServer: given('apiServer', apiServer),
     git: { url: 'https://git.invalid', revision: 'main' },
   }
 }
@@ -217,16 +223,24 @@ function replaced<T>(value: T, [key, ...rest]: readonly string[], by: unknown): 
   return { ...fields, [key]: replaced(fields[key], rest, by) } as T
 }
 
+/** Lists that a value of the chart makes as a whole, as they are written. */
+const lists: Readonly<Record<string, string>> = {
+  [JSON.stringify([{ name: pullSecret }])]: 'imagePullSecrets',
+  [JSON.stringify(apiServer.cidrs.map((cidr) => ({ ipBlock: { cidr } })))]: 'apiServer.peers',
+}
+
 function tokenized(value: unknown): unknown {
+  if (value === backupEndpoint) return token('backup.endpoint')
   if (typeof value === 'string') {
     return value.replace(/\b31987\b/g, token('nodePorts.http')).replace(/\b31988\b/g, token('nodePorts.https'))
   }
   if (value === nodePorts.http) return bareToken('nodePorts.http')
   if (value === nodePorts.https) return bareToken('nodePorts.https')
+  if (value === backupPort) return bareToken('backup.port')
+  if (value === apiServer.port) return bareToken('apiServer.port')
   if (Array.isArray(value)) {
-    return JSON.stringify(value) === JSON.stringify([{ name: pullSecret }])
-      ? bareToken('imagePullSecrets')
-      : value.map(tokenized)
+    const list = lists[JSON.stringify(value)]
+    return list === undefined ? value.map(tokenized) : bareToken(list)
   }
   if (typeof value !== 'object' || value === null) return value
   const entries = Object.entries(value).filter(([, field]) => field !== undefined)

@@ -1,3 +1,4 @@
+import { dataKinds } from '#cdk8s/data/objects.ts'
 import { refusal } from './answers.ts'
 import { concurrently } from './concurrently.ts'
 import type { Connection } from './connection.ts'
@@ -7,19 +8,8 @@ import { pathOf, resourceOf } from './kinds.ts'
 /** What is on the cluster and rendered no longer: `kept` holds data, which no command removes unasked. */
 export type Leftovers = { readonly removable: readonly Owned[]; readonly kept: readonly Owned[] }
 
-/** Kinds whose deletion deletes data. */
-const holdsData = new Set([
-  '/Namespace',
-  '/PersistentVolumeClaim',
-  'kafka.strimzi.io/Kafka',
-  'kafka.strimzi.io/KafkaNodePool',
-  'kafka.strimzi.io/KafkaTopic',
-  'postgresql.cnpg.io/Cluster',
-  'postgresql.cnpg.io/Database',
-  'rabbitmq.com/RabbitmqCluster',
-  'rabbitmq.com/Vhost',
-  'rabbitmq.com/Queue',
-])
+/** Kinds whose deletion deletes data, those in which it lies included. */
+const holdsData: ReadonlySet<string> = new Set(['/Namespace', '/PersistentVolumeClaim', ...dataKinds])
 
 /** What we applied once and is not among `rendered`, which holds keys. Pure. */
 export function leftovers(owned: readonly Owned[], rendered: ReadonlySet<string>): Leftovers {

@@ -51,6 +51,8 @@ export type Settings = {
     readonly retention: string
     readonly schedule: string
   } | null
+  /** Where pods reach the Kubernetes API, so that brokers and databases reach nothing else there; null opens its ports to any address. */
+  readonly apiServer: { readonly cidrs: readonly string[]; readonly port: number } | null
   /** The repository that GitOps controllers watch. */
   readonly git: { readonly url: string; readonly revision: string }
 }

@@ -170,5 +170,6 @@ const settings: Settings = {
   nodePorts: null,
   keda: false,
   backup: null,
+  apiServer: null,
   git: { url: 'https://git.example/shop', revision: 'main' },
 }

@@ -26,6 +26,7 @@ export const settings: Settings = {
   nodePorts: { http: 30_080, https: 30_443 },
   keda: false,
   backup: null,
+  apiServer: null,
   git: { url: 'https://git.example/shop.git', revision: 'main' },
 }
 

@@ -99,6 +99,7 @@ export const settings: Settings = {
   nodePorts: null,
   keda: false,
   backup: null,
+  apiServer: null,
   git: { url: 'https://git.example/market.git', revision: 'main' },
 }
 

@@ -99,5 +99,6 @@ const settings: Settings = {
   nodePorts: null,
   keda: false,
   backup: null,
+  apiServer: null,
   git: { url: 'https://git.example/small', revision: 'main' },
 }
