@@ -3,6 +3,7 @@ import type { PlannedExternal, PlannedService } from '#plan/plan.ts'
 import { type ServiceSlice, usesQueues, usesTopics } from '#plan/slices.ts'
 import { dataNames, hostOf, ports, reachOf, type Site, tracing } from '#providers/cluster.ts'
 import { mountPaths } from './secrets.ts'
+import { versionOf } from './version.ts'
 
 type Start = PlannedService['start']
 
@@ -60,12 +61,6 @@ function common(site: Site, name: string, start: Start, memoryMiB: number): Valu
       ? { NODE_OPTIONS: `--max-old-space-size=${Math.round(memoryMiB * 0.75)} --max-semi-space-size=8` }
       : {}),
   }
-}
-
-function versionOf({ settings }: Site, start: Start): string {
-  if (start.kind !== 'image') return settings.image.tag
-  const named = start.image.split('@')[0] ?? ''
-  return /:([A-Za-z0-9_][A-Za-z0-9._-]*)$/.exec(named)?.[1] ?? 'latest'
 }
 
 /** Addresses are whole names, so that no search list is walked; the authority is the callee's name, as everywhere. */

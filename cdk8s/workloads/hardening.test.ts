@@ -1,14 +1,19 @@
-/** The hardening list, held against every pod of the shop in every environment and mesh. Each rule finds what breaks it. */
+/** The hardening list, held against every pod that is rendered: every system, environment and mesh. Each rule finds what breaks it. */
 import { describe, expect, test } from '@jest/globals'
+import { observabilityNamespace } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
-import { cases } from './testdata/cases.ts'
-import { type Container, type Pod, podsIn, rules } from './testdata/hardening.ts'
+import { renderedCases } from '#test/fixtures/rendered.ts'
+import { type Container, podsIn, rules } from './testdata/hardening.ts'
 
+const cases = renderedCases()
 const all = cases.flatMap(({ title, objects }) => podsIn(objects).map((pod) => ({ title, pod })))
 
-test('there are pods to look at', () => {
-  // Six services, and on kind the bank and the mail server beside them.
-  expect(all).toHaveLength(3 * 8 + 3 * 6)
+test('there is a pod of every service, and on kind of every system outside that is played', () => {
+  const expected = cases.flatMap(({ title, plan: { services, externals, environment } }) => [
+    ...services.map(({ name }) => `${title} ${name}`),
+    ...externals.filter(({ standIn }) => environment === 'kind' && standIn).map(({ name }) => `${title} ${name}`),
+  ])
+  expect(all.map(({ title, pod }) => `${title} ${pod.name}`).sort()).toEqual(expected.sort())
 })
 
 describe.each(rules)('$name', ({ holds, broken }) => {
@@ -21,7 +26,7 @@ describe.each(rules)('$name', ({ holds, broken }) => {
     'and a pod that breaks it is found ($index)',
     ({ change }) => {
       const pod = structuredClone(
-        all.find((one) => one.pod.name === 'notifications' && one.title === 'production istio')?.pod,
+        all.find((one) => one.pod.name === 'notifications' && one.title === 'shop production istio')?.pod,
       )
       if (!pod) throw new Error('there is no such pod')
       change(pod, pod.spec.containers[0] as Container)
@@ -33,17 +38,18 @@ describe.each(rules)('$name', ({ holds, broken }) => {
 const several = (objects: readonly Manifest[], kind: string) =>
   new Set(objects.filter((object) => object.kind === kind).map(({ metadata }) => metadata.name))
 
-describe.each(cases)('$title', ({ site, objects }) => {
+describe.each(cases)('$title', ({ plan, objects }) => {
   const pods = podsIn(objects)
-  const inProduction = site.environment === 'production'
 
-  test('several replicas have a disruption budget, and a number that nothing undoes', () => {
+  test('several replicas, as all have in production, have a disruption budget, are spread, and have a number that nothing undoes', () => {
     const budgets = several(objects, 'PodDisruptionBudget')
-    const scaled = several(objects, 'HorizontalPodAutoscaler')
+    const scaled = new Set([...several(objects, 'HorizontalPodAutoscaler'), ...several(objects, 'ScaledObject')])
     for (const pod of pods) {
-      expect([pod.name, budgets.has(pod.name)]).toEqual([pod.name, inProduction])
+      const isSeveral = scaled.has(pod.name) || (pod.replicas ?? 1) > 1
+      if (plan.environment === 'production') expect([pod.name, isSeveral]).toEqual([pod.name, true])
+      expect([pod.name, budgets.has(pod.name)]).toEqual([pod.name, isSeveral])
       expect([pod.name, pod.replicas === undefined]).toEqual([pod.name, scaled.has(pod.name)])
-      expect([pod.name, (pod.spec.topologySpreadConstraints ?? []).length]).toEqual([pod.name, inProduction ? 2 : 0])
+      expect([pod.name, (pod.spec.topologySpreadConstraints ?? []).length]).toEqual([pod.name, isSeveral ? 2 : 0])
     }
   })
 
@@ -65,23 +71,20 @@ describe.each(cases)('$title', ({ site, objects }) => {
     const namespaces = objects.filter(({ kind }) => kind === 'Namespace')
     for (const { metadata } of namespaces)
       expect(metadata.labels).toMatchObject({ 'pod-security.kubernetes.io/enforce': 'restricted' })
-    const known = new Set(namespaces.map(({ metadata }) => metadata.name))
+    // That of observability belongs to the cluster, as its operators do.
+    const known = new Set([...namespaces.map(({ metadata }) => metadata.name), observabilityNamespace])
     const lost = objects.filter(({ kind, metadata }) => kind !== 'Namespace' && !known.has(metadata.namespace ?? ''))
-    expect(lost.map(({ kind, metadata }) => `${kind} ${metadata.name}`)).toEqual([])
+    expect(lost.map(({ kind, metadata }) => `${kind} ${metadata.namespace} ${metadata.name}`)).toEqual([])
   })
 })
 
-test('the selector of a Deployment is what its pods will always have', () => {
-  for (const { title, pod } of all) {
-    expect([title, pod.selector]).toEqual([title, { app: pod.name }])
-    expect(pod.labels).toMatchObject(pod.selector)
-  }
-})
-
-test('production runs images by digest', () => {
-  const wrong = all.filter(
-    ({ title, pod }: { title: string; pod: Pod }) =>
-      title.startsWith('production') && !/@sha256:[0-9a-f]{64}$/.test(pod.spec.containers[0]?.image ?? ''),
-  )
-  expect(wrong).toEqual([])
+test('the image of the services goes by the digest that production’s settings name', () => {
+  const images = all
+    .filter(
+      ({ title, pod }) =>
+        title.startsWith('shop production') && pod.labels['app.kubernetes.io/component'] === 'service',
+    )
+    .map(({ pod }) => pod.spec.containers[0]?.image)
+  expect(images.length).toBeGreaterThan(0)
+  for (const image of images) expect(image).toMatch(/@sha256:[0-9a-f]{64}$/)
 })

@@ -1,8 +1,9 @@
 import type { PlannedService } from '#plan/plan.ts'
-import { labelsOf, ports, type Site, selectorOf } from '#providers/cluster.ts'
+import { ports, type Site, selectorOf } from '#providers/cluster.ts'
 import type { Variable } from './environment.ts'
 import type { Probes } from './probes.ts'
 import { RenderError } from './render-error.ts'
+import { workloadLabels } from './version.ts'
 
 type Start = PlannedService['start']
 
@@ -54,8 +55,8 @@ export function podTemplate(site: Site, spec: PodSpec) {
 }
 
 /** The labels of a pod: those of everything, what selectors use, and what Kiali reads. */
-export function podLabels(site: Site, { name, component }: Pick<PodSpec, 'name' | 'component'>) {
-  return { ...selectorOf(name), version: 'v1', ...labelsOf(site, name, component) }
+function podLabels(site: Site, { name, component, start }: PodSpec) {
+  return { ...selectorOf(name), version: 'v1', ...workloadLabels(site, name, component, start) }
 }
 
 function container(site: Site, spec: PodSpec) {

@@ -8,6 +8,7 @@ import { pages } from './pages.ts'
 import { type Played, pagePortOf, playedExternals } from './played.ts'
 import { adminPort, podTemplate } from './pod.ts'
 import { standInProbes } from './probes.ts'
+import { workloadLabels } from './version.ts'
 
 /** The systems outside that cannot be reached from a laptop's cluster, played by processes outside of the system's namespace. */
 export const standIns: SystemPart = {
@@ -44,7 +45,7 @@ function deployment(site: Site, external: Played): Manifest {
   return {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
-    metadata: metadata(site, name),
+    metadata: { ...metadata(site, name), labels: workloadLabels(site, name, 'stand-in', start) },
     spec: {
       replicas: 1,
       revisionHistoryLimit: 3,

@@ -9,6 +9,7 @@ import { adminPort, podTemplate } from './pod.ts'
 import { probesOf } from './probes.ts'
 import { replicasOf, scales, scaling } from './scaling.ts'
 import { secretMounts, secretVolumes } from './secrets.ts'
+import { workloadLabels } from './version.ts'
 
 /** A service's Deployment, with its Service, disruption budget and scaling where it needs them. */
 export const workload: ServicePart = {
@@ -31,7 +32,7 @@ function deployment(site: Site, slice: ServiceSlice): Manifest {
   return {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
-    metadata: metadata(site, name),
+    metadata: { ...metadata(site, name), labels: workloadLabels(site, name, 'service', start) },
     spec: {
       // Where something scales it, a number here would undo that at each apply.
       replicas: scales(site, slice) ? undefined : replicasOf(site, slice),

@@ -37,9 +37,10 @@ export type PodSpec = Record<string, unknown> & {
   }[]
 }
 
-/** A pod template with the name of what makes it. */
+/** A pod template with the name and the labels of what makes it. */
 export type Pod = {
   name: string
+  own: Record<string, string>
   replicas: number | undefined
   selector: Record<string, string>
   labels: Record<string, string>
@@ -61,6 +62,7 @@ export function podsIn(objects: readonly Manifest[]): readonly Pod[] {
     return [
       {
         name: object.metadata.name,
+        own: { ...object.metadata.labels },
         replicas,
         selector: selector.matchLabels,
         labels: template.metadata.labels,
@@ -82,6 +84,10 @@ const proxyUsers = [1337, 2102]
 
 const each = (holds: (container: Container) => boolean) => (pod: Pod) =>
   pod.spec.containers.length > 0 && [...pod.spec.containers, ...(pod.spec.initContainers ?? [])].every(holds)
+
+/** The labels that Kubernetes recommends: `app.kubernetes.io/…`. */
+const described = ['name', 'instance', 'version', 'component', 'part-of', 'managed-by'] as const
+const labelValue = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/
 
 const userIsFit = (user: number | undefined) =>
   Number.isInteger(user) && Number(user) >= 10_000 && !proxyUsers.includes(Number(user))
@@ -218,7 +224,8 @@ export const rules: readonly Rule[] = [
   {
     name: 'is not killed because something that it needs is away',
     holds: each(({ livenessProbe, startupProbe }) =>
-      [livenessProbe, startupProbe].every((probe) => JSON.stringify(probe).includes('/livez')),
+      // An image of somebody else need not know /livez: that it accepts connections is enough.
+      [livenessProbe, startupProbe].every((probe) => probe?.tcpSocket || JSON.stringify(probe).includes('/livez')),
     ),
     broken: [
       (_, container) => {
@@ -282,13 +289,35 @@ export const rules: readonly Rule[] = [
   },
   {
     name: 'says what it is',
-    holds: ({ labels, name }) =>
-      ['name', 'instance', 'component', 'part-of', 'managed-by'].every(
-        (label) => (labels[`app.kubernetes.io/${label}`] ?? '') !== '',
+    holds: ({ own, labels, name }) =>
+      [own, labels].every((some) =>
+        described.every((label) => labelValue.test(some[`app.kubernetes.io/${label}`] ?? '')),
       ) &&
       labels.app === name &&
       labels.version !== undefined,
-    broken: [(pod) => delete pod.labels['app.kubernetes.io/part-of'], (pod) => delete pod.labels.version],
+    broken: [
+      ...described.flatMap((label) => [
+        (pod: Pod) => delete pod.labels[`app.kubernetes.io/${label}`],
+        (pod: Pod) => delete pod.own[`app.kubernetes.io/${label}`],
+      ]),
+      (pod) => {
+        pod.labels['app.kubernetes.io/version'] = '-1'
+      },
+      (pod) => delete pod.labels.version,
+    ],
+  },
+  {
+    name: 'is selected by what never changes',
+    holds: ({ name, selector, labels }) =>
+      JSON.stringify(selector) === JSON.stringify({ app: name }) && labels.app === name,
+    broken: [
+      (pod) => {
+        pod.selector['app.kubernetes.io/version'] = '1.2.3'
+      },
+      (pod) => {
+        pod.labels.app = 'another'
+      },
+    ],
   },
   {
     name: 'runs an image that is named for good',
