@@ -185,7 +185,7 @@ function oneSided({ mesh, environment, plan }: RenderedCase, world: World): Reco
   const watchers = everybody.filter((name) => isIn('observability', world.get(name)))
   return {
     // Agents of brokers and databases talk to the API server, which has an address and no pods.
-    out: [...dataEnds, 'kafka entity operator'].flatMap((from) =>
+    out: ['kafka', 'kafka entity operator', 'postgres'].flatMap((from) =>
       everybody.map((to): Opening => [from, to, 443, 6443]),
     ),
     into: [
@@ -289,6 +289,7 @@ const dataServices: readonly Opening[] = [
   ['strimzi', 'kafka', 8443, 9090, 9091],
   ['cnpg', 'postgres', 5432, 8000],
   ['rabbitmq operator', 'rabbitmq', 15_672],
+  ['topology operator', 'rabbitmq', 15_672],
   ['prometheus', 'kafka', 9404],
   ['prometheus', 'kafka exporter', 9404],
   ['prometheus', 'postgres', 9187],
