@@ -5,12 +5,16 @@
 import type { Manifest } from '#providers/manifest.ts'
 import type { Operator } from '../operators.ts'
 import { type Delivery, type GitopsFile, namespacesDir } from './delivery.ts'
+import { healthCustomizations } from './health.ts'
 
 const apiVersion = 'argoproj.io/v1alpha1'
 /** Where Argo CD itself runs. */
 const namespace = 'argocd'
 const cluster = 'https://kubernetes.default.svc'
 const dir = 'gitops/argocd'
+/** That of the namespaces, which are there before everything. */
+const firstWave = -1
+const syncWave = (wave: number) => ({ 'argocd.argoproj.io/sync-wave': String(wave) })
 
 /** The files of Argo CD: `root.yaml` and `settings.yaml` are applied by a person, once; the root applies the others. */
 export function argocd(delivery: Delivery): readonly GitopsFile[] {
@@ -24,8 +28,8 @@ export function argocd(delivery: Delivery): readonly GitopsFile[] {
 }
 
 /**
- * Argo CD does not judge the health of Applications by itself, so waves of Applications would not wait for one another.
- * Server-side apply adds this one key to the ConfigMap that Argo CD has.
+ * Argo CD does not judge the health of Applications by itself, so waves of Applications would not wait for one another; nor
+ * that of every custom resource. Server-side apply adds these keys to the ConfigMap that Argo CD has.
  */
 const settings: Manifest = {
   apiVersion: 'v1',
@@ -45,6 +49,7 @@ const settings: Manifest = {
       'return hs',
       '',
     ].join('\n'),
+    ...healthCustomizations(),
   },
 }
 
@@ -102,7 +107,14 @@ function systemProject(delivery: Delivery): Manifest {
 }
 
 function project(name: string, description: string, limits: Readonly<Record<string, unknown>>): Manifest {
-  return { apiVersion, kind: 'AppProject', metadata: { name, namespace }, spec: { description, ...limits } }
+  // Below the first Applications: one whose project is not there is of unknown health, for which its wave waits forever.
+  const annotations = syncWave(firstWave - 1)
+  return {
+    apiVersion,
+    kind: 'AppProject',
+    metadata: { name, namespace, annotations },
+    spec: { description, ...limits },
+  }
 }
 
 function root(delivery: Delivery): Manifest {
@@ -126,7 +138,7 @@ function operatorApplications(delivery: Delivery): readonly Manifest[] {
       project,
       source: git(delivery, `${repositoryDir}/${namespacesDir}`),
       destination: 'default',
-      wave: -1,
+      wave: firstWave,
     }),
     ...operators.operators.map((operator) =>
       application(delivery, {
@@ -143,7 +155,7 @@ function operatorApplications(delivery: Delivery): readonly Manifest[] {
 
 function systemApplications(delivery: Delivery): readonly Manifest[] {
   const { site, repositoryDir, waves, operators } = delivery
-  const after = Math.max(-1, ...operators.operators.map(({ wave }) => wave)) + 1
+  const after = Math.max(firstWave, ...operators.operators.map(({ wave }) => wave)) + 1
   return waves.map(({ name }, index) =>
     application(delivery, {
       name: `${site.system}-${name}`,
@@ -176,7 +188,7 @@ function application({ site }: Delivery, spec: ApplicationSpec): Manifest {
       labels: { 'app.kubernetes.io/part-of': site.system, 'app.kubernetes.io/managed-by': 'parley' },
       annotations: {
         'argocd.argoproj.io/compare-options': 'ServerSideDiff=true',
-        ...(wave === undefined ? {} : { 'argocd.argoproj.io/sync-wave': String(wave) }),
+        ...(wave === undefined ? {} : syncWave(wave)),
       },
     },
     spec: {

@@ -51,8 +51,16 @@ describe.each(cases)('$environment, $mesh', ({ environment, mesh }) => {
     for (const { spec } of chain) expect(spec).toMatchObject({ wait: true, prune: true })
   })
 
+  test('Argo CD has a project before the Applications that name it', () => {
+    const projects = new Map(of('AppProject').map((project) => [project.metadata.name, waveOf(project)]))
+    const applications = of('Application').map((application) => ({
+      wave: waveOf(application),
+      project: projects.get((application.spec as { project: string }).project) ?? Number.NaN,
+    }))
+    expect(applications.filter(({ wave, project }) => !(project < wave))).toEqual([])
+  })
+
   test('Argo CD: namespaces first, then the operators in their waves, then the system in its', () => {
-    const waveOf = ({ metadata }: Manifest) => Number(metadata.annotations?.['argocd.argoproj.io/sync-wave'])
     const applications = of('Application').filter(({ metadata }) => metadata.name !== 'shop')
     const order = [...applications].sort((a, b) => waveOf(a) - waveOf(b)).map(({ metadata }) => metadata.name)
     const names = operators.operators.map(({ name }) => name)
@@ -88,6 +96,11 @@ describe.each(cases)('$environment, $mesh', ({ environment, mesh }) => {
     expect(objects.flatMap((object) => secretsIn(object, `${object.kind} ${object.metadata.name}`))).toEqual([])
   })
 })
+
+/** Argo CD takes an object without one for wave 0. */
+function waveOf({ metadata }: Manifest): number {
+  return Number(metadata.annotations?.['argocd.argoproj.io/sync-wave'] ?? 0)
+}
 
 type Project = {
   readonly destinations: readonly { readonly namespace: string }[]

@@ -2,6 +2,7 @@
  * When an object of a cluster is ready, as a pure function of the object. A status that was written for an older generation
  * says nothing about the present one.
  */
+import { type Health, healthOfKind } from '#cdk8s/health.ts'
 
 /** `failed` is what does not mend itself by waiting. */
 export type Readiness =
@@ -26,7 +27,7 @@ export type Live = {
 
 /** Whether an object is ready. Kinds that have no status worth waiting for are ready as soon as they are there. */
 export function readinessOf(object: Live): Readiness {
-  const judge = judges[`${object.apiVersion.split('/').at(-2) ?? ''}/${object.kind}`]
+  const judge = judgeOf(object.apiVersion, object.kind)
   if (!judge) return ready
   const observed = object.status?.observedGeneration
   if (typeof observed === 'number' && observed < (object.metadata.generation ?? 0)) {
@@ -37,7 +38,16 @@ export function readinessOf(object: Live): Readiness {
 
 /** Whether readiness of such a kind can be waited for at all. */
 export function isJudged(apiVersion: string, kind: string): boolean {
-  return `${apiVersion.split('/').at(-2) ?? ''}/${kind}` in judges
+  return judgeOf(apiVersion, kind) !== null
+}
+
+type Judge = (object: Live) => Readiness
+
+function judgeOf(apiVersion: string, kind: string): Judge | null {
+  const health = healthOfKind(apiVersion, kind)
+  const byTable: Judge | null = health && ((object) => wellBy(health, object))
+  const key = `${apiVersion.split('/').at(-2) ?? ''}/${kind}`
+  return judges[key] ?? byTable
 }
 
 type Condition = {
@@ -51,40 +61,20 @@ type Condition = {
 const ready: Readiness = { state: 'ready' }
 const waiting = (reason: string): Readiness => ({ state: 'waiting', reason })
 const failed = (reason: string): Readiness => ({ state: 'failed', reason })
-const whenReady = (object: Live): Readiness => whenTrue(object, ['Ready'])
 
-const judges: Readonly<Record<string, (object: Live) => Readiness>> = {
+/** Kubernetes' own kinds, those that say how they are by other things than conditions, and those that have more to tell. */
+const judges: Readonly<Record<string, Judge>> = {
   '/Namespace': ({ status }) => (status?.phase === 'Active' ? ready : waiting(`is ${status?.phase ?? 'new'}`)),
-  '/Node': whenReady,
+  '/Node': (object) => whenTrue(object, ['Ready']),
   'apps/Deployment': deployment,
   'apps/StatefulSet': (object) => replicated(object, 'readyReplicas'),
   'apps/DaemonSet': daemonSet,
   'batch/Job': job,
   'apiextensions.k8s.io/CustomResourceDefinition': (object) => whenTrue(object, ['Established', 'NamesAccepted']),
-  'kafka.strimzi.io/Kafka': whenReady,
-  'kafka.strimzi.io/KafkaTopic': whenReady,
-  'kafka.strimzi.io/KafkaUser': whenReady,
   'postgresql.cnpg.io/Cluster': postgres,
-  'postgresql.cnpg.io/Database': applied,
-  'postgresql.cnpg.io/DatabaseRole': applied,
-  'rabbitmq.com/RabbitmqCluster': (object) =>
-    whenTrue(object, ['AllReplicasReady', 'ClusterAvailable', 'ReconcileSuccess']),
-  ...Object.fromEntries(
-    ['Vhost', 'Queue', 'Exchange', 'Binding', 'User', 'Permission', 'TopicPermission', 'Policy', 'OperatorPolicy'].map(
-      (kind) => [`rabbitmq.com/${kind}`, whenReady],
-    ),
-  ),
-  'cert-manager.io/Certificate': whenReady,
-  'cert-manager.io/Issuer': whenReady,
-  'cert-manager.io/ClusterIssuer': whenReady,
-  'gateway.networking.k8s.io/Gateway': (object) => whenTrue(object, ['Accepted', 'Programmed']),
-  'gateway.networking.k8s.io/GatewayClass': (object) => whenTrue(object, ['Accepted']),
   'gateway.networking.k8s.io/HTTPRoute': route,
   'gateway.networking.k8s.io/GRPCRoute': route,
   'opentelemetry.io/OpenTelemetryCollector': collector,
-  'monitoring.coreos.com/Prometheus': (object) => whenTrue(object, ['Reconciled', 'Available']),
-  'monitoring.coreos.com/Alertmanager': (object) => whenTrue(object, ['Reconciled', 'Available']),
-  'keda.sh/ScaledObject': whenReady,
 }
 
 function conditionsOf(status: Live['status']): readonly Condition[] {
@@ -103,6 +93,17 @@ function whenTrue({ metadata, status }: Pick<Live, 'metadata' | 'status'>, types
     if (condition.status !== 'True') return waiting(wordsOf(condition))
   }
   return ready
+}
+
+/** Ready as the table says it; what the object's controller says is the reason where it is not. */
+function wellBy({ conditions, fields = [], observed }: Health, object: Live): Readiness {
+  const { status } = object
+  const judged = whenTrue(object, conditions)
+  if (judged.state !== 'ready') return judged
+  const lacks = fields.find((field) => status?.[field] !== true)
+  if (lacks !== undefined) return waiting(status?.message ? String(status.message) : `is not ${lacks} yet`)
+  const seen = !observed || status?.observedGeneration !== undefined
+  return seen ? ready : waiting('its controller has not seen it yet')
 }
 
 function wordsOf({ type, reason, message }: Condition): string {
@@ -147,17 +148,12 @@ function job({ status }: Live): Readiness {
 }
 
 function postgres(object: Live): Readiness {
-  const judged = whenTrue(object, ['Ready'])
+  const health = healthOfKind(object.apiVersion, object.kind)
+  const judged = health ? wellBy(health, object) : ready
   const { phase, phaseReason } = object.status ?? {}
   // Its phase says more than its condition: which instance is being made, or why none can be.
   if (judged.state === 'waiting' && phase) return waiting(phaseReason ? `${phase}: ${phaseReason}` : String(phase))
   return judged
-}
-
-/** A database or role: CloudNativePG says whether it is in the cluster as declared. */
-function applied({ metadata, status }: Live): Readiness {
-  if (status?.applied === true && status.observedGeneration === metadata.generation) return ready
-  return waiting(status?.message ? String(status.message) : 'is not in the database yet')
 }
 
 /** Each of its parents must take it, and find what it points to. */
