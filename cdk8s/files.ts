@@ -1,8 +1,9 @@
 import type { Plan } from '#plan/plan.ts'
 import { slicesOf } from '#plan/slices.ts'
-import { type Mesh, type Settings, siteOf } from '#providers/cluster.ts'
+import type { Mesh, Settings } from '#providers/cluster.ts'
 import type { Component } from './component.ts'
 import { serviceComponents, systemComponents } from './render.ts'
+import { checkedSite } from './settings-against-plan.ts'
 import { toYaml } from './yaml.ts'
 
 /** Rendered files by path, such as `workloads/orders.yaml`, in the order of their paths. */
@@ -16,7 +17,7 @@ export function fileRenderer(mesh: Mesh, settings: Settings): (plan: Plan) => Fi
   let siteBefore = ''
   let before = new Map<string, { readonly slice: string; readonly files: readonly File[] }>()
   return (plan) => {
-    const site = siteOf(plan, mesh, settings)
+    const site = checkedSite(plan, mesh, settings)
     const siteNow = JSON.stringify(site)
     const known = siteNow === siteBefore ? before : new Map<string, never>()
     const now: typeof before = new Map()

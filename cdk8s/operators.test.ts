@@ -119,16 +119,27 @@ describe('what no list says', () => {
   test.each([
     [{}, 'operators.yaml is missing'],
     [{ 'operators.yaml': 'a: [' }, 'no YAML'],
-    [changed('wave: 0', 'wave: first'), 'operators.yaml: a.wave is "first"'],
-    [changed('wave: 0', 'wave: 0, colour: red'), '`colour` is not known; allowed: name, chart'],
+    [changed('wave: 0', 'wave: first'), 'operators[a].wave: is "first"; allowed: a whole number'],
+    [changed('wave: 0', 'wave: 0, colour: red'), 'operators[a].colour: is not known; allowed here: name, chart'],
     [changed('manifests: true', 'manifests: false'), 'either `chart` or `manifests: true`'],
-    [changed('wave: 0', 'wave: 0, meshes: [consul]'), 'a.meshes is "consul"; allowed: istio, linkerd, none'],
-    [changed('namespace: a', 'namespace: b'), 'a runs in the namespace b'],
+    [changed('wave: 0', 'wave: 0, meshes: [consul]'), 'a].meshes[0]: is "consul"; allowed: istio, linkerd, none'],
+    [changed('namespace: a', 'namespace: b'), 'operators[a].namespace: is b'],
     [changed('restricted', 'none'), 'restricted, baseline, privileged'],
     [changed('wave: 0', 'wave: 0, ready: [Pod/a]'), 'Deployment/<name>'],
     [{ ...least, 'values/b.yaml': 'a: 1' }, 'values/b.yaml: no chart'],
   ])('%#', (broken, message) => {
     expect(() => parseOperators(broken, 'kind')).toThrow(message)
+  })
+
+  test('every problem is named at once', () => {
+    const broken = changed('wave: 0', 'wave: first, crds: [1], for: [consul]')['operators.yaml']
+    expect(() =>
+      parseOperators({ 'operators.yaml': broken.replace('restricted', 'none') }, 'kind'),
+    ).toThrow(`charts/operators/operators.yaml cannot be used:
+  namespaces.a.podSecurity: is "none"; allowed: restricted, baseline, privileged
+  operators[a].wave: is "first"; allowed: a whole number
+  operators[a].crds[0]: is 1; allowed: an API group
+  operators[a].for[0]: is "consul"; allowed: kafka, postgres, rabbitmq, lag`)
   })
 
   function changed(from: string, to: string) {

@@ -1,6 +1,6 @@
-import { parseDocument } from 'yaml'
 import type { Plan } from '#plan/plan.ts'
 import { type Mesh, meshes, type Settings, type Site } from '#providers/cluster.ts'
+import { problemsOf, readYaml, type Schema, withDefaults } from './schema.ts'
 
 /** What a system stands on: the whole list of `charts/operators/operators.yaml` with the values of one environment. */
 export type Operators = {
@@ -51,7 +51,7 @@ export const needs = ['kafka', 'postgres', 'rabbitmq', 'lag'] as const
 /** One of them; `lag` is scaling by consumer lag. */
 export type Need = (typeof needs)[number]
 
-/** A list of operators that cannot be used. The message names the file, the operator and the field. */
+/** A list of operators that cannot be used. The message names each file, operator and field that is wrong. */
 export class OperatorsError extends Error {
   override readonly name = 'OperatorsError'
 }
@@ -81,97 +81,158 @@ export function operatorsFor({ namespaces, operators }: Operators, mesh: Mesh, h
 
 /**
  * Reads the list and the values of one environment. `files` are the texts of `charts/operators/` by their path inside of
- * it: `operators.yaml`, `values/istiod.yaml`, `values/istiod.kind.yaml`. Throws an OperatorsError at the first field that
- * is unknown or wrong, and for values that no operator takes.
+ * it: `operators.yaml`, `values/istiod.yaml`, `values/istiod.kind.yaml`. Throws an OperatorsError that names every field
+ * which is unknown or wrong, and values that no operator takes.
  */
 export function parseOperators(files: Readonly<Record<string, string>>, environment: Site['environment']): Operators {
-  const file = 'operators.yaml'
-  const list = record(read(files, file), file)
-  known(list, ['namespaces', 'operators'], file)
-  const namespaces = Object.entries(record(list.namespaces, `${file}: namespaces`)).map(([name, entry]) =>
-    namespaceOf(name, record(entry, `${file}: namespaces.${name}`)),
-  )
-  const operators = array(list.operators, `${file}: operators`).map((entry, index) =>
-    operatorOf(record(entry, `${file}: operators[${index}]`), files, environment),
-  )
-  for (const { name, namespace } of operators) {
-    if (namespace !== null && !namespaces.some((one) => one.name === namespace)) {
-      throw new OperatorsError(
-        `${file}: ${name} runs in the namespace ${namespace}, which \`namespaces\` does not have.`,
-      )
-    }
+  const value = read(files, 'operators.yaml')
+  refuse(problemsOf(value, listSchema))
+  const list = withDefaults(value, listSchema) as List
+  refuse([...list.operators.flatMap((operator) => contradictions(operator, list)), ...unusedValues(files, list)])
+  return {
+    namespaces: Object.entries(list.namespaces).map(namespaceOf),
+    operators: list.operators.map((operator) => operatorOf(operator, files, environment)),
   }
-  nothingUnused(files, operators)
-  return { namespaces, operators }
 }
 
-const levels = ['restricted', 'baseline', 'privileged']
+/** The list as it is written, with the defaults of what is left out. */
+type List = {
+  readonly namespaces: Readonly<Record<string, WrittenNamespace>>
+  readonly operators: readonly WrittenOperator[]
+}
+type WrittenNamespace = Pick<OperatorNamespace, 'labels' | 'annotations'> & { readonly podSecurity: string }
+type WrittenOperator = Omit<Operator, 'source' | 'ready'> & {
+  readonly chart: { readonly repository: string; readonly name: string; readonly version: string } | null
+  readonly manifests: boolean
+  readonly ready: readonly string[]
+}
 
-function namespaceOf(name: string, entry: Fields): OperatorNamespace {
-  const where = `operators.yaml: namespaces.${name}`
-  known(entry, ['podSecurity', 'labels', 'annotations'], where)
-  const level = text(entry.podSecurity, `${where}.podSecurity`)
-  if (!levels.includes(level)) throw wrong(`${where}.podSecurity`, level, levels.join(', '))
+const text = (description: string, pattern = '.') => ({ type: 'string', description, pattern }) as const
+const texts = (description: string) =>
+  ({ type: 'object', description, additionalProperties: text('a text'), default: {} }) as const
+const someOf = (names: readonly string[]) =>
+  ({ type: 'string', description: names.join(', '), enum: names }) as const satisfies Schema
+const listOf = (items: Schema, initial: readonly string[] = []) =>
+  ({ type: 'array', description: `a list of ${items.description}`, items, default: initial }) as const satisfies Schema
+const record = (description: string, properties: Readonly<Record<string, Schema>>, required: readonly string[]) =>
+  ({ type: 'object', description, properties, required, additionalProperties: false }) as const satisfies Schema
+
+const namespaceSchema = record(
+  'a namespace: podSecurity, labels, annotations',
+  {
+    podSecurity: someOf(['restricted', 'baseline', 'privileged']),
+    labels: texts('labels'),
+    annotations: texts('annotations'),
+  },
+  ['podSecurity'],
+)
+
+const chartSchema = record(
+  'a Helm chart: repository, name, version',
+  {
+    repository: text('https://… or oci://…', '^(https|oci)://'),
+    name: text('the name of a chart'),
+    version: text('a version'),
+  },
+  ['repository', 'name', 'version'],
+)
+
+const operatorSchema = record(
+  'an operator',
+  {
+    name: text('a name'),
+    chart: { ...chartSchema, type: ['object', 'null'], default: null },
+    manifests: { type: 'boolean', description: 'true or false', default: false },
+    app: text('a version, as a text'),
+    namespace: { ...text('the name of a namespace'), type: ['string', 'null'], default: null },
+    wave: { type: 'integer', description: 'a whole number' },
+    meshes: listOf(someOf(meshes), meshes),
+    for: listOf(someOf(needs)),
+    crds: listOf(text('an API group')),
+    ready: listOf(
+      text('Deployment/<name>, DaemonSet/<name>, StatefulSet/<name>', '^(Deployment|DaemonSet|StatefulSet)/[^/]+$'),
+    ),
+  },
+  ['name', 'app', 'wave'],
+)
+
+const listSchema = record(
+  'namespaces and operators',
+  {
+    namespaces: { type: 'object', description: 'namespaces by name', additionalProperties: namespaceSchema },
+    operators: listOf(operatorSchema),
+  },
+  ['namespaces', 'operators'],
+)
+
+function contradictions({ name, chart, manifests, namespace }: WrittenOperator, { namespaces }: List): string[] {
+  return [
+    ...((chart === null) === manifests ? [] : [`operators[${name}]: give it either \`chart\` or \`manifests: true\``]),
+    ...(namespace === null || Object.hasOwn(namespaces, namespace)
+      ? []
+      : [`operators[${name}].namespace: is ${namespace}, which \`namespaces\` does not have`]),
+  ]
+}
+
+function unusedValues(files: Readonly<Record<string, string>>, { operators }: List): readonly string[] {
+  const charts = new Set(operators.filter(({ chart }) => chart !== null).map(({ name }) => name))
+  return Object.keys(files)
+    .filter((file) => file.startsWith('values/'))
+    .filter((file) => !charts.has(/^values\/([^.]+)(?:\.(?:kind|production))?\.yaml$/.exec(file)?.[1] ?? ''))
+    .map((file) => `${file}: no chart of operators.yaml takes these values`)
+}
+
+function refuse(problems: readonly string[]): void {
+  if (problems.length === 0) return
+  const lines = problems.map((problem) => `  ${problem}`)
+  throw new OperatorsError(`${operatorsDir}/operators.yaml cannot be used:\n${lines.join('\n')}`)
+}
+
+function namespaceOf([name, { podSecurity, labels, annotations }]: [string, WrittenNamespace]): OperatorNamespace {
   return {
     name,
     labels: {
-      'pod-security.kubernetes.io/enforce': level,
+      'pod-security.kubernetes.io/enforce': podSecurity,
       // The rules of a fixed release: an upgrade of the cluster refuses nothing overnight.
       'pod-security.kubernetes.io/enforce-version': 'v1.34',
-      ...texts(entry.labels ?? {}, `${where}.labels`),
+      ...labels,
     },
-    annotations: texts(entry.annotations ?? {}, `${where}.annotations`),
+    annotations,
   }
 }
 
-const fields = ['name', 'chart', 'manifests', 'app', 'namespace', 'wave', 'meshes', 'for', 'crds', 'ready']
-
 function operatorOf(
-  entry: Fields,
+  { chart, manifests: _, ready, ...written }: WrittenOperator,
   files: Readonly<Record<string, string>>,
   environment: Site['environment'],
 ): Operator {
-  const name = text(entry.name, 'operators.yaml: name')
-  const where = `operators.yaml: ${name}`
-  known(entry, fields, where)
-  if (!Number.isInteger(entry.wave)) throw wrong(`${where}.wave`, entry.wave, 'a whole number')
+  const { name } = written
+  const layers = [`values/${name}.yaml`, `values/${name}.${environment}.yaml`].filter((file) => file in files)
   return {
-    name,
-    source: sourceOf(name, entry, files, environment),
-    app: text(entry.app, `${where}.app`),
-    namespace: entry.namespace === undefined ? null : text(entry.namespace, `${where}.namespace`),
-    wave: Number(entry.wave),
-    meshes: oneOf(entry.meshes ?? meshes, meshes, `${where}.meshes`),
-    for: oneOf(entry.for ?? [], needs, `${where}.for`),
-    crds: array(entry.crds ?? [], `${where}.crds`).map((group) => text(group, `${where}.crds`)),
-    ready: array(entry.ready ?? [], `${where}.ready`).map((workload) => workloadOf(workload, `${where}.ready`)),
+    ...written,
+    source:
+      chart === null
+        ? { kind: 'manifests', path: `${operatorsDir}/manifests/${name}` }
+        : {
+            kind: 'chart',
+            repository: chart.repository,
+            chart: chart.name,
+            version: chart.version,
+            values: layers.map((file) => valuesOf(files, file)).reduce(merge, {}),
+          },
+    ready: ready.map((workload) => {
+      const [kind, own = ''] = workload.split('/')
+      return { kind: kind as Operator['ready'][number]['kind'], name: own }
+    }),
   }
 }
 
-function sourceOf(
-  name: string,
-  { chart, manifests }: Fields,
-  files: Readonly<Record<string, string>>,
-  environment: Site['environment'],
-): OperatorSource {
-  const where = `operators.yaml: ${name}`
-  if ((chart === undefined) === (manifests !== true)) {
-    throw new OperatorsError(`${where}: give it either \`chart\` or \`manifests: true\`.`)
-  }
-  if (chart === undefined) return { kind: 'manifests', path: `${operatorsDir}/manifests/${name}` }
-  const spec = record(chart, `${where}.chart`)
-  known(spec, ['repository', 'name', 'version'], `${where}.chart`)
-  const repository = text(spec.repository, `${where}.chart.repository`)
-  if (!/^(https|oci):\/\//.test(repository))
-    throw wrong(`${where}.chart.repository`, repository, 'https://… or oci://…')
-  const layers = [`values/${name}.yaml`, `values/${name}.${environment}.yaml`].filter((file) => file in files)
-  return {
-    kind: 'chart',
-    repository,
-    chart: text(spec.name, `${where}.chart.name`),
-    version: text(spec.version, `${where}.chart.version`),
-    values: layers.map((file) => record(read(files, file) ?? {}, file)).reduce(merge, {}),
-  }
+type Fields = Readonly<Record<string, unknown>>
+
+function valuesOf(files: Readonly<Record<string, string>>, file: string): Fields {
+  const values = read(files, file) ?? {}
+  if (!isRecord(values)) throw new OperatorsError(`${operatorsDir}/${file} is no map of values.`)
+  return values
 }
 
 /** As Helm lays values over one another: maps are merged, everything else is replaced. */
@@ -184,78 +245,12 @@ function merge(under: Fields, over: Fields): Fields {
   return merged
 }
 
-function nothingUnused(files: Readonly<Record<string, string>>, operators: readonly Operator[]): void {
-  const names = new Set(operators.filter(({ source }) => source.kind === 'chart').map(({ name }) => name))
-  for (const file of Object.keys(files)) {
-    const name = /^values\/([^.]+)(?:\.(?:kind|production))?\.yaml$/.exec(file)?.[1]
-    if (file.startsWith('values/') && (name === undefined || !names.has(name))) {
-      throw new OperatorsError(`${file}: no chart of operators.yaml takes these values.`)
-    }
-  }
-}
-
-function workloadOf(value: unknown, where: string): Operator['ready'][number] {
-  const [kind, name, ...more] = text(value, where).split('/')
-  if (
-    name === undefined ||
-    more.length > 0 ||
-    (kind !== 'Deployment' && kind !== 'DaemonSet' && kind !== 'StatefulSet')
-  ) {
-    throw wrong(where, value, 'Deployment/<name>, DaemonSet/<name>, StatefulSet/<name>')
-  }
-  return { kind, name }
-}
-
-type Fields = Readonly<Record<string, unknown>>
-
 function read(files: Readonly<Record<string, string>>, file: string): unknown {
   const content = files[file]
   if (content === undefined) throw new OperatorsError(`${operatorsDir}/${file} is missing.`)
-  const document = parseDocument(content, { version: '1.2' })
-  const [error] = document.errors
-  if (error) throw new OperatorsError(`${operatorsDir}/${file} is no YAML: ${error.message}`)
-  return document.toJS()
+  return readYaml(content, (message) => new OperatorsError(`${operatorsDir}/${file} ${message}`))
 }
 
 function isRecord(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function record(value: unknown, where: string): Fields {
-  if (!isRecord(value)) throw wrong(where, value, 'a map')
-  return value
-}
-
-function array(value: unknown, where: string): readonly unknown[] {
-  if (!Array.isArray(value)) throw wrong(where, value, 'a list')
-  return value
-}
-
-function text(value: unknown, where: string): string {
-  if (typeof value !== 'string' || value === '') throw wrong(where, value, 'a text')
-  return value
-}
-
-function texts(value: unknown, where: string): Readonly<Record<string, string>> {
-  const entries = Object.entries(record(value, where))
-  return Object.fromEntries(entries.map(([key, field]) => [key, text(field, `${where}.${key}`)]))
-}
-
-function oneOf<T extends string>(value: unknown, allowed: readonly T[], where: string): readonly T[] {
-  return array(value, where).map((item) => {
-    const found = allowed.find((one) => one === item)
-    if (found === undefined) throw wrong(where, item, allowed.join(', '))
-    return found
-  })
-}
-
-function known(entry: Fields, allowed: readonly string[], where: string): void {
-  const unknown = Object.keys(entry).find((field) => !allowed.includes(field))
-  if (unknown !== undefined) {
-    throw new OperatorsError(`${operatorsDir}/${where}: \`${unknown}\` is not known; allowed: ${allowed.join(', ')}.`)
-  }
-}
-
-function wrong(where: string, value: unknown, allowed: string): OperatorsError {
-  return new OperatorsError(`${operatorsDir}/${where} is ${JSON.stringify(value)}; allowed: ${allowed}.`)
 }

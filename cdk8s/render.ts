@@ -1,16 +1,17 @@
 import type { Plan } from '#plan/plan.ts'
 import { type ServiceSlice, slicesOf } from '#plan/slices.ts'
-import { type Mesh, type Settings, type Site, siteOf } from '#providers/cluster.ts'
+import type { Mesh, Settings, Site } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import { type Component, waves } from './component.ts'
 import { serviceParts, systemParts } from './parts.ts'
+import { checkedSite } from './settings-against-plan.ts'
 
 /**
  * Everything that a system needs of a cluster, as components in the order of their waves, sorted by name within one.
- * Pure: equal plans give equal objects.
+ * Pure: equal plans give equal objects. Throws a RenderError for what a cluster cannot have.
  */
 export function render(plan: Plan, mesh: Mesh, settings: Settings): readonly Component[] {
-  const site = siteOf(plan, mesh, settings)
+  const site = checkedSite(plan, mesh, settings)
   const components = [
     ...systemComponents(site, plan),
     ...[...slicesOf(plan).values()].flatMap((slice) => serviceComponents(site, slice)),

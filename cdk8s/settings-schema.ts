@@ -2,25 +2,8 @@
  * What the settings of an environment may hold, as JSON Schema (draft 7): the settings files and the values of the Helm
  * chart are held against the same words.
  */
-
-/** The part of JSON Schema that is used here. `description` says in plain words what is allowed; messages quote it. */
-export type Schema = {
-  readonly type: SchemaType | readonly [SchemaType, 'null']
-  readonly description: string
-  readonly default?: unknown
-  readonly pattern?: string
-  readonly maxLength?: number
-  readonly minimum?: number
-  readonly maximum?: number
-  readonly properties?: Readonly<Record<string, Schema>>
-  readonly required?: readonly string[]
-  /** false: nothing but `properties`; a schema: any further name that `propertyNames` admits. */
-  readonly additionalProperties?: false | Schema
-  readonly propertyNames?: { readonly pattern: string }
-  readonly items?: Schema
-  readonly uniqueItems?: boolean
-}
-type SchemaType = 'object' | 'array' | 'string' | 'integer' | 'boolean'
+import type { Plan } from '#plan/plan.ts'
+import type { Schema } from './schema.ts'
 
 const label = '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'
 const host = '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$'
@@ -46,7 +29,10 @@ const image = object(
       'an image name without tag or digest, such as registry.example/parley/services',
       '^[a-z0-9][a-z0-9.-]*(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$',
     ),
-    tag: text('a tag: letters, digits, `.`, `_` and `-`', '^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$'),
+    tag: text(
+      'a tag of at most 63 letters, digits, `.`, `_` and `-`, which is a label too: first and last a letter or a digit',
+      '^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$',
+    ),
     digest: {
       type: ['string', 'null'],
       description: 'sha256: and 64 hex digits, or null',
@@ -96,6 +82,22 @@ const apiServer: Schema = {
   default: null,
 }
 
+const hosts = (known?: readonly string[]): Schema => ({
+  type: 'object',
+  description: 'host names by exposure',
+  propertyNames: { description: 'name of an exposure', pattern: label, ...(known && { enum: known }) },
+  additionalProperties: text('a host name: labels of a-z, 0-9 and -, joined by dots', host),
+  default: {},
+})
+
+const replicas = (known?: readonly string[]): Schema => ({
+  type: 'object',
+  description: 'replicas by service',
+  propertyNames: { description: 'name of a service', pattern: label, ...(known && { enum: known }) },
+  additionalProperties: { type: 'integer', description: 'a number of replicas, 1 to 1000', minimum: 1, maximum: 1000 },
+  default: {},
+})
+
 /** What each field of `Settings` may hold. */
 export const settingsSchema = object(
   'the settings of an environment',
@@ -108,25 +110,8 @@ export const settingsSchema = object(
       uniqueItems: true,
       default: [],
     },
-    hosts: {
-      type: 'object',
-      description: 'host names by exposure',
-      propertyNames: { pattern: label },
-      additionalProperties: text('a host name: labels of a-z, 0-9 and -, joined by dots', host),
-      default: {},
-    },
-    replicas: {
-      type: 'object',
-      description: 'replicas by service',
-      propertyNames: { pattern: label },
-      additionalProperties: {
-        type: 'integer',
-        description: 'a number of replicas, 1 to 1000',
-        minimum: 1,
-        maximum: 1000,
-      },
-      default: {},
-    },
+    hosts: hosts(),
+    replicas: replicas(),
     storageClass: { ...text('the name of a StorageClass, or null', host), type: ['string', 'null'], default: null },
     clusterIssuer: { ...text('the name of a ClusterIssuer, or null', host), type: ['string', 'null'], default: null },
     nodePorts: {
@@ -151,3 +136,13 @@ export const settingsSchema = object(
   },
   ['image', 'git'],
 ) satisfies Schema
+
+/** What the settings of one system may name: `hosts` its exposures, `replicas` its services. */
+export function namesSchemaOf({ services, exposures }: Pick<Plan, 'services' | 'exposures'>) {
+  const namesOf = (nodes: readonly { readonly name: string }[]) => nodes.map(({ name }) => name).sort()
+  return {
+    type: 'object',
+    description: 'the settings of an environment',
+    properties: { hosts: hosts(namesOf(exposures)), replicas: replicas(namesOf(services)) },
+  } as const satisfies Schema
+}

@@ -41,7 +41,7 @@ colour: blue
   expect(() => parseSettings(text, 'a.yaml')).toThrow(`a.yaml cannot be used:
   hosts.shop: is "a b"; allowed: a host name: labels of a-z, 0-9 and -, joined by dots
   replicas.orders: is 0; allowed: a number of replicas, 1 to 1000
-  replicas.Or ders: is no name of a service or an exposure; allowed: replicas by service
+  replicas.Or ders: is no name of a service; allowed: replicas by service
   nodePorts.http: is 80; allowed: a node port, 30000 to 32767
   keda: is "yes"; allowed: true or false
   imagePullSecrets: names one thing twice; allowed: names of Secrets with which images are pulled

@@ -1,20 +1,13 @@
+import type { Plan } from '#plan/plan.ts'
 import { meshes, type Settings } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
-import { type Schema, settingsSchema } from '../settings-schema.ts'
+import type { Schema } from '../schema.ts'
+import { namesSchemaOf, settingsSchema } from '../settings-schema.ts'
 import { toYaml } from '../yaml.ts'
 import { clusterEnvironments } from './variants.ts'
 
-type ValueSchema =
-  | Schema
-  | {
-      readonly type: 'string'
-      readonly description: string
-      readonly enum: readonly string[]
-      readonly default: string
-    }
-
 /** The chart's values are the settings but for `git`, which only GitOps asks, and what else is a file's name elsewhere. */
-function valueSchemas(): Readonly<Record<string, ValueSchema>> {
+function valueSchemas(plan: Plan): Readonly<Record<string, Schema>> {
   const { git: _, ...settings } = settingsSchema.properties
   return {
     environment: {
@@ -25,24 +18,27 @@ function valueSchemas(): Readonly<Record<string, ValueSchema>> {
     },
     mesh: { type: 'string', description: 'the mesh that the cluster has', enum: meshes, default: 'istio' },
     ...settings,
+    ...namesSchemaOf(plan).properties,
   }
 }
 
 /** The chart's `values.schema.json`: JSON Schema, draft 7; an unknown value is an error. */
-export const valuesSchema = {
-  $schema: 'http://json-schema.org/draft-07/schema#',
-  type: 'object',
-  additionalProperties: false,
-  required: ['environment', 'mesh', 'image', 'hosts', 'replicas'],
-  properties: { ...valueSchemas(), global: { type: 'object', description: 'Helm’s own; not used' } },
-} as const
+export function valuesSchema(plan: Plan): object {
+  return {
+    $schema: 'http://json-schema.org/draft-07/schema#',
+    type: 'object',
+    additionalProperties: false,
+    required: ['environment', 'mesh', 'image', 'hosts', 'replicas'],
+    properties: { ...valueSchemas(plan), global: { type: 'object', description: 'Helm’s own; not used' } },
+  }
+}
 
 /** The chart's values with their defaults, each under what it may hold. */
-export function valuesText(settings: Settings): string {
-  const fields = Object.entries(valueSchemas()).map(([name, schema]) => {
+export function valuesText(plan: Plan, settings: Settings): string {
+  const fields = Object.entries(valueSchemas(plan)).map(([name, schema]) => {
     const value = name in settings ? settings[name as keyof Settings] : schema.default
     const text = toYaml([{ [name]: value } as unknown as Manifest]).replace(/^---\n/, '')
-    const allowed = 'enum' in schema ? `: ${schema.enum.join(', ')}` : ''
+    const allowed = schema.enum ? `: ${schema.enum.join(', ')}` : ''
     return `# ${schema.description}${allowed}\n${text}`
   })
   return `${usage}\n${fields.join('\n')}`
