@@ -22,6 +22,8 @@ export const metricSources = {
   ],
   /** Of Linkerd's proxies: `linkerd/proxy/balance/gauge-endpoints` and `linkerd/app/outbound/src/http.rs`. */
   linkerd: ['outbound_http_balancer_endpoints'],
+  /** Of what tells Prometheus how the cluster's own objects are. */
+  kubeStateMetrics: ['kube_deployment_status_replicas_available'],
   /** Of the exporter that Strimzi runs beside the brokers. */
   kafkaExporter: [
     'kafka_consumergroup_lag',

@@ -1,13 +1,17 @@
 import type { Plan } from '#plan/plan.ts'
-import { dataNames, labelsOf, ports, type Site } from '#providers/cluster.ts'
+import { dataNames, edgeOf, labelsOf, ports, type Site } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import type { SystemPart } from '../component.ts'
 
-/** What Prometheus reads: every service with its sidecar, and the data services that the plan needs. */
+/** What Prometheus reads: every service with its sidecar, the proxies at the edge, and the data services that the plan needs. */
 export const monitors: SystemPart = {
   wave: 'observability',
   name: 'system.monitors',
-  render: (site, plan) => [services(site), ...dataServices(site, plan)],
+  render: (site, plan) => [
+    services(site),
+    ...(plan.exposures.length > 0 ? [edge(site)] : []),
+    ...dataServices(site, plan),
+  ],
 }
 
 /** Rewrites labels of what is read before it is read. */
@@ -53,6 +57,15 @@ function agentAddress(regex: string, replacement: string): Relabeling {
     ...{ action: 'replace', sourceLabels: ['__meta_kubernetes_pod_ip'], regex },
     ...{ replacement, targetLabel: '__address__' },
   }
+}
+
+/** Both name the port so; Envoy Gateway's proxies are in its own namespace. */
+function edge(site: Site): Manifest {
+  const { namespace, podLabels } = edgeOf(site)
+  const endpoints = [{ port: 'metrics', path: '/stats/prometheus', interval }]
+  const monitor = podMonitor(site, 'edge', podLabels, endpoints)
+  if (namespace === site.namespace) return monitor
+  return { ...monitor, spec: { ...(monitor.spec as object), namespaceSelector: { matchNames: [namespace] } } }
 }
 
 function dataServices(site: Site, { topics, stores, queues }: Plan): readonly Manifest[] {

@@ -14,7 +14,7 @@ const requestsPerSecondMin = 0.1
 
 /**
  * The budget of errors goes too fast, over a long window and over a short one. Inside, callers judge, since a service that
- * is gone counts none of its own failures; what is exposed is judged by itself, as its callers are outside.
+ * is gone counts none of its own failures; what is exposed is judged by itself, as its callers are outside: see `goneRule`.
  */
 export function availabilityRule(site: Site, slice: ServiceSlice, alert: Of<'availability-burn'>): AlertRule {
   const { service, objective, burnRate, windowMinutes, severity } = alert
@@ -32,6 +32,25 @@ export function availabilityRule(site: Site, slice: ServiceSlice, alert: Of<'ava
         summary: `${service} fails more often than its objective of ${percent(objective)} allows`,
         description: `{{ $value | humanizePercentage }} of calls failed over ${window(windowMinutes)}, ${burnRate} times the rate at which a month's budget would last.`,
         runbook: 'a-service-burns-its-error-budget',
+      },
+    ),
+  }
+}
+
+/** Not one replica answers. A roll-out always leaves some. */
+export function goneRule(site: Site, { service, severity }: Of<'service-gone'>): AlertRule {
+  const labels = matching({ namespace: site.namespace, deployment: service })
+  return {
+    alert: 'ServiceGone',
+    expr: `kube_deployment_status_replicas_available${labels} == 0`,
+    for: '2m',
+    ...told(
+      site,
+      { service, severity },
+      {
+        summary: `${service} is gone`,
+        description: 'For two minutes not one replica has been ready.',
+        runbook: 'a-service-is-gone',
       },
     ),
   }

@@ -5,7 +5,7 @@ import { metric } from '#kit/telemetry/semantics.ts'
 import { shop } from '#mesh/shop.ts'
 import { derive } from '#plan/derive.ts'
 import { slicesOf } from '#plan/slices.ts'
-import { meshes, siteOf } from '#providers/cluster.ts'
+import { edgeOf, meshes, siteOf } from '#providers/cluster.ts'
 import { parseSettings } from '../settings.ts'
 import { dashboards, dashboardsOf } from './dashboards.ts'
 import { jaeger } from './jaeger.ts'
@@ -47,8 +47,22 @@ describe.each(meshes)('with mesh %s', (mesh) => {
   })
 
   test('every alert of the plan has its rule, but breakers where there are none', () => {
-    const expected = plan.alerts.filter(({ kind }) => mesh !== 'none' || kind !== 'breaker-open').length
-    expect(rules.filter((rule) => 'alert' in rule)).toHaveLength(expected)
+    const externals = new Set(plan.externals.map(({ name }) => name))
+    const breaks = (to: string) => mesh === 'istio' || (mesh === 'linkerd' && !externals.has(to))
+    const expected = plan.alerts.filter((alert) => alert.kind !== 'breaker-open' || breaks(alert.to))
+    expect(plan.alerts.filter((alert) => alert.kind === 'breaker-open' && externals.has(alert.to))).toHaveLength(2)
+    expect(rules.filter((rule) => 'alert' in rule)).toHaveLength(expected.length)
+  })
+
+  test('the proxies at the edge are read where they run', () => {
+    const monitor = monitors.render(site, plan).find(({ metadata }) => metadata.name === 'shop-edge')
+    const { podLabels, namespace } = edgeOf(site)
+    expect(monitor?.metadata.namespace).toBe('shop')
+    expect(monitor?.spec).toEqual({
+      selector: { matchLabels: podLabels },
+      podMetricsEndpoints: [{ port: 'metrics', path: '/stats/prometheus', interval: '15s' }],
+      ...(mesh === 'istio' ? {} : { namespaceSelector: { matchNames: [namespace] } }),
+    })
   })
 
   test('every share of errors that an alert asks for is recorded', () => {
@@ -98,7 +112,7 @@ test('dashboards are whole, and found by Grafana', () => {
 test('a system without messages, databases and sagas has monitors and one dashboard', () => {
   const bare = { ...plan, topics: [], subscriptions: [], queues: [], stores: [], sagas: [] }
   const site = siteOf(bare, 'none', settings)
-  expect(monitors.render(site, bare).map(({ metadata }) => metadata.name)).toEqual(['shop-services'])
+  expect(monitors.render(site, bare).map(({ metadata }) => metadata.name)).toEqual(['shop-services', 'shop-edge'])
   expect(dashboardsOf(site, bare)).toHaveLength(1)
 })
 

@@ -40,6 +40,8 @@ const checkoutGroup = 'consumergroup="payments",topic="stock",partition="0"'
 const end = (topic: string) => `kafka_topic_partition_current_offset{namespace="shop",topic="${topic}",partition="0"}`
 const ready = (queue: string) =>
   `rabbitmq_detailed_queue_messages_ready{namespace="shop",vhost="shop",queue="${queue}"}`
+const available = (deployment: string) =>
+  `kube_deployment_status_replicas_available{namespace="shop",deployment="${deployment}"}`
 const age = (service: string) => `parley_outbox_age_seconds{namespace="shop",service="${service}",destination="x"}`
 
 const cases: readonly Case[] = [
@@ -77,6 +79,18 @@ const cases: readonly Case[] = [
     },
     after: '90m',
     fires: ['ServiceBurnsErrorBudget gateway page', 'ServiceBurnsErrorBudget gateway ticket'],
+  },
+  {
+    what: 'not one replica of an exposed service is ready, nor of one without callers',
+    series: { [available('gateway')]: '2x5 0x10', [available('shipping')]: '0x15', [available('orders')]: '1x15' },
+    after: '12m',
+    fires: ['ServiceGone gateway page', 'ServiceGone shipping page'],
+  },
+  {
+    what: 'a lone replica is replaced',
+    series: { [available('gateway')]: '1x5 0 1x10' },
+    after: '6m',
+    fires: [],
   },
   {
     what: 'one answer in twenty takes more than a second',
@@ -168,8 +182,12 @@ const cases: readonly Case[] = [
 
 const ejections = (name: string, to: string) =>
   `envoy_cluster_outlier_detection_ejections_${name}{namespace="shop",service="gateway",cluster_name="outbound|8080||${to}.shop.svc.cluster.local"}`
-const endpoints = (state: string) =>
-  `outbound_http_balancer_endpoints{namespace="shop",service="gateway",backend_name="orders",backend_namespace="shop",endpoint_state="${state}"}`
+const ejected = (service: string, cluster: string) =>
+  `envoy_cluster_outlier_detection_ejections_active{namespace="shop",service="${service}",cluster_name="outbound|${cluster}"}`
+const endpoints = (state: string, service = 'gateway', backend = 'backend_name="orders",backend_namespace="shop"') =>
+  `outbound_http_balancer_endpoints{namespace="shop",service="${service}",${backend},endpoint_state="${state}"}`
+
+const outside = 'backend_name="bank",backend_namespace="shop-outside"'
 
 const quiet: Case = { what: 'nothing is there', series: {}, after: '5m', fires: [] }
 
@@ -188,6 +206,16 @@ const breakerCases: Readonly<Record<'istio' | 'linkerd', readonly Case[]>> = {
       fires: ['BreakerOpen gateway ticket'],
     },
     {
+      what: 'systems outside are ejected: one by its host, one by the Service that plays it',
+      series: {
+        [ejected('payments', '80||bank.example')]: '1x20',
+        [ejected('notifications', '587||mail.shop-outside.svc.cluster.local')]: '1x20',
+        [ejected('shipping', '80||bank.example')]: '1x20',
+      },
+      after: '8m',
+      fires: ['BreakerOpen notifications ticket', 'BreakerOpen payments ticket'],
+    },
+    {
       what: 'nothing is ejected, or only what is no edge',
       series: {
         [ejections('active', 'orders')]: '0x20',
@@ -204,6 +232,17 @@ const breakerCases: Readonly<Record<'istio' | 'linkerd', readonly Case[]>> = {
       series: { [endpoints('pending')]: '0x5 1x5', [endpoints('ready')]: '1x5 0x5' },
       after: '8m',
       fires: ['BreakerOpen gateway ticket'],
+    },
+    {
+      what: 'the stand-in of a system outside is held back, and not a service of its name',
+      series: {
+        [endpoints('pending', 'payments', outside)]: '1x20',
+        [endpoints('ready', 'payments', outside)]: '0x20',
+        [endpoints('pending', 'gateway', outside)]: '1x20',
+        [endpoints('ready', 'gateway', outside)]: '0x20',
+      },
+      after: '8m',
+      fires: ['BreakerOpen payments ticket'],
     },
     {
       what: 'one is being connected to beside one that answers',

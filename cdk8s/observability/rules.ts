@@ -4,7 +4,7 @@ import type { Site } from '#providers/cluster.ts'
 import type { ServicePart } from '../component.ts'
 import { breakerRule } from './breakers.ts'
 import { deadLetterRule, lagRule, outboxRule } from './messaging.ts'
-import { availabilityRule, latencyRule } from './objectives.ts'
+import { availabilityRule, goneRule, latencyRule } from './objectives.ts'
 import { type AlertRule, prometheusRule } from './rule.ts'
 
 /** What a service is alerted for, from its objectives and edges. */
@@ -21,6 +21,8 @@ function ruleOf(site: Site, slice: ServiceSlice, alert: Alert): AlertRule | null
   switch (alert.kind) {
     case 'availability-burn':
       return availabilityRule(site, slice, alert)
+    case 'service-gone':
+      return goneRule(site, alert)
     case 'latency':
       return latencyRule(site, slice, alert)
     case 'consumer-lag':
@@ -30,7 +32,7 @@ function ruleOf(site: Site, slice: ServiceSlice, alert: Alert): AlertRule | null
     case 'outbox-age':
       return outboxRule(site, alert)
     case 'breaker-open':
-      return breakerRule(site, alert)
+      return breakerRule(site, slice, alert)
     case 'saga-stuck':
       // A saga is of several services: see `sagas.ts`.
       return null

@@ -10,6 +10,7 @@ export type Alert =
       readonly burnRate: number
       readonly severity: Severity
     }
+  | { readonly kind: 'service-gone'; readonly service: string; readonly severity: Severity }
   | { readonly kind: 'latency'; readonly service: string; readonly p99Ms: number; readonly severity: Severity }
   | {
       readonly kind: 'consumer-lag'
@@ -26,6 +27,7 @@ export type Alert =
       readonly severity: Severity
     }
   | { readonly kind: 'outbox-age'; readonly service: string; readonly ageMsMax: number; readonly severity: Severity }
+  /** `to` is a service or an external, whose names differ. */
   | { readonly kind: 'breaker-open'; readonly from: string; readonly to: string; readonly severity: Severity }
   | {
       readonly kind: 'saga-stuck'
@@ -43,12 +45,17 @@ export type Severity = 'page' | 'ticket'
  * wakes somebody (2 % of a month's budget gone), 6 times over six hours likewise (5 %), once over three days is read.
  */
 export function deriveAlerts(
-  plan: Pick<Plan, 'services' | 'links' | 'subscriptions' | 'queues' | 'stores' | 'sagas' | 'topics'>,
+  plan: Pick<Plan, 'services' | 'links' | 'egress' | 'subscriptions' | 'queues' | 'stores' | 'sagas' | 'topics'>,
 ): Alert[] {
   const publishers = new Set(plan.topics.filter(({ kind }) => kind === 'events').map(({ owner }) => owner))
   return [
+    // Who is exposed, and who only takes up events, has no callers inside that would count its failures.
+    ...plan.services.map(({ name }): Alert => ({ kind: 'service-gone', service: name, severity: 'page' })),
     ...plan.services.filter(({ protocol }) => protocol).flatMap(objectiveAlerts),
     ...plan.links.map(({ from, to }): Alert => ({ kind: 'breaker-open', from, to, severity: 'ticket' })),
+    ...plan.egress.map(
+      ({ from, external }): Alert => ({ kind: 'breaker-open', from, to: external, severity: 'ticket' }),
+    ),
     ...plan.subscriptions.flatMap(({ service, topic, group, deadLetterTopic }): Alert[] => [
       { kind: 'consumer-lag', service, topic, group, recordsMax: 10_000, severity: 'ticket' },
       ...deadLetterAlert(service, deadLetterTopic),
