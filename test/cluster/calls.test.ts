@@ -8,7 +8,7 @@ import type { MethodRef, Plan, PlannedService } from '#plan/plan.ts'
 import type { Mesh } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import { type IstioRequest, istioAdmits } from '../evaluators/istio.ts'
-import { linkerdAdmits } from '../evaluators/linkerd.ts'
+import { linkerdAnswers } from '../evaluators/linkerd.ts'
 import { type Loose, ofKind, type Pod, podsOf, without } from '../evaluators/objects.ts'
 import { type RenderedCase, renderedCases } from '../fixtures/rendered.ts'
 import { closedExposures } from './not-supported.ts'
@@ -47,6 +47,39 @@ describe('calls', () => {
   test.each(cases)('$title', (rendered) => {
     expect(admitted(rendered, rendered.objects)).toEqual(declared(rendered))
   })
+})
+
+describe('on Linkerd a call that is not declared is forbidden, not unknown', () => {
+  const meshed = cases.filter(({ mesh }) => mesh === 'linkerd')
+  /** What is answered with NOT_FOUND of a service's own interfaces, to whomever. */
+  const unknown = (rendered: RenderedCase, objects: readonly Manifest[]): readonly string[] => {
+    const pods = podsOf(rendered.objects)
+    return rendered.plan.services.flatMap((service) => {
+      const pod = pods.get(service.name)
+      if (!pod || service.protocol === null) return []
+      return subjectsOf(rendered).flatMap(({ name, account: client }) =>
+        ownCalls(service)
+          .filter((call) => linkerdAnswers(objects, pod, { ...call, port: appPort, client }) === 'notFound')
+          .map((call) => line(name, service.name, call, appPort)),
+      )
+    })
+  }
+
+  test.each(meshed)('$title', (rendered) => {
+    expect(unknown(rendered, rendered.objects)).toEqual([])
+  })
+
+  test.each(meshed.filter(({ environment }) => environment === 'kind'))(
+    'a route that refuses the rest and is gone is noticed: $title',
+    (rendered) => {
+      const refusing = rendered.objects.filter(({ metadata }) => metadata.name.endsWith('.refuse'))
+      expect(refusing).toHaveLength(rendered.plan.services.filter(({ protocol }) => protocol !== null).length)
+      const unnoticed = refusing.filter(
+        (route) => unknown(rendered, without(rendered.objects, route)).length === 0 && hasRoutes(rendered, route),
+      )
+      expect(unnoticed.map(({ metadata }) => metadata.name)).toEqual([])
+    },
+  )
 })
 
 describe('the evaluator notices', () => {
@@ -153,7 +186,7 @@ function admits(
   port: number,
 ): boolean {
   if (mesh === 'istio') return istioAdmits(objects, pod, { ...call, port, peer: subject.account, token: subject.token })
-  return linkerdAdmits(objects, pod, { ...call, port, client: subject.account })
+  return linkerdAnswers(objects, pod, { ...call, port, client: subject.account }) === 'admitted'
 }
 
 /** Every identity there is, the same names elsewhere, strangers, the gateway with tokens and without, and nobody. */
@@ -217,6 +250,23 @@ function requestsTo({ protocol }: PlannedService, plan: Plan): readonly Call[] {
   const otherVerbs = calls.flatMap(({ path }) => verbs.map((verb) => ({ verb, path })))
   const deeper = calls.map(({ verb, path }) => ({ verb, path: `${path}/more/of/it` }))
   return unique([...calls, ...otherVerbs, ...deeper, ...strangeCalls])
+}
+
+/** The methods of a service's interfaces, and one that none of them has. */
+function ownCalls({ protocol, apis }: PlannedService): readonly Call[] {
+  return apis.flatMap(({ name, methods }) => [
+    ...methods.map(callOf),
+    protocol === 'grpc' ? { verb: 'POST', path: `/${name}/NoSuch` } : { verb: 'GET', path: '/no/such' },
+  ])
+}
+
+/** Whether a Server has a route beside this one: without any it refuses everything by itself. */
+function hasRoutes({ objects }: RenderedCase, route: Loose): boolean {
+  const [{ name }] = route.spec.parentRefs
+  return objects.some(
+    (other: Loose) =>
+      other !== route && other.spec?.parentRefs?.[0]?.name === name && other.spec.parentRefs[0].kind === 'Server',
+  )
 }
 
 function declared(rendered: RenderedCase): readonly string[] {

@@ -36,7 +36,7 @@ export function istioAdmits(objects: readonly Manifest[], pod: Pod, request: Ist
 }
 
 /** Whether Istio's webhook gives the pod a sidecar: the pod's own label decides, then its namespace's. */
-export function hasSidecar(objects: readonly Manifest[], { namespace, labels, annotations }: Pod): boolean {
+function hasSidecar(objects: readonly Manifest[], { namespace, labels, annotations }: Pod): boolean {
   const own = labels['sidecar.istio.io/inject'] ?? annotations['sidecar.istio.io/inject']
   const place = ofKind(objects, 'v1', 'Namespace').find(({ metadata }) => metadata.name === namespace)?.metadata.labels
   const byNamespace = place?.['istio-injection']

@@ -17,15 +17,19 @@ export type LinkerdRequest = {
 const policyGroup = 'policy.linkerd.io'
 const gatewayGroup = 'gateway.networking.k8s.io'
 
-/** Whether the pod's proxy lets a request through to the application. */
-export function linkerdAdmits(objects: readonly Manifest[], pod: Pod, request: LinkerdRequest): boolean {
-  if (!isMeshed(objects, pod)) return true
+/** What a proxy makes of a request: it goes on to the application, or is answered with PERMISSION_DENIED or NOT_FOUND. */
+export type LinkerdAnswer = 'admitted' | 'forbidden' | 'notFound'
+
+/** What the pod's proxy does with a request to the application. */
+export function linkerdAnswers(objects: readonly Manifest[], pod: Pod, request: LinkerdRequest): LinkerdAnswer {
+  const answer = (admits: boolean): LinkerdAnswer => (admits ? 'admitted' : 'forbidden')
+  if (!isMeshed(objects, pod)) return 'admitted'
   if (ofKind(objects, policyGroup, 'ServerAuthorization').length > 0) throw new NotUnderstood('ServerAuthorizations')
-  if (skipped(pod, request.port)) return true
+  if (skipped(pod, request.port)) return 'admitted'
   const servers = ofKind(objects, policyGroup, 'Server').filter((server) => isFor(server, pod, request.port))
   if (servers.length > 1) throw new NotUnderstood(`Several Servers for port ${request.port} of one pod`)
   const [server] = servers
-  if (!server) return byDefault(defaultPolicy(objects, pod), request)
+  if (!server) return answer(byDefault(defaultPolicy(objects, pod), request))
   only(server.spec, 'A Server', 'podSelector', 'port', 'proxyProtocol', 'accessPolicy')
   const routes = routesOf(objects, server)
   if (policiesFor(objects, pod.namespace, 'Server', server.metadata.name).length > 0) {
@@ -34,17 +38,17 @@ export function linkerdAdmits(objects: readonly Manifest[], pod: Pod, request: L
   if (policiesFor(objects, pod.namespace, 'Namespace', pod.namespace).length > 0) {
     throw new NotUnderstood('An AuthorizationPolicy for a whole namespace')
   }
-  if (routes.length === 0) return byDefault(server.spec.accessPolicy ?? 'deny', request)
+  if (routes.length === 0) return answer(byDefault(server.spec.accessPolicy ?? 'deny', request))
   const route = bestRoute(routes, request)
   // What no route describes is not found, whoever asks.
-  if (!route) return false
+  if (!route) return 'notFound'
   const policies = policiesFor(objects, pod.namespace, route.kind, route.metadata.name)
-  if (policies.length === 0) return byDefault(server.spec.accessPolicy ?? 'deny', request)
-  return policies.some((policy) => policyAdmits(objects, policy, request))
+  if (policies.length === 0) return answer(byDefault(server.spec.accessPolicy ?? 'deny', request))
+  return answer(policies.some((policy) => policyAdmits(objects, policy, request)))
 }
 
 /** Whether Linkerd's webhook gives the pod a proxy: the pod's annotation decides, then its namespace's. */
-export function isMeshed(objects: readonly Manifest[], { namespace, annotations }: Pod): boolean {
+function isMeshed(objects: readonly Manifest[], { namespace, annotations }: Pod): boolean {
   const place = namespaceAnnotations(objects, namespace)
   const choice = annotations['linkerd.io/inject'] ?? place['linkerd.io/inject']
   return choice === 'enabled' || choice === 'ingress'
