@@ -120,18 +120,23 @@ function objectProblems(value: object, schema: Schema, path: string): readonly s
 }
 
 function furtherProblems(name: string, field: unknown, schema: Schema, path: string): readonly string[] {
-  const { additionalProperties: further, propertyNames: names } = schema
+  const { additionalProperties: further } = schema
   if (further === undefined) return []
   if (further === false) {
     const allowed = Object.keys(schema.properties ?? {}).join(', ')
     return [`${join(path, name)}: is not known; allowed here: ${allowed}`]
   }
-  const admitted = (!names?.pattern || new RegExp(names.pattern).test(name)) && (names?.enum?.includes(name) ?? true)
-  if (names && !admitted) {
-    const allowed = names.enum ? names.enum.join(', ') || 'none' : schema.description
-    return [`${join(path, name)}: is no ${names.description}; allowed: ${allowed}`]
-  }
-  return problemsOf(field, further, join(path, name))
+  const wrongName = nameProblems(name, schema, path)
+  return wrongName.length > 0 ? wrongName : problemsOf(field, further, join(path, name))
+}
+
+/** What is wrong with a name in a map, apart from what it names. */
+export function nameProblems(name: string, { propertyNames: names, description }: Schema, path: string): string[] {
+  if (!names) return []
+  const admitted = new RegExp(names.pattern ?? '').test(name) && (names.enum?.includes(name) ?? true)
+  if (admitted) return []
+  const allowed = names.enum ? names.enum.join(', ') || 'none, for there are none' : description
+  return [`${join(path, name)}: is no ${names.description}; allowed: ${allowed}`]
 }
 
 function wrong(path: string, value: unknown, { description }: Schema): string {

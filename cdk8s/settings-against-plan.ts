@@ -1,6 +1,6 @@
 import type { Plan } from '#plan/plan.ts'
 import { type Mesh, type Settings, type Site, siteOf } from '#providers/cluster.ts'
-import { problemsOf } from './schema.ts'
+import { nameProblems } from './schema.ts'
 import { namesSchemaOf } from './settings-schema.ts'
 import { RenderError } from './workloads/render-error.ts'
 
@@ -9,7 +9,11 @@ import { RenderError } from './workloads/render-error.ts'
  * not have: a word of theirs would silently change nothing.
  */
 export function checkedSite(plan: Plan, mesh: Mesh, settings: Settings): Site {
-  const problems = problemsOf(settings, namesSchemaOf(plan))
+  const { hosts, replicas } = namesSchemaOf(plan).properties
+  const problems = [
+    ...Object.keys(settings.hosts).flatMap((name) => nameProblems(name, hosts, 'hosts')),
+    ...Object.keys(settings.replicas).flatMap((name) => nameProblems(name, replicas, 'replicas')),
+  ]
   if (problems.length > 0) {
     const lines = problems.map((problem) => `  ${problem}`)
     throw new RenderError(

@@ -1,5 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from '@jest/globals'
+import { shop } from '#mesh/shop.ts'
+import { derive } from '#plan/derive.ts'
+import { filesOf } from './files.ts'
+import { render } from './render.ts'
 import { parseSettings } from './settings.ts'
 
 const least = `
@@ -50,6 +54,17 @@ colour: blue
   backup.retention: is missing; allowed: a number of days, weeks or months: 30d, 4w, 6m
   backup.schedule: is missing; allowed: six fields of cron, seconds first: 0 0 2 * * *
   colour: is not known; allowed here: image, imagePullSecrets, hosts, replicas, storageClass, clusterIssuer, nodePorts, keda, backup, apiServer, git`)
+})
+
+test('names of services and exposures that a system does not have are refused, with those it has', () => {
+  const settings = parseSettings(`${least}hosts: { nope: x.example }\nreplicas: { orders: 2, ordrs: 3 }\n`, 'a.yaml')
+  const plan = derive(shop, 'production')
+  const message = `The settings of production name what shop does not have:
+  hosts.nope: is no name of an exposure; allowed: shop
+  replicas.ordrs: is no name of a service; allowed: gateway, inventory, notifications, orders, payments, shipping
+`
+  expect(() => render(plan, 'istio', settings)).toThrow(message)
+  expect(() => filesOf(plan, 'istio', settings)).toThrow(message)
 })
 
 describe('what no settings file says', () => {

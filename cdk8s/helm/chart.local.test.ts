@@ -1,6 +1,6 @@
 /** The chart against `render`: what Helm makes of it is what cdk8s makes, object by object. */
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
@@ -12,15 +12,13 @@ import type { Plan } from '#plan/plan.ts'
 import { meshes, type Settings } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import { everything } from '#test/fixtures/everything.ts'
+import { settingsOf } from '#test/fixtures/rendered.ts'
 import { pathOf, testWith } from '#test/tools/need.ts'
 import { render } from '../render.ts'
-import { parseSettings } from '../settings.ts'
 import { chartFiles } from './chart.ts'
 import { clusterEnvironments } from './variants.ts'
 
 const plansOf = (system: SystemNode) => ({ kind: derive(system, 'kind'), production: derive(system, 'production') })
-const settingsOf = (environment: string) =>
-  parseSettings(readFileSync(`charts/settings/${environment}.yaml`, 'utf8'), environment)
 const defaults = settingsOf('production')
 
 /** Settings to lay over those of the repository, by the plan that they are for. */
@@ -108,6 +106,10 @@ describe('the chart', () => {
     refused({ storageClass: 'a"b' }, 'storageClass')
     refused({ hosts: { shop: 'a.example\nevil: true' } }, 'hosts')
     refused({ replicas: { orders: 0 } }, 'orders')
+    refused({ replicas: { ordrs: 3 } }, 'ordrs')
+    refused({ hosts: { nope: 'x.example' } }, 'nope')
+    const production = { environment: 'production', image: { ...defaults.image, digest: null } }
+    refused(production, 'image.digest is not set')
   })
 })
 

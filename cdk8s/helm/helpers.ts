@@ -81,7 +81,10 @@ export function notes({ system, namespace, exposures }: Plan): string {
       `  ${name}: https://{{ get .Values.hosts "${name}" | default "${host === '*' ? 'any-host' : host}" }}`,
   )
   return `${system} for {{ .Values.environment }}, mesh {{ .Values.mesh }}, in the namespace ${namespace}.
-${exposures.filter(({ host }) => host === '*').map(unsigned).join('')}
+${exposures
+  .filter(({ host }) => host === '*')
+  .map(unsigned)
+  .join('')}
 It is reached at
 ${urls.join('\n')}
 {{- if .Values.nodePorts }}

@@ -7,15 +7,17 @@ export function edgeSecret({ system }: Pick<Site, 'system'>): string {
 }
 
 /**
- * The certificate of the edge for its hosts, signed by whom the cluster's owners name, or else by an authority of the
- * system's own, which browsers do not trust. Nobody signs for a system that answers under any host, so it signs for itself.
+ * The certificate of the edge for the hosts of its exposures (`*` is any), signed by whom the cluster's owners name, or else
+ * by an authority of the system's own, which browsers do not trust. Nobody signs for a system that answers under any host, so
+ * it signs for itself, and for `localhost`, under which it is reached then.
  */
-export function edgeCertificates(site: Site, hosts: readonly string[]): readonly Manifest[] {
+export function edgeCertificates(site: Site, exposed: readonly string[]): readonly Manifest[] {
   const { clusterIssuer } = site.settings
+  const hosts = exposed.filter((host) => host !== '*')
   if (clusterIssuer !== null && hosts.length > 0) {
     return [certificate(site, hosts, { group: 'cert-manager.io', kind: 'ClusterIssuer', name: clusterIssuer })]
   }
-  const names = [...(hosts.length > 0 ? hosts : ['localhost']), hostOf(site, site.system)]
+  const names = [...hosts, ...(exposed.includes('*') ? ['localhost'] : []), hostOf(site, site.system)]
   return [
     issuer(site, 'edge.self-signed', { selfSigned: {} }),
     authority(site),

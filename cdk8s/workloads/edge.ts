@@ -1,6 +1,6 @@
 import type { Plan } from '#plan/plan.ts'
 import { edgeOf, labelsOf, type Site } from '#providers/cluster.ts'
-import type { Manifest } from '#providers/manifest.ts'
+import type { Manifest, NotSupported } from '#providers/manifest.ts'
 import type { SystemPart } from '../component.ts'
 import { edgeCertificates, edgeSecret } from './edge-certificates.ts'
 import { edgeProxies } from './edge-proxies.ts'
@@ -43,9 +43,24 @@ export function hostOfExposure(
   return chosen ?? host
 }
 
-function hostsOf(site: Site, { exposures }: Plan): readonly string[] {
-  const hosts = exposures.map((exposure) => hostOfExposure(site, exposure)).filter((host) => host !== '*')
-  return [...new Set(hosts)].sort()
+function hostsOf(site: Site, { exposures }: Pick<Plan, 'exposures'>): readonly string[] {
+  return [...new Set(exposures.map((exposure) => hostOfExposure(site, exposure)))].sort()
+}
+
+/** The exposures for which the issuer that the settings name is not asked: it signs for hosts alone. To be said wherever something is rendered. */
+export function unsignedExposures(site: Site, { exposures }: Plan): readonly NotSupported[] {
+  const { clusterIssuer } = site.settings
+  if (clusterIssuer === null) return []
+  const hosts = hostsOf(site, { exposures }).filter((host) => host !== '*')
+  const signer =
+    hosts.length === 0 ? 'the edge signs its certificate itself' : `its certificate is for ${hosts.join(', ')} alone`
+  return exposures
+    .filter((exposure) => hostOfExposure(site, exposure) === '*')
+    .map(({ name }) => ({
+      where: `exposure ${name}`,
+      what: `a certificate of ${clusterIssuer}`,
+      reason: `it has no host: ${signer}; set hosts.${name} in the settings`,
+    }))
 }
 
 function gateway(site: Site): Manifest {

@@ -9,6 +9,8 @@ import type { ApplyOptions } from './apply.ts'
 import { environmentOn, meshOr } from './cluster-inputs.ts'
 import { clusterReporter, interruptedBySignals } from './cluster-progress.ts'
 import { settingsFor } from './environments.ts'
+import { UsageError } from './exit.ts'
+import { gapsOf, unpinned } from './notices.ts'
 import { print } from './output.ts'
 import { openProgress } from './progress.ts'
 
@@ -21,8 +23,13 @@ export async function applyToCluster(system: SystemNode, options: ApplyOptions):
   const connection = openConnection(options.context, { signal })
   const environment = environmentOn(connection.context, options.environment)
   const plan = derive(system, environment)
-  const components = render(plan, mesh, settingsFor(environment, options.settings))
   const { dryRun = false, prune = false, wait = true } = options
+  const settings = settingsFor(environment, options.settings)
+  const components = render(plan, mesh, settings)
+  const tagged = unpinned(environment, settings, options.settings)
+  if (tagged && !dryRun) throw new UsageError(`${tagged}\nNothing was applied.`)
+  for (const line of gapsOf(plan, mesh, settings)) process.stderr.write(`not supported: ${line}\n`)
+  if (tagged) process.stderr.write(`${tagged}\n`)
   progress.say(
     `${plan.system} for ${environment} with ${mesh === 'none' ? 'no mesh' : mesh} on ${connection.context}${dryRun ? ', dry run' : ''}`,
   )

@@ -60,10 +60,24 @@ test('up on kind says everything that the machine lacks, and starts nothing', as
 }, 20_000)
 
 test('a cluster without the operators is left as it is, and each kind that it lacks is named', async () => {
-  const { code, err } = await parley('apply', '--context', 'fake')
+  const { code, err } = await parley('apply', '--context', 'fake', '--environment', 'kind')
   expect(code).toBe(3)
   expect(err).toMatch(/does not know \d+ kinds.*\n {2}Cluster of postgresql\.cnpg\.io\/v1\n.*Nothing was applied/s)
   expect([...server.objects]).toEqual([])
+})
+
+test('production without a digest of its image is refused, with the file and the next step; a dry run says it', async () => {
+  const settings = join(programs, 'production.yaml')
+  const text =
+    'image: { repository: registry.example/services, tag: "1" }\ngit: { url: https://git.example/x, revision: main }\n'
+  writeFileSync(settings, `${text}clusterIssuer: letsencrypt\n`)
+  const apply = ['apply', '--context', 'fake', '--environment', 'production', '--settings', settings]
+  const refused = await parley(...apply)
+  expect(refused.code).toBe(2)
+  expect(refused.err).toMatch(/production\.yaml: image\.digest is null.*set the digest.*Nothing was applied/s)
+  const tried = await parley(...apply, '--dry-run')
+  expect(tried.err).toMatch(/image\.digest is null.*does not know \d+ kinds/s)
+  expect(tried.err).toContain('not supported: exposure shop: a certificate of letsencrypt: it has no host')
 })
 
 test('status of a cluster where the system is not says how it gets there', async () => {

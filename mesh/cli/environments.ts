@@ -30,9 +30,14 @@ export function meshName(given: string): Mesh {
   return oneOf('mesh', meshes, given)
 }
 
+/** The file of an environment's settings: the given one, else that of `charts/settings/`. */
+export function settingsFile(environment: ClusterEnvironment, given?: string): string {
+  return given ?? join(projectDir, `charts/settings/${environment}.yaml`)
+}
+
 /** Reads the settings of an environment, by default those of `charts/settings/`. Throws a UsageError for what cannot be used. */
 export function settingsFor(environment: ClusterEnvironment, file?: string): Settings {
-  const path = file ?? join(projectDir, `charts/settings/${environment}.yaml`)
+  const path = settingsFile(environment, file)
   if (!existsSync(path))
     throw new UsageError(`There is no file ${path}: it holds the image, hosts and classes of ${environment}.`)
   try {

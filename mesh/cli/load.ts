@@ -1,5 +1,5 @@
 import { existsSync, statSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { SystemNode } from '#graph/system.ts'
 import { UsageError } from './exit.ts'
@@ -32,8 +32,18 @@ async function importFile(path: string): Promise<Record<string, unknown>> {
   try {
     return await import(pathToFileURL(path).href)
   } catch (error) {
+    if (isUnknownImport(error) && relative(projectDir, path).startsWith('..')) {
+      throw new UsageError(
+        `${path} is not in ${projectDir}, so its imports of # names, such as #graph/system.ts, lead nowhere. Put the system into that folder, such as under examples/.`,
+        { cause: error },
+      )
+    }
     throw new UsageError(`${path} cannot be loaded: ${reasonOf(error)}`, { cause: error })
   }
+}
+
+function isUnknownImport(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ERR_PACKAGE_IMPORT_NOT_DEFINED'
 }
 
 /** The message with the place that the stack names first: a line of the system, or of something that it imports. */

@@ -1,6 +1,6 @@
 /** What a reviewer of a change asks: is what is committed fresh, what changed, and whom does it break. */
-import { execFileSync } from 'node:child_process'
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { appendFileSync, cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from '@jest/globals'
@@ -35,6 +35,67 @@ describe('parley render', () => {
     expect((await parley('render', ...variant)).stdout).toMatch(/kind\/istio: \d+ files, 3 changed/)
     expect(await parley('render', '--check', ...variant)).toMatchObject({ code: 0 })
   }, 60_000)
+
+  test('what the settings leave open is said once, and nothing of it goes unsaid', async () => {
+    const settings = join(scratch, 'settings.yaml')
+    const text = (more: string): string =>
+      `image: { repository: registry.example/services, tag: "1"${more} }\nclusterIssuer: letsencrypt\ngit: { url: https://git.example/x, revision: main }\n`
+    writeFileSync(settings, text(''))
+    const variant = ['--environment', 'production', '--out', join(scratch, 'open'), '--settings', settings]
+    const { stderr } = await parley('render', ...variant)
+    expect(stderr.match(/image\.digest is null/g)).toHaveLength(1)
+    expect(stderr).toContain(
+      'not supported on production/istio and production/linkerd and production/none: exposure shop: a certificate of letsencrypt: it has no host',
+    )
+    writeFileSync(settings, `${text(`, digest: "sha256:${'5'.repeat(64)}"`)}hosts: { shop: shop.example }\n`)
+    expect((await parley('render', ...variant)).stderr).not.toMatch(/digest|certificate/)
+  }, 60_000)
+
+  test('a folder below a file cannot be written, which is said with what was', async () => {
+    writeFileSync(join(scratch, 'file'), '')
+    const out = join(scratch, 'file/below')
+    expect(await parley('render', '--environment', 'kind', '--mesh', 'istio', '--out', out)).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(
+        /below\/kind\/istio cannot be written: ENOTDIR.*kind\/istio may be written in part/s,
+      ),
+    })
+  })
+
+  test('a wrong list of operators is named field by field', async () => {
+    const copy = join(scratch, 'checkout')
+    for (const path of [
+      'bin',
+      'cdk8s',
+      'charts/operators',
+      'charts/settings',
+      'mesh',
+      'package.json',
+      'proto',
+      'services',
+    ]) {
+      cpSync(join(rootDir, path), join(copy, path), { recursive: true })
+    }
+    symlinkSync(join(rootDir, 'node_modules'), join(copy, 'node_modules'))
+    const list = join(copy, 'charts/operators/operators.yaml')
+    writeFileSync(list, readFileSync(list, 'utf8').replace('wave: 0', 'wave: first').replace('wave: 1', 'wave: second'))
+    const said = spawnSync(join(copy, 'bin/parley'), ['render', '--out', join(scratch, 'none')], { encoding: 'utf8' })
+    expect(said).toMatchObject({ status: 2, stderr: expect.not.stringMatching(/ at .*\.ts/) })
+    expect(said.stderr).toContain('operators[gateway-api].wave: is "first"; allowed: a whole number')
+    expect(said.stderr).toContain('operators[cert-manager].wave: is "second"; allowed: a whole number')
+  })
+
+  test('a system outside of the checkout is told where to go', async () => {
+    const file = join(scratch, 'system.ts')
+    writeFileSync(
+      file,
+      "import { system } from '#graph/system.ts'\nexport const mine = system('mine', { services: [] })\n",
+    )
+    expect(await parley('render', '--system', file, '--stdout')).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/system\.ts is not in .*Put the system into that folder, such as under examples\//),
+    })
+  })
 
   test.each([
     [['render', '--mesh', 'consul'], 'There is no mesh consul; there are istio, linkerd, none.'],

@@ -3,16 +3,16 @@ import type { Command } from 'commander'
 import { deploymentFiles } from '#cdk8s/deployment.ts'
 import type { Files } from '#cdk8s/files.ts'
 import { chartFiles } from '#cdk8s/helm/chart.ts'
-import { notSupportedBy } from '#cdk8s/mesh-parts.ts'
 import { checkSystem } from '#checks/check.ts'
 import { reportText } from '#checks/report.ts'
-import { readOperators } from '#cluster/operator-files.ts'
 import { type Difference, differences, write } from '#cluster/rendered.ts'
 import { derive } from '#plan/derive.ts'
 import { meshes } from '#providers/cluster.ts'
+import { operatorsOf } from './cluster-inputs.ts'
 import { clusterEnvironment, clusterEnvironments, meshName, settingsFor } from './environments.ts'
 import { exitCodes, UsageError } from './exit.ts'
 import { loadSystem, projectDir } from './load.ts'
+import { gapsOf, unpinned } from './notices.ts'
 import { print, systemOption } from './output.ts'
 
 type Options = {
@@ -56,28 +56,38 @@ async function run(options: Options): Promise<void> {
   }
   const root = resolve(options.out ?? join(projectDir, 'charts/rendered'))
   const missing = new Map<string, string[]>()
+  const tagged = new Set<string>()
   for (const { environment, mesh } of chosen) {
     const plan = derive(system, environment)
     const settings = settingsFor(environment, options.settings)
-    const files = deploymentFiles(plan, mesh, settings, readOperators(projectDir, environment))
+    const files = deploymentFiles(plan, mesh, settings, operatorsOf(environment))
     const name = `${environment}/${mesh}`
-    for (const { where, what, reason } of notSupportedBy(plan, mesh)) {
-      const line = `${where}: ${what}: ${reason}`
-      missing.set(line, [...(missing.get(line) ?? []), name])
-    }
-    if (options.check) checked(name, differences(join(root, name), files))
-    else if (options.stdout) print(objectsOf(files))
-    else print(`${name}: ${files.size} files, ${write(join(root, name), files).length} changed`)
+    for (const line of gapsOf(plan, mesh, settings)) missing.set(line, [...(missing.get(line) ?? []), name])
+    tagged.add(unpinned(environment, settings, options.settings) ?? '')
+    if (options.stdout) print(objectsOf(files))
+    else deliver(name, join(root, name), files, options)
   }
   if (isWhole(options)) {
     const dir = `charts/${system.name}`
     const plans = { kind: derive(system, 'kind'), production: derive(system, 'production') }
     const files = chartFiles(plans, settingsFor('production'), chartVersion)
-    if (options.check) checked(dir, differences(join(projectDir, dir), files))
-    else print(`${dir}: ${files.size} files, ${write(join(projectDir, dir), files).length} changed`)
+    deliver(dir, join(projectDir, dir), files, options)
   }
   if (options.check) return
-  for (const [line, names] of missing) process.stderr.write(`not supported on ${names.join(' and ')}: ${line}\n`)
+  const gaps = [...missing].map(([line, names]) => `not supported on ${names.join(' and ')}: ${line}`)
+  for (const line of [...gaps, ...tagged]) if (line !== '') process.stderr.write(`${line}\n`)
+}
+
+/** Writes a folder, or only holds it against its files. What was written before stands in the lines above. */
+function deliver(name: string, dir: string, files: Files, { check }: Options): void {
+  try {
+    if (check) checked(name, differences(dir, files))
+    else print(`${name}: ${files.size} files, ${write(dir, files).length} changed`)
+  } catch (error) {
+    if (!(error instanceof Error && 'syscall' in error)) throw error
+    const next = check ? '' : ` ${name} may be written in part; the folders named above are whole.`
+    throw new UsageError(`${dir} cannot be ${check ? 'read' : 'written'}: ${error.message}.${next}`, { cause: error })
+  }
 }
 
 /** The version of the Helm chart; it grows when the chart's values change their meaning. */
