@@ -82,7 +82,7 @@ describe('the chart', () => {
     for (const [title, change] of Object.entries(sets)) {
       testWith(['helm'], `has the objects of every environment and mesh with ${title}`, () => {
         for (const { environment, mesh } of cases) {
-          const settings = { ...settingsOf(environment), ...change(plans[environment]) }
+          const settings = { ...settingsOf(environment), git: defaults.git, ...change(plans[environment]) }
           const { stdout, stderr } = template(name, { environment, mesh, ...chartValues(settings) })
           expect(stderr).toBe('')
           const made = byName(parseAllDocuments(stdout, { version: '1.1' }).map((each) => each.toJS() as Manifest))

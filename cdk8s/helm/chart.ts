@@ -10,14 +10,14 @@ import { type Plans, variedObjects } from './variants.ts'
 
 /**
  * A Helm chart that renders to the same objects as `render`, for every environment, mesh and settings: the settings are
- * its values. `settings` are the values' defaults. Throws where an object depends on a value in a way that the chart
+ * its values. `settings` are the values' defaults, and have the repository of the runbook. Throws where an object depends on a value in a way that the chart
  * cannot say. Files by their path inside of the chart.
  */
 export function chartFiles(plans: Plans, settings: Settings, version: string): Files {
   const { system } = plans.production
   const expressions = expressionsOf(plans)
   const templates = new Map<string, string[]>()
-  for (const { file, cases, choices } of variedObjects(plans)) {
+  for (const { file, cases, choices } of variedObjects(plans, settings.git)) {
     const texts = templates.get(file) ?? []
     texts.push(toTemplate(objectTemplate(cases, choices), expressions))
     templates.set(file, texts)

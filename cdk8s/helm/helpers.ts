@@ -80,11 +80,12 @@ export function notes({ system, namespace, exposures }: Plan): string {
     ({ name, host }) =>
       `  ${name}: https://{{ get .Values.hosts "${name}" | default "${host === '*' ? 'any-host' : host}" }}`,
   )
-  return `${system} for {{ .Values.environment }}, mesh {{ .Values.mesh }}, in the namespace ${namespace}.
-${exposures
-  .filter(({ host }) => host === '*')
-  .map(unsigned)
-  .join('')}
+  const beware = exposures
+    .filter(({ host }) => host === '*')
+    .map(unsigned)
+    .join('')
+  return `${system} for {{ .Values.environment }}, mesh {{ .Values.mesh }}, in the namespace ${namespace}.${beware}
+
 It is reached at
 ${urls.join('\n')}
 {{- if .Values.nodePorts }}

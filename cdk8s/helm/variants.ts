@@ -30,11 +30,12 @@ const backupEndpoint = `https://backup.invalid:${backupPort}`
 
 /**
  * Every object of a system as it is for each answer to the choices that it depends on. What an object depends on is found
- * by changing one answer at a time, from two ends; then all combinations of just those are rendered.
+ * by changing one answer at a time, from two ends; then all combinations of just those are rendered. `git`, where the runbook
+ * is, is the same in all.
  */
-export function variedObjects(plans: Plans): readonly VariedObject[] {
+export function variedObjects(plans: Plans, git: Settings['git']): readonly VariedObject[] {
   const choices = choicesOf(plans, '')
-  const rendered = renderings(plans)
+  const rendered = renderings(plans, git)
   const always = choices.filter(({ name }) => name === 'environment' || name === 'mesh')
   const others = choices.filter((choice) => !always.includes(choice))
   const ends = [0, -1].flatMap((end) =>
@@ -70,7 +71,7 @@ function addDependents(into: Map<string, Set<string>>, rendered: Rendered, end: 
 }
 
 /** Renders each combination of answers once. */
-function renderings(plans: Plans): Rendered {
+function renderings(plans: Plans, git: Settings['git']): Rendered {
   const known = new Map<string, ReadonlyMap<string, Manifest>>()
   return (answers) => {
     const name = JSON.stringify(Object.entries(answers).sort())
@@ -78,7 +79,7 @@ function renderings(plans: Plans): Rendered {
     if (there) return there
     const plan = plans[answers.environment as ClusterEnvironment]
     const under = (replicas: number) =>
-      objectsOf(render(plan, answers.mesh as Mesh, settingsFor(plan, answers, replicas)))
+      objectsOf(render(plan, answers.mesh as Mesh, { ...settingsFor(plan, answers, replicas), git }))
     const objects = under(answers.replicas === 'many' ? 2 : 1)
     if (answers.replicas === 'many') alike(objects, under(7))
     known.set(name, objects)
@@ -155,7 +156,7 @@ function choicesOf({ production }: Plans, service: string): readonly Choice[] {
   ]
 }
 
-function settingsFor(plan: Plan, answers: Answers, replicas: number): Settings {
+function settingsFor(plan: Plan, answers: Answers, replicas: number): Omit<Settings, 'git'> {
   const given = <T>(name: string, value: T) => (answers[name] === 'given' ? value : null)
   return {
     image: {
@@ -185,7 +186,6 @@ function settingsFor(plan: Plan, answers: Answers, replicas: number): Settings {
             schedule: token('backup.schedule'),
           },
     apiServer: given('apiServer', apiServer),
-    git: { url: 'https://git.invalid', revision: 'main' },
   }
 }
 

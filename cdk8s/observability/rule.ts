@@ -41,7 +41,13 @@ export function told(
     annotations: {
       summary: text.summary,
       description: text.description,
-      runbook: `docs/runbook.md#${text.runbook}`,
+      runbook_url: `${pageOf(site, 'docs/runbook.md')}#${text.runbook}`,
     },
   }
+}
+
+/** A page of the repository as a browser reaches it; its path where the repository has no such address. */
+function pageOf({ settings: { git } }: Site, path: string): string {
+  if (!git.url.startsWith('https://')) return path
+  return `${git.url.replace(/\.git$/, '')}/blob/${git.revision.replace(/^refs\/(heads|tags)\//, '')}/${path}`
 }

@@ -8,9 +8,10 @@ import { module } from '#graph/start.ts'
 import { system } from '#graph/system.ts'
 import { derive } from '#plan/derive.ts'
 import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
-import { type Mesh, meshes, type Settings } from '#providers/cluster.ts'
+import { type Mesh, meshes, type Settings, siteOf } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import { durationOf } from './duration.ts'
+import { unsignedExposures } from './edge.ts'
 import { renderedOf, settings } from './testdata/cases.ts'
 
 type Exposed = Parameters<typeof exposure>[3]
@@ -79,6 +80,31 @@ test('an issuer signs for hosts; for any host the system signs itself', () => {
     dnsNames: ['localhost', 'shop.shop.svc.cluster.local'],
     issuerRef: { kind: 'Issuer', name: 'edge.authority' },
   })
+})
+
+test('a certificate of our own is for every host, and for localhost where an exposure answers under any', () => {
+  const orders = service('orders', { exposes: [ordersApi], start: module('main.ts') })
+  const exposures = [exposure('shop', orders, ordersApi, {}), exposure('partners', orders, ordersApi, {})]
+  const plan = derive(system('shop', { services: [orders], exposures }), 'kind')
+  const { objects } = renderedOf(plan, 'istio', { ...settings, hosts: { shop: 'shop.example' } })
+  const { dnsNames } = named(objects, 'Certificate', 'shop-edge')
+  expect(dnsNames).toEqual(['shop.example', 'localhost', 'shop.shop.svc.cluster.local'])
+})
+
+test('an exposure without a host is said, for an issuer signs nothing for it', () => {
+  const orders = service('orders', { exposes: [ordersApi], start: module('main.ts') })
+  const exposures = [exposure('shop', orders, ordersApi, {}), exposure('partners', orders, ordersApi, {})]
+  const plan = derive(system('shop', { services: [orders], exposures }), 'production')
+  const said = (hosts: Settings['hosts'], clusterIssuer: string | null = 'letsencrypt') =>
+    unsignedExposures(siteOf(plan, 'istio', { ...settings, hosts, clusterIssuer }), plan).map(
+      ({ where, reason }) => `${where}: ${reason}`,
+    )
+  expect(said({})).toHaveLength(2)
+  expect(said({ shop: 'shop.example' })).toEqual([
+    'exposure partners: it has no host: its certificate is for shop.example alone; set hosts.partners in the settings',
+  ])
+  expect(said({ shop: 'shop.example', partners: 'p.example' })).toEqual([])
+  expect(said({}, null)).toEqual([])
 })
 
 test.each(meshes)('a route holds at most 64 methods, so that many are several (%s)', (mesh) => {

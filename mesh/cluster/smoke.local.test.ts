@@ -1,0 +1,42 @@
+import { createServer, type Server } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { afterEach, expect, test } from '@jest/globals'
+import { issue, newAuthority } from '#local/certificates/authority.ts'
+import { placeSmokeOrder } from './smoke.ts'
+
+/** An edge that ships every order at once, with a certificate for one name. */
+let server: Server
+afterEach(() => void server.close())
+
+const lifetimeMs = 60_000
+let asked = 0
+
+async function placedAt(dnsName: string): Promise<string> {
+  const authority = await newAuthority('edge', lifetimeMs)
+  const own = { name: 'edge', spiffe: null, dnsNames: [dnsName], addresses: [] }
+  asked = 0
+  server = createServer(await issue(authority, own, lifetimeMs), ({ method }, response) => {
+    asked += 1
+    response.writeHead(method === 'POST' ? 201 : 200).end(JSON.stringify({ orderId: 'o-1', status: 'shipped' }))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.85.1.7', resolve))
+  const { port } = server.address() as AddressInfo
+  const { orderId } = await placeSmokeOrder({
+    url: `https://localhost:${port}`,
+    address: '127.85.1.7',
+    port,
+    authority: authority.cert,
+    signal: AbortSignal.timeout(1_500),
+    say: () => {},
+  })
+  return orderId
+}
+
+test('an order is placed at an edge whose certificate is for its host', async () => {
+  expect(await placedAt('localhost')).toBe('o-1')
+})
+
+test('nothing is sent to one whose certificate is for another, though the same authority signed it', async () => {
+  await expect(placedAt('other.example')).rejects.toMatchObject({ code: 'INTERRUPTED' })
+  expect(asked).toBe(0)
+})
