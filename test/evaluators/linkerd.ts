@@ -6,11 +6,12 @@
 import type { Manifest } from '#providers/manifest.ts'
 import { type Loose, NotUnderstood, ofKind, only, type Pod, selects } from './objects.ts'
 
+/** What routes match of a request. */
+export type LinkerdCall = { readonly verb: string; readonly path: string }
+
 /** A request as it reaches a pod. `client` is the mesh identity; null for a client without a mesh. */
-export type LinkerdRequest = {
+export type LinkerdRequest = LinkerdCall & {
   readonly client: { readonly namespace: string; readonly serviceAccount: string } | null
-  readonly verb: string
-  readonly path: string
   readonly port: number
 }
 
@@ -120,7 +121,7 @@ function routesOf(objects: readonly Manifest[], server: Loose): readonly Loose[]
 }
 
 /** The route with the longest match; a match that also names the verb is better than one of the same length without. */
-function bestRoute(routes: readonly Loose[], request: LinkerdRequest): Loose | null {
+export function bestRoute(routes: readonly Loose[], request: LinkerdCall): Loose | null {
   let best: { readonly route: Loose; readonly rank: number } | null = null
   for (const route of routes) {
     only(route.spec, `A ${route.kind}`, 'parentRefs', 'rules')
@@ -136,7 +137,7 @@ function bestRoute(routes: readonly Loose[], request: LinkerdRequest): Loose | n
   return best?.route ?? null
 }
 
-function httpRank(match: Loose, { verb, path }: LinkerdRequest): number | null {
+function httpRank(match: Loose, { verb, path }: LinkerdCall): number | null {
   only(match, 'A match', 'path', 'method')
   if (match.method !== undefined && match.method !== verb) return null
   const length = pathLength(match.path ?? { type: 'PathPrefix', value: '/' }, path.split('?')[0] ?? '')
@@ -159,7 +160,7 @@ function pathLength({ type = 'PathPrefix', value }: Loose, path: string): number
   }
 }
 
-function grpcRank(match: Loose, { path }: LinkerdRequest): number | null {
+function grpcRank(match: Loose, { path }: LinkerdCall): number | null {
   only(match, 'A match', 'method')
   const { service, method, type = 'Exact' } = match.method ?? {}
   if (type !== 'Exact') throw new NotUnderstood(`A gRPC match ${type}`)
