@@ -1,9 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
+import type { SystemNode } from '#graph/system.ts'
 import { shop } from '#mesh/shop.ts'
 import { derive } from '#plan/derive.ts'
-import { type Mesh, meshes } from '#providers/cluster.ts'
+import { type Mesh, meshes, tracing } from '#providers/cluster.ts'
+import { everything } from '#test/fixtures/everything.ts'
+import { sharedObjects } from '#test/fixtures/shared.ts'
 import { needs, needsOf, operatorsFor, parseOperators } from './operators.ts'
 import { render } from './render.ts'
 import { parseSettings } from './settings.ts'
@@ -35,6 +38,8 @@ describe('the list', () => {
     earlier('cert-manager', 'kube-prometheus-stack')
     earlier('cert-manager', 'rabbitmq-cluster-operator')
     earlier('rabbitmq-cluster-operator', 'rabbitmq-topology-operator')
+    earlier('opentelemetry-operator', 'jaeger')
+    earlier('kube-prometheus-stack', 'jaeger')
     earlier('istio-base', 'istiod')
     earlier('trust-manager', 'linkerd-identity')
     earlier('linkerd-crds', 'linkerd-control-plane')
@@ -65,7 +70,7 @@ describe('the list', () => {
     expect(names.length).toBe(own.length + common.length)
     expect(common).toEqual([
       ...['gateway-api', 'cert-manager', 'cloudnative-pg', 'keda', 'kube-prometheus-stack', 'opentelemetry-operator'],
-      ...['rabbitmq-cluster-operator', 'strimzi', 'rabbitmq-topology-operator'],
+      ...['rabbitmq-cluster-operator', 'strimzi', 'jaeger', 'rabbitmq-topology-operator'],
     ])
   })
 
@@ -110,6 +115,31 @@ test('the values of an environment lie over those of both', () => {
   })
 })
 
+test('manifests that differ by environment are those of the one that is asked for, and of the version that is named', () => {
+  for (const environment of environments) {
+    const [jaeger] = parseOperators(files, environment).operators.filter(({ name }) => name === 'jaeger')
+    expect(jaeger?.source).toEqual({ kind: 'manifests', path: `charts/operators/manifests/jaeger/${environment}` })
+    const [collector] = sharedObjects(environment).filter(({ kind }) => kind === 'OpenTelemetryCollector')
+    expect(collector?.spec).toMatchObject({ image: `jaegertracing/jaeger:${jaeger?.app}` })
+  }
+})
+
+test('spans go where the proxies and services send them, and nothing of a system is shared with another', () => {
+  const [collector] = sharedObjects('production').filter(({ kind }) => kind === 'OpenTelemetryCollector')
+  expect(`${collector?.metadata.name}-collector.${collector?.metadata.namespace}`).toBe(tracing.host.split('.svc')[0])
+  expect(collector?.spec).toMatchObject({
+    config: { receivers: { otlp: { protocols: { grpc: { endpoint: `0.0.0.0:${tracing.grpcPort}` } } } } },
+  })
+  for (const { environment, mesh } of cases) {
+    const own = (system: SystemNode) =>
+      render(derive(system, environment), mesh, { ...settingsOf(environment), hosts: {}, replicas: {} }).flatMap(
+        ({ objects }) => objects.map(({ kind, metadata }) => `${kind} ${metadata.namespace ?? ''}/${metadata.name}`),
+      )
+    const others = new Set(own(everything))
+    expect(own(shop).filter((name) => others.has(name))).toEqual([])
+  }
+})
+
 const least = {
   'operators.yaml':
     'namespaces: { a: { podSecurity: restricted } }\noperators: [{ name: a, manifests: true, app: "1", namespace: a, wave: 0 }]',
@@ -122,6 +152,10 @@ describe('what no list says', () => {
     [changed('wave: 0', 'wave: first'), 'operators[a].wave: is "first"; allowed: a whole number'],
     [changed('wave: 0', 'wave: 0, colour: red'), 'operators[a].colour: is not known; allowed here: name, chart'],
     [changed('manifests: true', 'manifests: false'), 'either `chart` or `manifests: true`'],
+    [
+      changed('manifests: true', 'environments: true, chart: { repository: "oci://a", name: a, version: "1" }'),
+      'environments: a chart',
+    ],
     [changed('wave: 0', 'wave: 0, meshes: [consul]'), 'a].meshes[0]: is "consul"; allowed: istio, linkerd, none'],
     [changed('namespace: a', 'namespace: b'), 'operators[a].namespace: is b'],
     [changed('restricted', 'none'), 'restricted, baseline, privileged'],

@@ -104,6 +104,7 @@ type WrittenNamespace = Pick<OperatorNamespace, 'labels' | 'annotations'> & { re
 type WrittenOperator = Omit<Operator, 'source' | 'ready'> & {
   readonly chart: { readonly repository: string; readonly name: string; readonly version: string } | null
   readonly manifests: boolean
+  readonly environments: boolean
   readonly ready: readonly string[]
 }
 
@@ -143,6 +144,7 @@ const operatorSchema = record(
     name: text('a name'),
     chart: { ...chartSchema, type: ['object', 'null'], default: null },
     manifests: { type: 'boolean', description: 'true or false', default: false },
+    environments: { type: 'boolean', description: 'true or false', default: false },
     app: text('a version, as a text'),
     namespace: { ...text('the name of a namespace'), type: ['string', 'null'], default: null },
     wave: { type: 'integer', description: 'a whole number' },
@@ -165,8 +167,12 @@ const listSchema = record(
   ['namespaces', 'operators'],
 )
 
-function contradictions({ name, chart, manifests, namespace }: WrittenOperator, { namespaces }: List): string[] {
+function contradictions(
+  { name, chart, manifests, environments, namespace }: WrittenOperator,
+  { namespaces }: List,
+): string[] {
   return [
+    ...(environments && !manifests ? [`operators[${name}].environments: a chart has values of its own for each`] : []),
     ...((chart === null) === manifests ? [] : [`operators[${name}]: give it either \`chart\` or \`manifests: true\``]),
     ...(namespace === null || Object.hasOwn(namespaces, namespace)
       ? []
@@ -202,7 +208,7 @@ function namespaceOf([name, { podSecurity, labels, annotations }]: [string, Writ
 }
 
 function operatorOf(
-  { chart, manifests: _, ready, ...written }: WrittenOperator,
+  { chart, manifests: _, environments, ready, ...written }: WrittenOperator,
   files: Readonly<Record<string, string>>,
   environment: Site['environment'],
 ): Operator {
@@ -212,7 +218,7 @@ function operatorOf(
     ...written,
     source:
       chart === null
-        ? { kind: 'manifests', path: `${operatorsDir}/manifests/${name}` }
+        ? { kind: 'manifests', path: `${operatorsDir}/manifests/${name}${environments ? `/${environment}` : ''}` }
         : {
             kind: 'chart',
             repository: chart.repository,

@@ -7,7 +7,6 @@ import { rabbitmq } from './data/rabbitmq.ts'
 import { rabbitmqTopology } from './data/rabbitmq-topology.ts'
 import { servicePolicy, systemPolicy } from './mesh-parts.ts'
 import { dashboards } from './observability/dashboards.ts'
-import { jaeger } from './observability/jaeger.ts'
 import { monitors } from './observability/monitors.ts'
 import { alertRules } from './observability/rules.ts'
 import { systemRules } from './observability/sagas.ts'
@@ -47,5 +46,4 @@ export const systemParts: readonly SystemPart[] = [
   monitors,
   systemRules,
   dashboards,
-  jaeger,
 ]

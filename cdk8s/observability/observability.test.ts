@@ -8,7 +8,6 @@ import { slicesOf } from '#plan/slices.ts'
 import { edgeOf, meshes, siteOf } from '#providers/cluster.ts'
 import { parseSettings } from '../settings.ts'
 import { dashboards, dashboardsOf } from './dashboards.ts'
-import { jaeger } from './jaeger.ts'
 import { metricSources } from './metrics.ts'
 import { monitors } from './monitors.ts'
 import type { AlertRule, RecordRule } from './rule.ts'
@@ -114,14 +113,6 @@ test('a system without messages, databases and sagas has monitors and one dashbo
   const site = siteOf(bare, 'none', settings)
   expect(monitors.render(site, bare).map(({ metadata }) => metadata.name)).toEqual(['shop-services', 'shop-edge'])
   expect(dashboardsOf(site, bare)).toHaveLength(1)
-})
-
-test('spans go where the proxies and services send them', () => {
-  const [collector] = jaeger.render(siteOf(plan, 'istio', settings), plan)
-  expect(collector?.metadata).toMatchObject({ name: 'jaeger', namespace: 'observability' })
-  expect(collector?.spec).toMatchObject({
-    config: { receivers: { otlp: { protocols: { grpc: { endpoint: '0.0.0.0:4317' } } } } },
-  })
 })
 
 /** The metric of a series: buckets and counts belong to their histogram, windows to their ratio. */
