@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, test } from '@jest/globals'
 import { shop } from '#mesh/shop.ts'
 import { derive } from '#plan/derive.ts'
+import { leastSettings } from '#test/fixtures/settings.ts'
 import { filesOf } from './files.ts'
 import { render } from './render.ts'
 import { parseSettings } from './settings.ts'
@@ -12,19 +13,7 @@ git: { url: https://git.example/shop.git, revision: main }
 `
 
 test('what is absent gets its default', () => {
-  expect(parseSettings(least, 'a.yaml')).toEqual({
-    image: { repository: 'registry.example/shop', tag: '1', digest: null },
-    imagePullSecrets: [],
-    hosts: {},
-    replicas: {},
-    storageClass: null,
-    clusterIssuer: null,
-    nodePorts: null,
-    keda: false,
-    backup: null,
-    apiServer: null,
-    git: { url: 'https://git.example/shop.git', revision: 'main' },
-  })
+  expect(parseSettings(least, 'a.yaml')).toEqual(leastSettings)
 })
 
 test.each(['kind', 'production'])('the settings of %s are whole', (environment) => {

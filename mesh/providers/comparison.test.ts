@@ -11,8 +11,9 @@ import { derive } from '#plan/derive.ts'
 import type { Plan } from '#plan/plan.ts'
 import { slicesOf } from '#plan/slices.ts'
 import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
+import { leastSettings } from '#test/fixtures/settings.ts'
 import { expectGolden, yamlFiles } from '#test/golden.ts'
-import { type Mesh, type Settings, siteOf } from './cluster.ts'
+import { type Mesh, siteOf } from './cluster.ts'
 import { meshesReference, providers, reasonsOf } from './comparison.ts'
 import { authorization } from './envoy/authorization.ts'
 import { outlierDetection } from './envoy/breaker.ts'
@@ -86,7 +87,7 @@ test.each([
 
 /** The objects of the two services that the edge made, without labels, which say nothing of it. */
 function objectsOf(mesh: Mesh): readonly object[] {
-  const site = siteOf(plan, mesh, settings)
+  const site = siteOf(plan, mesh, leastSettings)
   const render = mesh === 'istio' ? istio : linkerd
   const objects = ['gateway', 'orders'].flatMap((name) => render(site, sliceOf(plan, name)))
   return objects
@@ -158,18 +159,4 @@ function demanding(): Plan {
       { ...system, name: 'rates', protocol: 'http', port: 80, tls: false },
     ],
   }
-}
-
-const settings: Settings = {
-  image: { repository: 'shop', tag: 'test', digest: null },
-  imagePullSecrets: [],
-  hosts: {},
-  replicas: {},
-  storageClass: null,
-  clusterIssuer: null,
-  nodePorts: null,
-  keda: false,
-  backup: null,
-  apiServer: null,
-  git: { url: 'https://git.example/shop', revision: 'main' },
 }

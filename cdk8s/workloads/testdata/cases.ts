@@ -6,6 +6,7 @@ import type { Plan } from '#plan/plan.ts'
 import { slicesOf } from '#plan/slices.ts'
 import { type Mesh, meshes, type Settings, type Site, siteOf } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
+import { leastSettings } from '#test/fixtures/settings.ts'
 import { account } from '../../policies/accounts.ts'
 import { namespaces } from '../../policies/namespaces.ts'
 import { serviceNetwork, systemNetwork } from '../../policies/network.ts'
@@ -17,17 +18,11 @@ import { workload } from '../workload.ts'
 
 /** Settings as a cluster's owners would choose them. */
 export const settings: Settings = {
+  ...leastSettings,
   image: { repository: 'registry.example/parley', tag: '1.2.3', digest: `sha256:${'ab'.repeat(32)}` },
   imagePullSecrets: ['pull'],
   hosts: { shop: 'shop.example' },
-  replicas: {},
-  storageClass: null,
-  clusterIssuer: null,
   nodePorts: { http: 30_080, https: 30_443 },
-  keda: false,
-  backup: null,
-  apiServer: null,
-  git: { url: 'https://git.example/shop.git', revision: 'main' },
 }
 
 /** One environment and mesh with everything that is rendered for it. */

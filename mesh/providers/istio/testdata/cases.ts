@@ -18,7 +18,8 @@ import { InventoryService } from '#proto/parley/inventory/v1/inventory_pb.ts'
 import { SendEmailSchema } from '#proto/parley/notifications/v1/tasks_pb.ts'
 import { OrderPlacedSchema } from '#proto/parley/orders/v1/events_pb.ts'
 import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
-import { type Settings, type Site, siteOf } from '../../cluster.ts'
+import { leastSettings } from '#test/fixtures/settings.ts'
+import { type Site, siteOf } from '../../cluster.ts'
 
 const bank = external('bank', {
   host: 'bank.example',
@@ -88,25 +89,10 @@ const declared = system('market', {
   ],
 })
 
-/** What an owner of the test's cluster would choose. */
-export const settings: Settings = {
-  image: { repository: 'parley/services', tag: 'dev', digest: null },
-  imagePullSecrets: [],
-  hosts: {},
-  replicas: {},
-  storageClass: null,
-  clusterIssuer: null,
-  nodePorts: null,
-  keda: false,
-  backup: null,
-  apiServer: null,
-  git: { url: 'https://git.example/market.git', revision: 'main' },
-}
-
 /** The market's plan for one environment, and its site. */
 export function market(environment: EnvironmentName): { readonly plan: Plan; readonly site: Site } {
   const plan = derive(declared, environment)
-  return { plan, site: siteOf(plan, 'istio', settings) }
+  return { plan, site: siteOf(plan, 'istio', leastSettings) }
 }
 
 /** A fault at each end of an edge. */

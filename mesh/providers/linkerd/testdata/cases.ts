@@ -12,7 +12,8 @@ import type { Plan } from '#plan/plan.ts'
 import { type ServiceSlice, slicesOf } from '#plan/slices.ts'
 import { InventoryService } from '#proto/parley/inventory/v1/inventory_pb.ts'
 import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
-import { type Settings, type Site, siteOf } from '#providers/cluster.ts'
+import { type Site, siteOf } from '#providers/cluster.ts'
+import { leastSettings } from '#test/fixtures/settings.ts'
 
 const inventory = service('inventory', { exposes: [InventoryService], rateLimit: { perSecond: 100, burst: 200 } })
 const prices = rest('prices-api', { read: 'GET /prices/{sku}', list: 'GET /prices' })
@@ -67,14 +68,14 @@ const support = service('support', {
   ],
 })
 
-const everything = system('small', {
+const small = system('small', {
   services: [gateway, orders, inventory, pricing, support],
   exposures: [exposure('shop', gateway, shopApi)],
 })
 
 /** The plan of the system in an environment. */
 export function planOf(environment: EnvironmentName): Plan {
-  return derive(everything, environment)
+  return derive(small, environment)
 }
 
 /** A slice by name. */
@@ -86,19 +87,5 @@ export function sliceOf(plan: Plan, name: string): ServiceSlice {
 
 /** The plan's site with Linkerd. */
 export function siteFor(plan: Plan): Site {
-  return siteOf(plan, 'linkerd', settings)
-}
-
-const settings: Settings = {
-  image: { repository: 'small', tag: 'test', digest: null },
-  imagePullSecrets: [],
-  hosts: {},
-  replicas: {},
-  storageClass: null,
-  clusterIssuer: null,
-  nodePorts: null,
-  keda: false,
-  backup: null,
-  apiServer: null,
-  git: { url: 'https://git.example/small', revision: 'main' },
+  return siteOf(plan, 'linkerd', leastSettings)
 }
