@@ -44,7 +44,9 @@ export function sagaSubscriptions({
   const byService = Map.groupBy(subscriptions, ({ service }) => service)
   return ({ steps, owner }) => {
     const wanted = new Set(
-      steps.flatMap(({ service, on, compensation }) => [`${service} ${on}`, `${service} ${compensation?.on}`]),
+      steps.flatMap(({ service, on, compensation }) =>
+        [on, ...(compensation?.on ?? [])].map((event) => `${service} ${event}`),
+      ),
     )
     const services = new Set([...steps.map(({ service }) => service), owner])
     return [...services]

@@ -34,6 +34,7 @@ export function testApp<const S extends ServiceNode>(
       return part
     },
     readyWhen: (name, check) => void checks.set(name, check),
+    answersOperators: () => undefined,
     async notReady() {
       const reasons: Record<string, string> = stopping.signal.aborted ? { lifecycle: 'stopping' } : {}
       for (const [name, check] of checks) {

@@ -3,7 +3,7 @@ import type { ServiceNode } from '#graph/service.ts'
 import { abortable, startTimer } from '../deadline.ts'
 import { type Log, openLog } from '../telemetry/log.ts'
 import { startTelemetry } from '../telemetry/telemetry.ts'
-import { type Closable, openAdmin, type ReadinessCheck } from './admin.ts'
+import { type AdminRoute, type Closable, openAdmin, type ReadinessCheck } from './admin.ts'
 import { type Configuration, ConfigurationError, readConfiguration } from './configuration.ts'
 
 /** A service while it runs. Every part of the kit takes it first: its type says what the part may do. */
@@ -17,6 +17,8 @@ export type App<S extends ServiceNode = ServiceNode> = {
   add<P extends Closable>(name: string, part: P | Promise<P>): Promise<P>
   /** Registers what has to hold for the service to be ready. */
   readyWhen(name: string, check: ReadinessCheck): void
+  /** Answers operators under `/<name>` of the admin endpoint. */
+  answersOperators(name: string, route: AdminRoute): void
   /** Why the service is not ready, by part; empty when it is. */
   notReady(): Promise<Readonly<Record<string, string>>>
 }
@@ -84,6 +86,7 @@ export async function launch<const S extends ServiceNode>(
   const beganMs = performance.now()
   const parts: { readonly name: string; readonly part: Closable }[] = []
   const checks = new Map<string, ReadinessCheck>()
+  const routes = new Map<string, AdminRoute>()
   const stopping = new AbortController()
   let started = false
   const notReady = async () => {
@@ -101,6 +104,7 @@ export async function launch<const S extends ServiceNode>(
       return part
     },
     readyWhen: (name, check) => void checks.set(name, check),
+    answersOperators: (name, route) => void routes.set(name, route),
     notReady,
   }
   const stop = async ({ lingerMs = 0, drainMsMax = drainMsDefault }: RunOptions = {}) => {
@@ -111,7 +115,7 @@ export async function launch<const S extends ServiceNode>(
   try {
     const telemetry = await startTelemetry(configuration, log)
     await app.add('telemetry', { close: telemetry.stop })
-    await app.add('admin', openAdmin(configuration.admin, { notReady, serveMetrics: telemetry.serveMetrics }))
+    await app.add('admin', openAdmin(configuration.admin, { notReady, routes, serveMetrics: telemetry.serveMetrics }))
     await start(app)
   } catch (thrown) {
     await stop()
