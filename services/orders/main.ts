@@ -7,12 +7,13 @@ import { implement } from '#kit/grpc/implementation.ts'
 import { grpcServer } from '#kit/grpc/server.ts'
 import { consumer } from '#kit/messaging/consumer.ts'
 import { startMessaging } from '#kit/messaging/messaging.ts'
+import { worker } from '#kit/messaging/worker.ts'
 import { openDatabase } from '#kit/store/database.ts'
 import { migrate } from '#kit/store/migrations.ts'
-import { checkout, orders, paymentEvents, shipmentEvents, stockEvents } from '#mesh/shop.ts'
+import { checkout, orderCommands, orders, paymentEvents, shipmentEvents, stockEvents } from '#mesh/shop.ts'
 import { InventoryService } from '#proto/parley/inventory/v1/inventory_pb.ts'
 import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
-import { cancelOverdue, forgetRequests, reactions } from './handlers.ts'
+import { cancelOverdue, commands, forgetRequests, reactions } from './handlers.ts'
 import { place } from './place.ts'
 import type { OrdersTables } from './store.ts'
 import { showOrder } from './view.ts'
@@ -30,7 +31,8 @@ await run(orders, async (app) => {
     consumer(orders, paymentEvents, database, { PaymentCaptured, PaymentDeclined }),
     consumer(orders, shipmentEvents, database, { ShipmentDispatched }),
   ]
-  await app.add('messaging', startMessaging(app, { database, consumers }))
+  const workers = [worker(orders, orderCommands, database, commands)]
+  await app.add('messaging', startMessaging(app, { database, consumers, workers }))
 
   const inventory = client(app, InventoryService)
   const askStock = async (lines: readonly { productId: string; quantity: number }[]) =>

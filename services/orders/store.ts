@@ -9,6 +9,7 @@ import {
   OrderPlacedSchema,
   OrderShippedSchema,
 } from '#proto/parley/orders/v1/events_pb.ts'
+import { Fulfilment } from '#proto/parley/orders/v1/orders_pb.ts'
 import { decide, evolve, noOrder, type OrderCommand, type OrderEvent, type OrderState } from './order.ts'
 
 /** The tables of the orders' database; the events are the kit's. */
@@ -140,6 +141,8 @@ async function follow(tx: OrdersTx, orderId: string, appended: readonly OrderEve
     switch (event.$typeName) {
       case 'parley.orders.v1.OrderPlaced':
         publish(tx, OrderPlacedSchema, event)
+        // Who leads an order also ends it in time.
+        if (event.fulfilment === Fulfilment.ORCHESTRATED) break
         await tx.db.insertInto('open_order').values({ order_id: orderId, placed_at: tx.at }).execute()
         break
       case 'parley.orders.v1.OrderConfirmed':
