@@ -1,5 +1,6 @@
 import type { AdminAnswer, AdminRequest, AdminRoute } from '../app/admin.ts'
 import type { Asked, Orchestrator } from './orchestrator.ts'
+import type { SagaCourse, SagaState } from './state.ts'
 import { list, story } from './store.ts'
 
 const listMax = 200
@@ -23,7 +24,9 @@ export function sagasRoute(...orchestrators: readonly Led[]): AdminRoute {
     switch (`${method} ${verb}`) {
       case 'GET ': {
         const found = await story(database, course.name, sagaId)
-        return found ? { status: 200, body: found } : answerOf('unknown', sagaId)
+        return found
+          ? { status: 200, body: { ...found, steps: inOrder(course, found.steps) } }
+          : answerOf('unknown', sagaId)
       }
       case 'POST retry':
         return answerOf(await sagas.retry(sagaId), sagaId)
@@ -41,6 +44,10 @@ type Led = Pick<Orchestrator<never>, 'course' | 'database' | 'retry' | 'cancel'>
 const unknownVerb: AdminAnswer = {
   status: 404,
   body: { error: 'Ask GET /sagas/SAGA, GET /sagas/SAGA/ID, POST /sagas/SAGA/ID/retry or /cancel.' },
+}
+
+function inOrder({ stages }: SagaCourse, steps: SagaState['steps']): readonly object[] {
+  return stages.flat().map(({ name }) => ({ name, ...steps[name] }))
 }
 
 function answerOf(asked: Asked, sagaId: string): AdminAnswer {
