@@ -40,8 +40,7 @@ export function sagaCommand(program: Command): void {
   verb('cancel <id>', 'turn it back; refused past its point of no return')
     .option('--reason <text>', 'why, for its log and for whoever is told')
     .action(async (id: string, options: SagaOptions & { reason?: string }) => {
-      const { reason = 'cancelled by an operator' } = options
-      await askOne(options, 'POST', id, `/cancel?reason=${encodeURIComponent(reason)}`)
+      await askOne(options, 'POST', id, '/cancel', options.reason === undefined ? {} : { reason: options.reason })
       print(`${id} turns back. See how it goes: bin/parley saga show ${id}`)
     })
 }
@@ -75,10 +74,16 @@ async function listText(options: SagaOptions & { status?: string }): Promise<str
 }
 
 /** Asks whichever leader knows the saga. */
-async function askOne(options: SagaOptions, method: 'GET' | 'POST', id: string, verb: string): Promise<unknown> {
+async function askOne(
+  options: SagaOptions,
+  verb: 'GET' | 'POST',
+  id: string,
+  wish: string,
+  said: Readonly<Record<string, unknown>> = {},
+): Promise<unknown> {
   let unknown: Error = new UsageError(`There is no saga ${id}. See which there are: bin/parley saga list`)
   for (const { name, socket } of await ledSagas(options)) {
-    const { status, body } = await adminCall(socket, method, `/sagas/${name}/${encodeURIComponent(id)}${verb}`)
+    const { status, body } = await adminCall(socket, verb, `/sagas/${name}/${encodeURIComponent(id)}${wish}`, said)
     if (status === 200) return body
     if (status !== 404) throw errorOf(status, body)
     unknown = new UsageError(`${messageOf(body)} See which there are: bin/parley saga list`)
@@ -91,5 +96,5 @@ function errorOf(status: number, body: unknown): Error {
 }
 
 function messageOf(body: unknown): string {
-  return String((body as { error?: unknown } | null)?.error ?? JSON.stringify(body))
+  return String((body as { message?: unknown } | null)?.message ?? JSON.stringify(body))
 }

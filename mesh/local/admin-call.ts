@@ -5,31 +5,28 @@ import { RunFailure } from './supervisor/failure.ts'
 export type AdminAnswer = { readonly status: number; readonly body: unknown }
 
 const answerBytesMax = 16 * 1024 * 1024
-const timeoutMsDefault = 10_000
+const timeoutMs = 10_000
 
 /**
  * Asks a service of a run on its admin socket, as `layoutOf(…).services[name].appAdminSocket` says. Any status is an answer.
- * Throws a RunFailure where nobody listens, nobody answers within `timeoutMs` (default 10 s), or the answer is no JSON.
+ * Throws a RunFailure where nobody listens, nobody answers within 10 s, or the answer is no JSON. `body` is that of a POST.
  */
 export function adminCall(
   socketPath: string,
-  method: 'GET' | 'POST' | 'DELETE',
+  verb: 'GET' | 'POST',
   path: string,
-  { timeoutMs = timeoutMsDefault }: { readonly timeoutMs?: number } = {},
+  body: Readonly<Record<string, unknown>> = {},
 ): Promise<AdminAnswer> {
   return new Promise((resolve, reject) => {
     const fail = (error: Error) =>
       reject(
-        new RunFailure(
-          `${socketPath} does not answer ${method} ${path}: ${error.message}. Is it up? bin/parley status`,
-          {
-            cause: error,
-          },
-        ),
+        new RunFailure(`${socketPath} does not answer ${verb} ${path}: ${error.message}. Is it up? bin/parley status`, {
+          cause: error,
+        }),
       )
     const signal = AbortSignal.timeout(timeoutMs)
-    const headers = { host: 'localhost' }
-    const outgoing = request({ socketPath, method, path, agent: false, headers, signal }, (response) => {
+    const headers = { host: 'localhost', 'content-type': 'application/json' }
+    const outgoing = request({ socketPath, method: verb, path, agent: false, headers, signal }, (response) => {
       const chunks: Buffer[] = []
       let bytes = 0
       response.on('data', (chunk: Buffer) => {
@@ -40,14 +37,14 @@ export function adminCall(
       response.on('error', fail)
       response.on('end', () => {
         try {
-          const body: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'))
-          resolve({ status: response.statusCode ?? 0, body })
+          const answer: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'))
+          resolve({ status: response.statusCode ?? 0, body: answer })
         } catch (error) {
           fail(error instanceof Error ? error : new Error(String(error)))
         }
       })
     })
     outgoing.on('error', fail)
-    outgoing.end()
+    outgoing.end(verb === 'POST' ? JSON.stringify(body) : undefined)
   })
 }

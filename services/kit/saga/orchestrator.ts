@@ -65,7 +65,7 @@ export function orchestrator<const S extends readonly CommandStep[], const D ext
   saga: OrchestrationNode<S>,
   database: Transactions,
   input: D,
-  commands: CommandsOf<S, MessageShape<D>>,
+  commands: CommandsOf<NoInfer<S>, MessageShape<NoInfer<D>>>,
 ): Orchestrator<MessageShape<D>> {
   const course = courseOf(saga)
   const outgoing = outgoingOf(app.node, saga, commands as Readonly<Record<string, Partial<Record<string, Say>>>>)
@@ -123,6 +123,8 @@ type Leading = {
   readonly log: Log
 }
 
+const loggedAttemptsMax = 10
+
 /** One decision: what happened, what follows, and the commands, in the caller's transaction. */
 async function take(
   tx: AnyTx,
@@ -133,7 +135,9 @@ async function take(
 ): Promise<void> {
   const before = found.state
   const { state, commands } = decide(course, before, event)
-  await update(tx, course, { sagaId, event, state, commands })
+  const repeats = event.kind === 'due' && state.stuck === before.stuck && state.status === before.status
+  const logged = !repeats || commands.some(({ attempt }) => attempt <= loggedAttemptsMax)
+  await update(tx, course, { sagaId, event, state, commands, logged })
   const { results, reason } = state
   const about: About<unknown> = { sagaId, input: fromBinary(input, found.input), results, reason }
   for (const command of commands) outgoing(tx, command, about)

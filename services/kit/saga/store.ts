@@ -66,7 +66,8 @@ const updateSaga = statement(`
     returning saga, saga_id
   )
   insert into kit.saga_log (saga, saga_id, number, at, event, commands)
-  select saga, saga_id, (select count(*) + 1 from kit.saga_log where saga = $1 and saga_id = $2), $8, $9, $10 from changed`)
+  select saga, saga_id, (select count(*) + 1 from kit.saga_log where saga = $1 and saga_id = $2), $8, $9, $10
+  from changed where $11`)
 
 /** What a decision was made on, and what came of it. */
 export type Decided = {
@@ -74,13 +75,15 @@ export type Decided = {
   readonly event: SagaEvent
   readonly state: SagaState
   readonly commands: readonly SagaCommand[]
+  /** False for what only repeats the line before, so that a saga that waits for days has no endless log. */
+  readonly logged: boolean
 }
 
 /** Writes a decision and its log. */
 export async function update(
   tx: AnyTx,
   course: SagaCourse,
-  { sagaId, event, state, commands }: Decided,
+  { sagaId, event, state, commands, logged }: Decided,
 ): Promise<void> {
   const dueMs = dueAt(course, state)
   const { atMs: _at, ...told } = event
@@ -95,6 +98,7 @@ export async function update(
     tx.at,
     JSON.stringify(told),
     commands.map(({ step, does, attempt }) => `${does} ${step}${attempt > 1 ? ` (attempt ${attempt})` : ''}`),
+    logged,
   ])
 }
 
