@@ -135,6 +135,15 @@ export async function overdueOrders(db: Kysely<OrdersTables>, before: Date, limi
   return rows.map(({ order_id }) => order_id)
 }
 
+/** When the oldest order that is still open was placed; null where none is. */
+export async function oldestOpen(db: Kysely<OrdersTables>): Promise<Date | null> {
+  const row = await db
+    .selectFrom('open_order')
+    .select(({ fn }) => fn.min('placed_at').as('placed_at'))
+    .executeTakeFirst()
+  return row?.placed_at ?? null
+}
+
 /** What follows from appended events in the same transaction: they are published, and the list of open orders is kept. */
 async function follow(tx: OrdersTx, orderId: string, appended: readonly OrderEvent[]): Promise<void> {
   for (const event of appended) {
