@@ -61,14 +61,17 @@ async function setAside(
 ): Promise<{ reservation: Reservation; isNew: boolean }> {
   const known = await lockReservation(tx, orderId)
   if (known?.status === 'reserved') return { reservation: { kind: 'reserved', lines: known.lines }, isNew: false }
-  if (known) return { reservation: { kind: 'rejected', reason: `it was ${known.status} before` }, isNew: false }
+  if (known) {
+    const reason = known.reason || 'the stock was released before'
+    return { reservation: { kind: 'rejected', reason }, isNew: false }
+  }
   const available = await lockStock(
     tx,
     wanted.map(({ productId }) => productId),
   )
   const reservation = decideReservation(available, wanted)
   if (reservation.kind === 'rejected') {
-    await insertReservation(tx, orderId, 'rejected', [])
+    await insertReservation(tx, orderId, 'rejected', [], reservation.reason)
     return { reservation, isNew: true }
   }
   await addStock(
