@@ -56,10 +56,8 @@ export function sender<const S extends ServiceNode, const Q extends QueueOf<S, '
   return taskSender(node, queue)
 }
 
-/** As `sender`, where the queue comes from a declaration. Throws where the service did not declare to send to it. */
+/** As `sender`, where the queue comes from a declaration and not from the caller's types. */
 export function taskSender<const Q extends QueueNode>(node: ServiceNode, queue: Q): Send<Q> {
-  const declared = (node.spec.edges ?? []).some((edge) => edge.kind === 'sends' && edge.queue.name === queue.name)
-  if (!declared) throw new Error(`${node.name} may not send to ${queue.name}: declare sends(${queue.name}).`)
   return (tx, schema, payload, { id = newId(tx.at) } = {}) => {
     const message = create(schema, payload)
     put(tx, { node, kind: 'queue', destination: queue.name, schema, message, id, key: '' })

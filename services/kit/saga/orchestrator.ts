@@ -166,6 +166,8 @@ function outgoingOf(
 ): Outgoing {
   const ways = new Map<string, { send: Send<CommandStep['via']>; schema: DescMessage; say: Say }>()
   for (const { name, via, sends, compensation } of saga.steps) {
+    const declared = (node.spec.edges ?? []).some((edge) => edge.kind === 'sends' && edge.queue.name === via.name)
+    if (!declared) throw new Error(`${node.name} may not send to ${via.name}: declare sends(${via.name}).`)
     const send = taskSender(node, via)
     for (const [does, schema] of [['act', sends] as const, ['undo', compensation] as const]) {
       if (!schema) continue
