@@ -13,9 +13,10 @@ afterAll(async () => shop?.stop(), 60_000)
 type Saga = { sagaId: string; status: string; stuck: string }
 const styles = ['choreographed', 'orchestrated'] as const
 
+/** What the leader tells; nothing while it is down. */
 async function sagas(): Promise<Saga[]> {
-  const { stdout } = await shop.parley('saga', 'list', '--json')
-  return JSON.parse(stdout) as Saga[]
+  const { code, stdout } = await shop.parley('saga', 'list', '--json')
+  return code === 0 ? (JSON.parse(stdout) as Saga[]) : []
 }
 
 /** All that somebody outside sees of an order that has ended. */
@@ -102,6 +103,16 @@ test('an operator sees how a saga went, and cannot turn back what has ended', as
   expect(shown.stdout).toMatch(
     /place +done\n +reserve +done\n +charge +done\n +confirm +done\n +ship +done\n +notify +done/,
   )
+  const { traceparent } = JSON.parse((await shop.parley('saga', 'show', id, '--json')).stdout) as {
+    traceparent: string
+  }
+  const trace = `http://${shop.layout.host}:9411/api/v2/trace/${traceparent.split('-')[1]}`
+  const services = async () => {
+    const spans = (await (await fetch(trace)).json()) as { localEndpoint?: { serviceName?: string } }[]
+    return [...new Set(spans.map(({ localEndpoint }) => localEndpoint?.serviceName ?? ''))].sort()
+  }
+  const everybody = ['fulfilment', 'gateway', 'inventory', 'notifications', 'orders', 'payments', 'shipping']
+  expect(await eventually(services, (found) => found.length === everybody.length)).toEqual(everybody)
   expect(await shop.parley('saga', 'cancel', id)).toMatchObject({
     code: 2,
     stderr: expect.stringContaining('has ended'),
