@@ -3,19 +3,28 @@ import { calls } from '#graph/call.ts'
 import { exposure } from '#graph/exposure.ts'
 import { external, externalTcp, reaches } from '#graph/external.ts'
 import { queue, sends, works } from '#graph/queue.ts'
-import { choreography, step } from '#graph/saga.ts'
+import { choreography, command, orchestration, step } from '#graph/saga.ts'
 import { service } from '#graph/service.ts'
 import { module } from '#graph/start.ts'
 import { postgres } from '#graph/store.ts'
 import { system } from '#graph/system.ts'
 import { consumes, topic } from '#graph/topic.ts'
 import {
+  ReleaseStockSchema as ReleaseStock,
+  ReserveStockSchema as ReserveStock,
+} from '#proto/parley/inventory/v1/commands_pb.ts'
+import {
   StockRejectedSchema as StockRejected,
   StockReleasedSchema as StockReleased,
   StockReservedSchema as StockReserved,
 } from '#proto/parley/inventory/v1/events_pb.ts'
 import { InventoryService } from '#proto/parley/inventory/v1/inventory_pb.ts'
+import { NotifyConfirmedSchema as NotifyConfirmed } from '#proto/parley/notifications/v1/commands_pb.ts'
 import { SendEmailSchema as SendEmail } from '#proto/parley/notifications/v1/tasks_pb.ts'
+import {
+  CancelOrderSchema as CancelOrder,
+  ConfirmOrderSchema as ConfirmOrder,
+} from '#proto/parley/orders/v1/commands_pb.ts'
 import {
   OrderCancelledSchema as OrderCancelled,
   OrderConfirmedSchema as OrderConfirmed,
@@ -24,10 +33,16 @@ import {
 } from '#proto/parley/orders/v1/events_pb.ts'
 import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
 import {
+  ChargePaymentSchema as ChargePayment,
+  RefundPaymentSchema as RefundPayment,
+} from '#proto/parley/payments/v1/commands_pb.ts'
+import {
   PaymentCapturedSchema as PaymentCaptured,
   PaymentDeclinedSchema as PaymentDeclined,
   PaymentRefundedSchema as PaymentRefunded,
 } from '#proto/parley/payments/v1/events_pb.ts'
+import { StepReplySchema as StepReply } from '#proto/parley/saga/v1/saga_pb.ts'
+import { DispatchParcelSchema as DispatchParcel } from '#proto/parley/shipping/v1/commands_pb.ts'
 import { ShipmentDispatchedSchema as ShipmentDispatched } from '#proto/parley/shipping/v1/events_pb.ts'
 
 // What travels. A topic belongs to the service that publishes it.
@@ -45,6 +60,18 @@ export const emails = queue('emails', {
   carries: [SendEmail],
   redelivery: { attempts: 10, backoff: { baseMs: 200, maxMs: 5_000 } },
 })
+
+// What the fulfilment service tells others to do, and what they reply.
+const patientRedelivery = { attempts: 12 }
+export const orderCommands = queue('order-commands', { carries: [ConfirmOrder, CancelOrder] })
+export const stockCommands = queue('stock-commands', { carries: [ReserveStock, ReleaseStock] })
+export const paymentCommands = queue('payment-commands', {
+  carries: [ChargePayment, RefundPayment],
+  redelivery: patientRedelivery,
+})
+export const parcelCommands = queue('parcel-commands', { carries: [DispatchParcel] })
+export const noticeCommands = queue('notice-commands', { carries: [NotifyConfirmed], redelivery: patientRedelivery })
+export const fulfilmentReplies = queue('fulfilment-replies', { carries: [StepReply] })
 
 // What is outside.
 export const ordersApi = rest('orders-api', { createOrder: 'POST /api/v1/orders', getOrder: 'GET /api/v1/orders/{id}' })
@@ -92,6 +119,8 @@ export const orders = service('orders', {
     consumes(stockEvents, [StockRejected]),
     consumes(paymentEvents, [PaymentCaptured, PaymentDeclined]),
     consumes(shipmentEvents, [ShipmentDispatched]),
+    works(orderCommands),
+    sends(fulfilmentReplies),
   ],
 })
 
@@ -99,7 +128,7 @@ export const inventory = service('inventory', {
   exposes: [InventoryService],
   owns: [postgres()],
   publishes: [stockEvents],
-  edges: [consumes(orderEvents, [OrderPlaced, OrderCancelled])],
+  edges: [consumes(orderEvents, [OrderPlaced, OrderCancelled]), works(stockCommands), sends(fulfilmentReplies)],
 })
 
 export const payments = service('payments', {
@@ -109,13 +138,15 @@ export const payments = service('payments', {
     consumes(stockEvents, [StockReserved], { redelivery: { attempts: 12 } }),
     consumes(orderEvents, [OrderCancelled], { redelivery: { attempts: 12 } }),
     reaches(bank, { breaker: patientBreaker }),
+    works(paymentCommands),
+    sends(fulfilmentReplies),
   ],
 })
 
 export const shipping = service('shipping', {
   owns: [postgres()],
   publishes: [shipmentEvents],
-  edges: [consumes(orderEvents, [OrderConfirmed])],
+  edges: [consumes(orderEvents, [OrderConfirmed]), works(parcelCommands), sends(fulfilmentReplies)],
 })
 
 export const notifications = service('notifications', {
@@ -125,6 +156,21 @@ export const notifications = service('notifications', {
     sends(emails),
     works(emails, { prefetch: 10 }),
     reaches(mail, { breaker: patientBreaker }),
+    works(noticeCommands),
+    sends(fulfilmentReplies),
+  ],
+})
+
+export const fulfilment = service('fulfilment', {
+  owns: [postgres()],
+  edges: [
+    consumes(orderEvents, [OrderPlaced]),
+    sends(orderCommands),
+    sends(stockCommands),
+    sends(paymentCommands),
+    sends(parcelCommands),
+    sends(noticeCommands),
+    works(fulfilmentReplies),
   ],
 })
 
@@ -135,7 +181,10 @@ export const shopExposure = exposure('shop', gateway, ordersApi, { deadlineMs: 3
 export const checkout = choreography('checkout', {
   timeoutMs: 45_000,
   steps: [
-    step('place', orders, { emits: OrderPlaced, compensation: { on: PaymentDeclined, emits: OrderCancelled } }),
+    step('place', orders, {
+      emits: OrderPlaced,
+      compensation: { on: [StockRejected, PaymentDeclined], emits: OrderCancelled },
+    }),
     step('reserve', inventory, {
       on: OrderPlaced,
       emits: StockReserved,
@@ -153,8 +202,24 @@ export const checkout = choreography('checkout', {
   pointOfNoReturn: 'confirm',
 })
 
+// The same by a leader, for orders that ask for it: it is the one to know how far each of them is.
+export const fulfil = orchestration('fulfil', {
+  by: fulfilment,
+  replies: fulfilmentReplies,
+  timeoutMs: 45_000,
+  steps: [
+    command('place', orders, { on: OrderPlaced, via: orderCommands, compensation: CancelOrder }),
+    command('reserve', inventory, { sends: ReserveStock, via: stockCommands, compensation: ReleaseStock }),
+    command('charge', payments, { sends: ChargePayment, via: paymentCommands, compensation: RefundPayment }),
+    command('confirm', orders, { sends: ConfirmOrder, via: orderCommands }),
+    command('ship', shipping, { sends: DispatchParcel, via: parcelCommands }),
+    command('notify', notifications, { sends: NotifyConfirmed, via: noticeCommands, alongside: true }),
+  ],
+  pointOfNoReturn: 'confirm',
+})
+
 export const shop = system('shop', {
-  services: [gateway, orders, inventory, payments, shipping, notifications],
+  services: [gateway, orders, inventory, payments, shipping, notifications, fulfilment],
   exposures: [shopExposure],
-  sagas: [checkout],
+  sagas: [checkout, fulfil],
 })

@@ -13,6 +13,10 @@ export const metricSources = {
     'parley_outbox_age_seconds',
     'parley_outbox_depth',
     'parley_outbox_refused_total',
+    'parley_saga_age_seconds',
+    'parley_saga_stuck',
+    'parley_saga_ended_total',
+    'parley_saga_duration_seconds',
     'nodejs_eventloop_utilization',
   ],
   /** Of Istio's sidecars, where the pod's annotation `proxy.istio.io/config` lets these statistics through. */

@@ -98,6 +98,7 @@ test('dashboards are whole, and found by Grafana', () => {
     'shop-services.dashboard',
     'shop-messaging.dashboard',
     'shop-saga-checkout.dashboard',
+    'shop-saga-fulfil.dashboard',
   ])
   for (const { metadata, data } of objects) {
     expect(metadata.labels?.grafana_dashboard).toBe('1')

@@ -42,6 +42,10 @@ const ready = (queue: string) =>
   `rabbitmq_detailed_queue_messages_ready{namespace="shop",vhost="shop",queue="${queue}"}`
 const available = (deployment: string) =>
   `kube_deployment_status_replicas_available{namespace="shop",deployment="${deployment}"}`
+const leaderGroup = 'consumergroup="fulfilment",topic="orders",partition="0"'
+const sagaAge = (service: string, saga: string) =>
+  `parley_saga_age_seconds{namespace="shop",service="${service}",saga="${saga}"}`
+const sagaStuck = (saga: string) => `parley_saga_stuck{namespace="shop",service="fulfilment",saga="${saga}"}`
 const age = (service: string) => `parley_outbox_age_seconds{namespace="shop",service="${service}",destination="x"}`
 
 const cases: readonly Case[] = [
@@ -176,6 +180,36 @@ const cases: readonly Case[] = [
     series: { [age('payments')]: '0+30x20' },
     after: '10m',
     fires: ['OutboxWaits payments page', 'SagaStuck orders page'],
+  },
+  {
+    what: 'a led saga is not at its end in time, and others are on their way',
+    series: { [sagaAge('fulfilment', 'fulfil')]: '0+30x20', [sagaAge('orders', 'checkout')]: '40x20' },
+    after: '10m',
+    fires: ['SagaStuck fulfilment page'],
+  },
+  {
+    what: 'a choreographed saga is not at its end in time',
+    series: { [sagaAge('orders', 'checkout')]: '0+30x20' },
+    after: '10m',
+    fires: ['SagaStuck orders page'],
+  },
+  {
+    what: 'a compensation is not answered, within its time',
+    series: { [sagaAge('fulfilment', 'fulfil')]: '35x20', [sagaStuck('fulfil')]: '0x5 1x15' },
+    after: '6m',
+    fires: ['SagaStuck fulfilment page'],
+  },
+  {
+    what: 'led sagas end in time, one after the other',
+    series: { [sagaAge('fulfilment', 'fulfil')]: '50x20', [sagaStuck('fulfil')]: '0x20' },
+    after: '10m',
+    fires: [],
+  },
+  {
+    what: 'nobody begins the sagas that events ask for',
+    series: { [lag(leaderGroup)]: '3x20', [offset(leaderGroup)]: '700x20' },
+    after: '10m',
+    fires: ['SagaStuck fulfilment page'],
   },
   { what: 'an outbox empties as it fills', series: { [age('payments')]: '1x20' }, after: '10m', fires: [] },
 ]

@@ -43,8 +43,11 @@ export function sagaSubscriptions({
 }: Pick<Plan, 'subscriptions'>): (saga: PlannedSaga) => readonly Subscription[] {
   const byService = Map.groupBy(subscriptions, ({ service }) => service)
   return ({ steps, owner }) => {
+    // What a leader is told by an event, it takes up itself.
     const wanted = new Set(
-      steps.flatMap(({ service, on, compensation }) => [`${service} ${on}`, `${service} ${compensation?.on}`]),
+      steps.flatMap(({ service, on, compensation, via }) =>
+        [on, ...(compensation?.on ?? [])].map((event) => `${via === null ? service : owner} ${event}`),
+      ),
     )
     const services = new Set([...steps.map(({ service }) => service), owner])
     return [...services]
@@ -53,9 +56,13 @@ export function sagaSubscriptions({
   }
 }
 
+/** Beyond its timeout a saga has this long to be undone. */
+const undoSeconds = 15
+
 /**
- * A saga goes on by events alone, so there are three ways to be stuck for longer than it may last: an event is not
- * published, it is not taken up, or it was put aside.
+ * Its owner tells how long the oldest unfinished saga takes, and a leader which of them need somebody: that is exact. But an owner
+ * that is gone tells nothing, and the first service of a choreography does not see the others' compensations. So three further
+ * ways to be stuck for longer than it may last are looked for: an event is not published, not taken up, or was put aside.
  */
 function sagaRule(site: Site, steps: readonly Subscription[], saga: PlannedSaga, severity: string): AlertRule {
   const { namespace } = site
@@ -72,16 +79,21 @@ function sagaRule(site: Site, steps: readonly Subscription[], saga: PlannedSaga,
   const dead = steps.flatMap(({ deadLetterTopic }) =>
     deadLetterTopic ? [deadLetterGrowth(site, deadLetterTopic, over)] : [],
   )
+  const own = matching({ namespace, service: owner, saga: name })
+  const late = `max by (service, saga) (parley_saga_age_seconds${own}) > ${timeoutMs / 1_000 + undoSeconds}`
+  const stuck = `max by (service, saga) (parley_saga_stuck${own}) > 0`
   const unpublished = `max by (service, destination) (parley_outbox_age_seconds${participants}) > ${timeoutMs / 1_000}`
+  // Whoever leads by commands misses every reply itself.
+  const ways = saga.replies === null ? [late, unpublished] : [late, stuck]
   return {
     alert: 'SagaStuck',
-    expr: [unpublished, ...stalled, ...dead].map((way) => `(${way})`).join(' or '),
+    expr: [...ways, ...stalled, ...dead].map((way) => `(${way})`).join(' or '),
     ...told(
       site,
       { service: owner, severity, about: { saga: name } },
       {
         summary: `The saga ${name} does not come to its end`,
-        description: `It must within ${timeoutMs / 1_000} s. An event of it is not published, not taken up, or was put aside: {{ $labels }}.`,
+        description: `It must within ${timeoutMs / 1_000} s. One takes longer or needs somebody, or an event of it is not published, not taken up, or was put aside: {{ $labels }}.`,
         runbook: 'a-saga-is-stuck',
       },
     ),

@@ -72,7 +72,7 @@ function published(system: SystemNode, step: ChoreographyStep): Said[] {
 
 function taken(system: SystemNode, saga: Choreography, step: ChoreographyStep): Said[] {
   const service = inSystem(system, step.by)
-  const awaited = [step.on, step.compensation?.on ?? null]
+  const awaited = [step.on, ...(step.compensation?.on ?? [])]
   if (!service) return []
   return awaited.flatMap((event, index) => {
     if (!event || takes(service, event) || emittedBy(saga, step.by.name, event)) return []

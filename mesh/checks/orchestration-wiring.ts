@@ -1,25 +1,30 @@
 import { type Api, apiName, methodsOf } from '#graph/api.ts'
-import type { OrchestrationStep } from '#graph/saga.ts'
+import type { CallStep } from '#graph/saga.ts'
 import type { ServiceNode } from '#graph/service.ts'
 import type { SystemNode } from '#graph/system.ts'
+import { commandBreaches } from './command-wiring.ts'
 import { byName, edgesOf } from './edges.ts'
 import { type Breach, rule, serviceOwner } from './rule.ts'
 import { inSystem, type Orchestration } from './saga-facts.ts'
 import { list } from './text.ts'
 
-/** An orchestrator may call what it orchestrates. */
+/** An orchestrator may ask for what it orchestrates, and is answered. */
 export const orchestrationWiring = rule({
   code: 'PLY305',
-  title: 'An orchestrator calls what its steps name',
-  why: 'What is not declared is refused: a step, or worse its compensation, that the orchestrator may not call fails at the first order.',
+  title: 'An orchestrator may ask for what its steps name, and is answered',
+  why: 'What is not declared is refused: a step, or worse its compensation, that the orchestrator may not ask for fails at the first order; one whose reply has no way back is asked for until the saga’s time is up.',
   reference: 'Chris Richardson, Microservices Patterns, chapter 4, "Orchestration-based Sagas"',
   check: (system) =>
     byName(system.sagas).flatMap((saga) =>
-      saga.style === 'orchestration' ? saga.steps.flatMap((step) => stepBreaches(system, saga, step)) : [],
+      saga.style === 'orchestration'
+        ? saga.steps.flatMap((step, index) =>
+            step.kind === 'call' ? stepBreaches(system, saga, step) : commandBreaches(system, saga, step, index),
+          )
+        : [],
     ),
 })
 
-function stepBreaches(system: SystemNode, saga: Orchestration, step: OrchestrationStep): Breach[] {
+function stepBreaches(system: SystemNode, saga: Orchestration, step: CallStep): Breach[] {
   const methods = step.compensation === null ? [step.action] : [step.action, step.compensation]
   return methods.flatMap((method) => {
     const said = wrong(system, saga, step, method)
@@ -35,7 +40,7 @@ function stepBreaches(system: SystemNode, saga: Orchestration, step: Orchestrati
   })
 }
 
-function wrong(system: SystemNode, saga: Orchestration, step: OrchestrationStep, method: string) {
+function wrong(system: SystemNode, saga: Orchestration, step: CallStep, method: string) {
   const [caller, service] = [inSystem(system, saga.by), inSystem(system, step.service)]
   const absent = caller ? (service ? null : step.service.name) : saga.by.name
   if (!caller || !service) {

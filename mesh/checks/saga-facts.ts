@@ -1,5 +1,5 @@
 import type { DescMessage } from '@bufbuild/protobuf'
-import type { SagaNode } from '#graph/saga.ts'
+import type { OrchestrationStep, SagaNode } from '#graph/saga.ts'
 import type { ServiceNode } from '#graph/service.ts'
 import type { SystemNode } from '#graph/system.ts'
 import { byName, edgesOf } from './edges.ts'
@@ -28,7 +28,7 @@ export function stepsOf(saga: SagaNode): StepFacts[] {
         undone: compensation !== null,
         refuses,
       }))
-    : saga.steps.map(({ name, service, compensation }) => ({
+    : saga.steps.map(({ name, service, compensation }: OrchestrationStep) => ({
         name,
         service,
         undone: compensation !== null,

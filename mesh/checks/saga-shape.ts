@@ -1,7 +1,7 @@
-import type { SagaNode } from '#graph/saga.ts'
+import { type SagaNode, stagesOf } from '#graph/saga.ts'
 import { byName } from './edges.ts'
 import { rule, serviceOwner } from './rule.ts'
-import { participantsOf, pivotOf } from './saga-facts.ts'
+import { type Orchestration, participantsOf, pivotOf } from './saga-facts.ts'
 import { list } from './text.ts'
 
 /** A saga has steps with names of their own, one of which is the point of no return. */
@@ -45,5 +45,18 @@ function said(saga: SagaNode): { message: string; mend: string }[] {
       mend: `Declare \`pointOfNoReturn\` with one of ${list(names)}.`,
     })
   }
+  if (saga.style === 'orchestration' && companions(saga).length > 0) {
+    found.push({
+      message: `The point of no return of ${saga.name}, ${saga.pointOfNoReturn}, runs at the same time as ${list(companions(saga))}: while one of them may refuse, the other cannot be undone.`,
+      mend: `Take \`alongside\` off ${list([saga.pointOfNoReturn, ...companions(saga)])}, so that it runs alone.`,
+    })
+  }
   return found
+}
+
+/** The steps that run at the same time as the point of no return. */
+function companions({ steps, pointOfNoReturn }: Orchestration): string[] {
+  const commands = steps.filter((step) => step.kind === 'command')
+  const stage = stagesOf(commands).find((each) => each.some(({ name }) => name === pointOfNoReturn)) ?? []
+  return stage.map(({ name }) => name).filter((name) => name !== pointOfNoReturn)
 }

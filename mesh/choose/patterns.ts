@@ -75,7 +75,7 @@ export const patterns: Readonly<Record<PatternId, Pattern>> = {
   'orchestrated-saga': {
     title: 'A saga by orchestration',
     reason:
-      'One service holds the course of the transaction, calls each step, and calls the compensations in reverse when one refuses.',
+      'One service holds the course of the transaction, asks for each step by a command, and for the compensations in reverse when one refuses.',
     notShould: 'For two or three steps, where the orchestrator would be one service more to run.',
   },
   webhooks: {

@@ -18,6 +18,7 @@ import { planCommand } from './plan.ts'
 import { renderCommand } from './render.ts'
 import { restartCommand } from './restart.ts'
 import { rotateCommand } from './rotate.ts'
+import { sagaCommand } from './saga.ts'
 import { startCommand } from './start.ts'
 import { statusCommand } from './status.ts'
 import { stopCommand } from './stop.ts'
@@ -46,10 +47,14 @@ for (const register of [
   restartCommand,
   rotateCommand,
   devCommand,
+  sagaCommand,
 ]) {
   register(program)
 }
-for (const command of program.commands) command.exitOverride()
+for (const command of program.commands) {
+  command.exitOverride()
+  for (const verb of command.commands) verb.exitOverride()
+}
 
 // Whoever reads may have read enough, as `head` does.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -89,7 +89,7 @@ describe('grants', () => {
 
   test('a database has one role', () => {
     expect(grants.databases.map(({ service: role, database }) => `${role} ${database}`)).toEqual(
-      ['inventory', 'notifications', 'orders', 'payments', 'shipping'].map((name) => `${name} ${name}`),
+      ['fulfilment', 'inventory', 'notifications', 'orders', 'payments', 'shipping'].map((name) => `${name} ${name}`),
     )
   })
 })

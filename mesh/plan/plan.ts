@@ -216,8 +216,12 @@ export type PlannedSaga = {
     readonly on: string | null
     readonly does: string
     readonly refuses: string | null
-    readonly compensation: { readonly on: string | null; readonly does: string | null } | null
+    readonly compensation: { readonly on: readonly string[]; readonly does: string | null } | null
+    /** The queue on which the step is asked for; null where it is by an event or a call. */
+    readonly via: string | null
   }[]
+  /** The queue on which the owner is answered; null where nobody answers it so. */
+  readonly replies: string | null
   readonly pointOfNoReturn: string
   readonly timeoutMs: number
 }

@@ -1,4 +1,4 @@
-import type { SagaNode } from '#graph/saga.ts'
+import type { CallStep, CommandStep, SagaNode } from '#graph/saga.ts'
 import type { SystemNode } from '#graph/system.ts'
 import { sortedBy } from './freeze.ts'
 import type { PlannedSaga } from './plan.ts'
@@ -10,7 +10,8 @@ export function deriveSagas(system: SystemNode): PlannedSaga[] {
 
 function plannedSaga(saga: SagaNode): PlannedSaga {
   const { name, style, pointOfNoReturn, timeoutMs } = saga
-  return { name, style, owner: ownerOf(saga), steps: stepsOf(saga), pointOfNoReturn, timeoutMs }
+  const replies = saga.style === 'orchestration' ? (saga.replies?.name ?? null) : null
+  return { name, style, owner: ownerOf(saga), steps: stepsOf(saga), replies, pointOfNoReturn, timeoutMs }
 }
 
 function ownerOf(saga: SagaNode): string {
@@ -19,14 +20,7 @@ function ownerOf(saga: SagaNode): string {
 
 function stepsOf(saga: SagaNode): PlannedSaga['steps'] {
   if (saga.style === 'orchestration') {
-    return saga.steps.map((step) => ({
-      name: step.name,
-      service: step.service.name,
-      on: null,
-      does: step.action,
-      refuses: null,
-      compensation: step.compensation === null ? null : { on: null, does: step.compensation },
-    }))
+    return saga.steps.map((step) => (step.kind === 'call' ? calledStep(step) : commandedStep(step)))
   }
   return saga.steps.map((step) => ({
     name: step.name,
@@ -35,8 +29,27 @@ function stepsOf(saga: SagaNode): PlannedSaga['steps'] {
     does: step.emits.typeName,
     refuses: step.refuses?.typeName ?? null,
     compensation: step.compensation && {
-      on: step.compensation.on.typeName,
+      on: step.compensation.on.map((event) => event.typeName),
       does: step.compensation.emits?.typeName ?? null,
     },
+    via: null,
   }))
+}
+
+function calledStep({ name, service, action, compensation }: CallStep): PlannedSaga['steps'][number] {
+  const undo = compensation === null ? null : { on: [], does: compensation }
+  return { name, service: service.name, on: null, does: action, refuses: null, compensation: undo, via: null }
+}
+
+function commandedStep({ name, service, ...step }: CommandStep): PlannedSaga['steps'][number] {
+  const { on, sends, compensation, via } = step
+  return {
+    name,
+    service: service.name,
+    on: on?.typeName ?? null,
+    does: (sends ?? on)?.typeName ?? '',
+    refuses: null,
+    compensation: compensation === null ? null : { on: [], does: compensation.typeName },
+    via: via.name,
+  }
 }

@@ -3,7 +3,7 @@ import type { Client } from '#kit/grpc/client.ts'
 import { readIdempotencyKey } from '#kit/http/idempotency.ts'
 import type { RestRequest, RestResponse } from '#kit/http/server.ts'
 import type { gateway, ordersApi } from '#mesh/shop.ts'
-import type { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
+import { Fulfilment, type OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
 import type { newOrderSchema } from './schemas.ts'
 import { orderJson } from './view.ts'
 
@@ -13,9 +13,10 @@ type NewOrderRequest = RestRequest<(typeof ordersApi)['routes']['createOrder'], 
 /** Places an order: 201 with where it is, and `idempotency-replayed: true` where the same key had placed it before. */
 export async function createOrder({ body, headers }: NewOrderRequest, orders: Orders): Promise<RestResponse> {
   const { customerId, items, paymentMethod = '' } = body
+  const fulfilment = body.fulfilment === 'orchestrated' ? Fulfilment.ORCHESTRATED : Fulfilment.CHOREOGRAPHED
   const idempotencyKey = readIdempotencyKey(headers['idempotency-key'])
   const lines = items.map(({ productId, quantity }) => ({ productId, quantity }))
-  const answer = await inOurWords(orders.createOrder({ customerId, lines, paymentMethod, idempotencyKey }))
+  const answer = await inOurWords(orders.createOrder({ customerId, lines, paymentMethod, idempotencyKey, fulfilment }))
   const order = orderJson(answer.order)
   const replayed: Record<string, string> = answer.replayed ? { 'idempotency-replayed': 'true' } : {}
   return { status: 201, body: order, headers: { location: `/api/v1/orders/${order.orderId}`, ...replayed } }

@@ -1,6 +1,13 @@
 /** What orders takes as the name of a customer, a product or a means of payment. */
 const name = { type: 'string', pattern: '^[A-Za-z0-9._-]{1,64}$' } as const
 
+const fulfilment = {
+  type: 'string',
+  enum: ['choreographed', 'orchestrated'],
+  description:
+    'Who sees to the order: the services among themselves (the default), or the fulfilment service, which leads them.',
+} as const
+
 /** An order as a client asks for it. */
 export const newOrderSchema = {
   type: 'object',
@@ -23,6 +30,7 @@ export const newOrderSchema = {
       },
     },
     paymentMethod: { ...name, description: 'What is charged, such as a token of a card.' },
+    fulfilment,
   },
 } as const
 
@@ -69,6 +77,7 @@ export const orderSchema = {
     },
     cancelReason: { type: 'string' },
     trackingNumber: { type: 'string' },
+    fulfilment,
     version: { type: 'integer' },
     placedAt: { type: 'string', format: 'date-time' },
   },

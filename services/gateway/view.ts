@@ -1,6 +1,6 @@
 import { ServiceError } from '#kit/errors.ts'
 import type { Money } from '#proto/parley/money/v1/money_pb.ts'
-import { type Order, OrderStatus, StockCheck } from '#proto/parley/orders/v1/orders_pb.ts'
+import { Fulfilment, type Order, OrderStatus, StockCheck } from '#proto/parley/orders/v1/orders_pb.ts'
 
 type MoneyJson = { readonly currency: string; readonly minorUnits: number }
 
@@ -14,6 +14,7 @@ export type OrderJson = {
   readonly stockCheck: string
   readonly cancelReason?: string
   readonly trackingNumber?: string
+  readonly fulfilment: string
   readonly version: number
   readonly placedAt: string
 }
@@ -31,6 +32,7 @@ export function orderJson(order: Order | undefined): OrderJson {
   if (!order) throw new ServiceError('internal', 'Orders answered without an order')
   const { orderId, customerId, items, total, status, stockCheck, cancelReason, trackingNumber, version, placedAt } =
     order
+  const fulfilment = order.fulfilment === Fulfilment.ORCHESTRATED ? 'orchestrated' : 'choreographed'
   return {
     orderId,
     customerId,
@@ -44,6 +46,7 @@ export function orderJson(order: Order | undefined): OrderJson {
     stockCheck: stockCheck === StockCheck.AVAILABLE ? 'available' : 'unknown',
     ...(cancelReason && { cancelReason }),
     ...(trackingNumber && { trackingNumber }),
+    fulfilment,
     version: Number(version),
     placedAt,
   }

@@ -1,10 +1,13 @@
-import { publisher } from '#kit/messaging/publisher.ts'
+import { publisher, sender } from '#kit/messaging/publisher.ts'
+import { done, refused, replying, undone } from '#kit/saga/participant.ts'
 import type { Tx } from '#kit/store/database.ts'
-import { inventory, stockEvents } from '#mesh/shop.ts'
+import { fulfilmentReplies, inventory, stockEvents } from '#mesh/shop.ts'
+import type { ReleaseStock, ReserveStock } from '#proto/parley/inventory/v1/commands_pb.ts'
 import { StockRejectedSchema, StockReleasedSchema, StockReservedSchema } from '#proto/parley/inventory/v1/events_pb.ts'
 import type { CheckStockRequest } from '#proto/parley/inventory/v1/inventory_pb.ts'
 import type { OrderCancelled, OrderPlaced } from '#proto/parley/orders/v1/events_pb.ts'
-import { decideReservation } from './stock.ts'
+import { Fulfilment } from '#proto/parley/orders/v1/orders_pb.ts'
+import { decideReservation, type Line, type Reservation } from './stock.ts'
 import {
   addStock,
   type InventoryTables,
@@ -17,37 +20,76 @@ import {
 
 const publish = publisher(inventory, stockEvents)
 
-/** Sets an order's lines aside, all or none. An order that was cancelled before keeps its tombstone and gets nothing. */
-export async function reserve(order: OrderPlaced, tx: Tx<InventoryTables>): Promise<void> {
-  const { orderId, customerId, total, paymentMethod } = order
-  if (await lockReservation(tx, orderId)) return
-  const available = await lockStock(
-    tx,
-    order.items.map(({ productId }) => productId),
-  )
-  const reservation = decideReservation(available, order.items)
-  if (reservation.kind === 'rejected') {
-    await insertReservation(tx, orderId, 'rejected', [])
-    publish(tx, StockRejectedSchema, { orderId, reason: reservation.reason })
-    return
-  }
-  const { lines } = reservation
-  await addStock(
-    tx,
-    lines.map(({ productId, quantity }) => ({ productId, quantity: -quantity })),
-  )
-  await insertReservation(tx, orderId, 'reserved', lines)
-  publish(tx, StockReservedSchema, { orderId, customerId, ...(total && { total }), paymentMethod, lines: [...lines] })
+const reply = sender(inventory, fulfilmentReplies)
+
+/** What follows from an order's events, where nobody leads its fulfilment. */
+export const reactions = {
+  OrderPlaced: async (order: OrderPlaced, tx: Tx<InventoryTables>) => {
+    const { orderId, customerId, total, paymentMethod, fulfilment } = order
+    if (fulfilment === Fulfilment.ORCHESTRATED) return
+    const { reservation, isNew } = await setAside(orderId, order.items, tx)
+    if (!isNew) return
+    if (reservation.kind === 'rejected') publish(tx, StockRejectedSchema, { orderId, reason: reservation.reason })
+    else {
+      const lines = [...reservation.lines]
+      publish(tx, StockReservedSchema, { orderId, customerId, ...(total && { total }), paymentMethod, lines })
+    }
+  },
+  OrderCancelled: async ({ orderId, fulfilment }: OrderCancelled, tx: Tx<InventoryTables>) => {
+    if (fulfilment === Fulfilment.ORCHESTRATED) return
+    if (await putBack(orderId, tx)) publish(tx, StockReleasedSchema, { orderId })
+  },
 }
 
-/** Puts back what was set aside for an order; leaves a tombstone where nothing was yet. */
-export async function release({ orderId }: OrderCancelled, tx: Tx<InventoryTables>): Promise<void> {
+/** What the leader of an order's fulfilment may tell inventory. */
+export const commands = {
+  ReserveStock: replying(reply, async ({ orderId, lines }: ReserveStock, tx: Tx<InventoryTables>) => {
+    const { reservation } = await setAside(orderId, lines, tx)
+    return reservation.kind === 'reserved' ? done() : refused(reservation.reason)
+  }),
+  ReleaseStock: replying(reply, async ({ orderId }: ReleaseStock, tx: Tx<InventoryTables>) => {
+    await putBack(orderId, tx)
+    return undone()
+  }),
+}
+
+/** Sets an order's lines aside once, all or none. An order that was cancelled before keeps its tombstone and gets nothing. */
+async function setAside(
+  orderId: string,
+  wanted: readonly Line[],
+  tx: Tx<InventoryTables>,
+): Promise<{ reservation: Reservation; isNew: boolean }> {
+  const known = await lockReservation(tx, orderId)
+  if (known?.status === 'reserved') return { reservation: { kind: 'reserved', lines: known.lines }, isNew: false }
+  if (known) {
+    const reason = known.reason || 'the stock was released before'
+    return { reservation: { kind: 'rejected', reason }, isNew: false }
+  }
+  const available = await lockStock(
+    tx,
+    wanted.map(({ productId }) => productId),
+  )
+  const reservation = decideReservation(available, wanted)
+  if (reservation.kind === 'rejected') {
+    await insertReservation(tx, orderId, 'rejected', [], reservation.reason)
+    return { reservation, isNew: true }
+  }
+  await addStock(
+    tx,
+    reservation.lines.map(({ productId, quantity }) => ({ productId, quantity: -quantity })),
+  )
+  await insertReservation(tx, orderId, 'reserved', reservation.lines)
+  return { reservation, isNew: true }
+}
+
+/** Puts back what was set aside for an order, and tells whether anything was; leaves a tombstone where nothing was yet. */
+async function putBack(orderId: string, tx: Tx<InventoryTables>): Promise<boolean> {
   const reservation = await lockReservation(tx, orderId)
-  if (!reservation) return insertReservation(tx, orderId, 'released', [])
-  if (reservation.status !== 'reserved') return
+  if (!reservation) await insertReservation(tx, orderId, 'released', [])
+  if (reservation?.status !== 'reserved') return false
   await addStock(tx, reservation.lines)
   await updateReservation(tx, orderId, 'released')
-  publish(tx, StockReleasedSchema, { orderId })
+  return true
 }
 
 /** Tells for each line whether there is enough now. */

@@ -5,7 +5,7 @@ import type { Line } from './stock.ts'
 /** The tables of inventory's database. */
 export type InventoryTables = {
   stock: { product_id: string; available: number }
-  reservation: { order_id: string; status: ReservationStatus; lines: string }
+  reservation: { order_id: string; status: ReservationStatus; lines: string; reason: string }
 }
 
 /** `released` is also the tombstone of an order that was cancelled before it could be reserved. */
@@ -17,26 +17,27 @@ type InventoryTx = Tx<InventoryTables>
 export async function lockReservation(
   tx: InventoryTx,
   orderId: string,
-): Promise<{ status: ReservationStatus; lines: Line[] } | null> {
+): Promise<{ status: ReservationStatus; lines: Line[]; reason: string } | null> {
   const row = await tx.db
     .selectFrom('reservation')
     .where('order_id', '=', orderId)
-    .select(['status', 'lines'])
+    .select(['status', 'lines', 'reason'])
     .forUpdate()
     .executeTakeFirst()
-  return row ? { status: row.status, lines: row.lines as unknown as Line[] } : null
+  return row ? { ...row, lines: row.lines as unknown as Line[] } : null
 }
 
-/** Writes a reservation that must not exist yet. */
+/** Writes a reservation that must not exist yet, or why there is none. */
 export async function insertReservation(
   tx: InventoryTx,
   orderId: string,
   status: ReservationStatus,
   lines: readonly Line[],
+  reason = '',
 ): Promise<void> {
   await tx.db
     .insertInto('reservation')
-    .values({ order_id: orderId, status, lines: JSON.stringify(lines) })
+    .values({ order_id: orderId, status, lines: JSON.stringify(lines), reason })
     .execute()
 }
 

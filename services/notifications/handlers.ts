@@ -1,10 +1,13 @@
 import { PermanentFailure } from '#kit/messaging/dead-letter.ts'
 import { sender } from '#kit/messaging/publisher.ts'
+import { done, replying } from '#kit/saga/participant.ts'
 import type { AnyTx } from '#kit/store/database.ts'
-import { emails, notifications } from '#mesh/shop.ts'
+import { emails, fulfilmentReplies, notifications } from '#mesh/shop.ts'
 import type { Money } from '#proto/parley/money/v1/money_pb.ts'
+import type { NotifyConfirmed } from '#proto/parley/notifications/v1/commands_pb.ts'
 import { type SendEmail, SendEmailSchema } from '#proto/parley/notifications/v1/tasks_pb.ts'
 import type { OrderCancelled, OrderConfirmed, OrderShipped } from '#proto/parley/orders/v1/events_pb.ts'
+import { Fulfilment } from '#proto/parley/orders/v1/orders_pb.ts'
 import { renderEmail } from './email.ts'
 import type { Mailer } from './mailer.ts'
 
@@ -12,7 +15,9 @@ const send = sender(notifications, emails)
 
 /** What the customer hears of: each becomes one task, named after the order and the text, however often it is asked for. */
 export const orderNews = {
-  OrderConfirmed: async ({ orderId, customerId, total }: OrderConfirmed, tx: AnyTx) => {
+  OrderConfirmed: async ({ orderId, customerId, total, fulfilment }: OrderConfirmed, tx: AnyTx) => {
+    // Who leads an order's fulfilment asks for this one itself.
+    if (fulfilment === Fulfilment.ORCHESTRATED) return
     ask(tx, orderId, customerId, 'order-confirmed', { total: formatted(total) })
   },
   OrderShipped: async ({ orderId, customerId, trackingNumber }: OrderShipped, tx: AnyTx) => {
@@ -21,6 +26,15 @@ export const orderNews = {
   OrderCancelled: async ({ orderId, customerId, reason }: OrderCancelled, tx: AnyTx) => {
     ask(tx, orderId, customerId, 'order-cancelled', { reason })
   },
+}
+
+/** What the leader of an order's fulfilment may tell notifications. */
+export const commands = {
+  NotifyConfirmed: replying(sender(notifications, fulfilmentReplies), async (command: NotifyConfirmed, tx: AnyTx) => {
+    const { orderId, customerId, total } = command
+    ask(tx, orderId, customerId, 'order-confirmed', { total: formatted(total) })
+    return done()
+  }),
 }
 
 /**

@@ -6,9 +6,9 @@ import { startMessaging } from '#kit/messaging/messaging.ts'
 import { worker } from '#kit/messaging/worker.ts'
 import { openDatabase } from '#kit/store/database.ts'
 import { migrate } from '#kit/store/migrations.ts'
-import { emails, mail, notifications, orderEvents } from '#mesh/shop.ts'
+import { emails, mail, noticeCommands, notifications, orderEvents } from '#mesh/shop.ts'
 import type { SendEmail } from '#proto/parley/notifications/v1/tasks_pb.ts'
-import { deliver, orderNews } from './handlers.ts'
+import { commands, deliver, orderNews } from './handlers.ts'
 import { openMailer } from './mailer.ts'
 
 await run(notifications, async (app) => {
@@ -19,6 +19,9 @@ await run(notifications, async (app) => {
   const mailer = await app.add('mailer', openMailer(connectOptions(way.address)))
   const consumers = [consumer(notifications, orderEvents, database, orderNews)]
   const SendEmail = { prepare: (task: SendEmail) => deliver(task, mailer) }
-  const workers = [worker(notifications, emails, database, { SendEmail })]
+  const workers = [
+    worker(notifications, emails, database, { SendEmail }),
+    worker(notifications, noticeCommands, database, commands),
+  ]
   await app.add('messaging', startMessaging(app, { database, consumers, workers }))
 })

@@ -1,6 +1,11 @@
+import { PermanentFailure } from '#kit/messaging/dead-letter.ts'
+import { sender } from '#kit/messaging/publisher.ts'
+import { done, refused, replying, undone } from '#kit/saga/participant.ts'
 import type { Database, Tx } from '#kit/store/database.ts'
 import type { Log } from '#kit/telemetry/log.ts'
+import { fulfilmentReplies, orders } from '#mesh/shop.ts'
 import type { StockRejected } from '#proto/parley/inventory/v1/events_pb.ts'
+import type { CancelOrder, ConfirmOrder } from '#proto/parley/orders/v1/commands_pb.ts'
 import type { PaymentCaptured, PaymentDeclined } from '#proto/parley/payments/v1/events_pb.ts'
 import type { ShipmentDispatched } from '#proto/parley/shipping/v1/events_pb.ts'
 import type { OrderCommand } from './order.ts'
@@ -20,6 +25,21 @@ export const reactions = {
 
 async function react(tx: OrdersTx, orderId: string, wanted: OrderCommand): Promise<void> {
   await commandIn(tx, orderId, wanted)
+}
+
+const reply = sender(orders, fulfilmentReplies)
+
+/** What the leader of an order's fulfilment may tell it. */
+export const commands = {
+  ConfirmOrder: replying(reply, async ({ orderId }: ConfirmOrder, tx: OrdersTx) => {
+    const { status } = (await commandIn(tx, orderId, { kind: 'confirm' })).state
+    return status === 'confirmed' || status === 'shipped' ? done() : refused(`the order is ${status}`)
+  }),
+  CancelOrder: replying(reply, async ({ orderId, reason }: CancelOrder, tx: OrdersTx) => {
+    const { status } = (await commandIn(tx, orderId, { kind: 'cancel', reason })).state
+    if (status === 'cancelled' || status === 'none') return undone()
+    throw new PermanentFailure(`The order ${orderId} is ${status} and cannot be cancelled any more.`)
+  }),
 }
 
 const overdueMax = 100

@@ -7,14 +7,17 @@ import { implement } from '#kit/grpc/implementation.ts'
 import { grpcServer } from '#kit/grpc/server.ts'
 import { consumer } from '#kit/messaging/consumer.ts'
 import { startMessaging } from '#kit/messaging/messaging.ts'
+import { worker } from '#kit/messaging/worker.ts'
 import { openDatabase } from '#kit/store/database.ts'
 import { migrate } from '#kit/store/migrations.ts'
-import { checkout, orders, paymentEvents, shipmentEvents, stockEvents } from '#mesh/shop.ts'
+import { metric } from '#kit/telemetry/semantics.ts'
+import { gauge } from '#kit/telemetry/telemetry.ts'
+import { checkout, orderCommands, orders, paymentEvents, shipmentEvents, stockEvents } from '#mesh/shop.ts'
 import { InventoryService } from '#proto/parley/inventory/v1/inventory_pb.ts'
 import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
-import { cancelOverdue, forgetRequests, reactions } from './handlers.ts'
+import { cancelOverdue, commands, forgetRequests, reactions } from './handlers.ts'
 import { place } from './place.ts'
-import type { OrdersTables } from './store.ts'
+import { type OrdersTables, oldestOpen } from './store.ts'
 import { showOrder } from './view.ts'
 
 const overdueEveryMs = 5_000
@@ -30,7 +33,8 @@ await run(orders, async (app) => {
     consumer(orders, paymentEvents, database, { PaymentCaptured, PaymentDeclined }),
     consumer(orders, shipmentEvents, database, { ShipmentDispatched }),
   ]
-  await app.add('messaging', startMessaging(app, { database, consumers }))
+  const workers = [worker(orders, orderCommands, database, commands)]
+  await app.add('messaging', startMessaging(app, { database, consumers, workers }))
 
   const inventory = client(app, InventoryService)
   const askStock = async (lines: readonly { productId: string; quantity: number }[]) =>
@@ -41,6 +45,12 @@ await run(orders, async (app) => {
     getOrder: async ({ orderId }) => ({ order: await showOrder(database, orderId) }),
   })
   await app.add('grpc', grpcServer(app, service))
+  const forget = gauge(metric.sagaAge, 's', async () => {
+    const placedAt = await oldestOpen(database.db)
+    const value = placedAt ? (Date.now() - placedAt.getTime()) / 1_000 : 0
+    return [{ value, attributes: { saga: checkout.name } }]
+  })
+  await app.add('saga age', { close: async () => forget() })
   await app.add(
     'overdue',
     every(overdueEveryMs, app, () => cancelOverdue(database, new Date(), checkout.timeoutMs, app.log)),

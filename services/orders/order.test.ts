@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf'
 import { describe, expect, test } from '@jest/globals'
 import { MoneySchema } from '#proto/parley/money/v1/money_pb.ts'
-import { StockCheck } from '#proto/parley/orders/v1/orders_pb.ts'
+import { Fulfilment, StockCheck } from '#proto/parley/orders/v1/orders_pb.ts'
 import { decide, evolve, noOrder, type OrderCommand } from './order.ts'
 
 const place: OrderCommand = {
@@ -12,6 +12,7 @@ const place: OrderCommand = {
   total: create(MoneySchema, { currency: 'EUR', minorUnits: 1999n }),
   paymentMethod: 'card',
   stockCheck: StockCheck.AVAILABLE,
+  fulfilment: Fulfilment.CHOREOGRAPHED,
 }
 const confirm: OrderCommand = { kind: 'confirm' }
 const cancel: OrderCommand = { kind: 'cancel', reason: 'declined' }

@@ -10,7 +10,7 @@ import {
   type OrderShipped,
   OrderShippedSchema,
 } from '#proto/parley/orders/v1/events_pb.ts'
-import type { OrderItem, StockCheck } from '#proto/parley/orders/v1/orders_pb.ts'
+import type { Fulfilment, OrderItem, StockCheck } from '#proto/parley/orders/v1/orders_pb.ts'
 
 /** What has happened to an order. These events are the truth; everything else is derived from them. */
 export type OrderEvent = OrderPlaced | OrderConfirmed | OrderCancelled | OrderShipped
@@ -25,6 +25,8 @@ export type OrderCommand =
       readonly total: Money
       readonly paymentMethod: string
       readonly stockCheck: StockCheck
+      /** Who sees to it; the order's events carry it on. */
+      readonly fulfilment: Fulfilment
     }
   | { readonly kind: 'confirm' }
   | { readonly kind: 'cancel'; readonly reason: string }
@@ -49,16 +51,16 @@ export const noOrder: OrderState = { status: 'none' }
  */
 export function decide(state: OrderState, command: OrderCommand): OrderEvent[] {
   if (state.status === 'none') return command.kind === 'place' ? [placed(command)] : []
-  const { orderId, customerId, items, total } = state.placed
+  const { orderId, customerId, items, total, fulfilment } = state.placed
   switch (command.kind) {
     case 'place':
       return []
     case 'confirm':
       if (state.status !== 'placed') return []
-      return [create(OrderConfirmedSchema, { orderId, customerId, items, ...(total && { total }) })]
+      return [create(OrderConfirmedSchema, { orderId, customerId, items, ...(total && { total }), fulfilment })]
     case 'cancel':
       if (state.status !== 'placed') return []
-      return [create(OrderCancelledSchema, { orderId, customerId, reason: command.reason })]
+      return [create(OrderCancelledSchema, { orderId, customerId, reason: command.reason, fulfilment })]
     case 'ship':
       if (state.status !== 'confirmed') return []
       return [create(OrderShippedSchema, { orderId, customerId, trackingNumber: command.trackingNumber })]
@@ -82,6 +84,6 @@ export function evolve(state: OrderState, event: OrderEvent): OrderState {
 }
 
 function placed(command: Extract<OrderCommand, { kind: 'place' }>): OrderPlaced {
-  const { orderId, customerId, items, total, paymentMethod, stockCheck } = command
-  return create(OrderPlacedSchema, { orderId, customerId, items: [...items], total, paymentMethod, stockCheck })
+  const { kind: _kind, items, ...order } = command
+  return create(OrderPlacedSchema, { ...order, items: [...items] })
 }

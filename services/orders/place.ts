@@ -7,6 +7,7 @@ import type { LineAvailability } from '#proto/parley/inventory/v1/inventory_pb.t
 import { MoneySchema } from '#proto/parley/money/v1/money_pb.ts'
 import {
   type CreateOrderRequest,
+  Fulfilment,
   type Order,
   type OrderItem,
   OrderItemSchema,
@@ -47,7 +48,9 @@ export async function place(
   const stockCheck = checked(request, stock)
   const orderId = randomUUID()
   const paymentMethod = request.paymentMethod || 'card'
-  const order = { kind: 'place', orderId, customerId, items, total: totalOf(items), paymentMethod, stockCheck } as const
+  const fulfilment = request.fulfilment || Fulfilment.CHOREOGRAPHED
+  const total = totalOf(items)
+  const order = { kind: 'place', orderId, customerId, items, total, paymentMethod, stockCheck, fulfilment } as const
   try {
     const placed = await placeOrder(database, order, (tx) =>
       rememberRequest(tx, customerId, idempotencyKey, { orderId, requestHash: hash }),

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { invalidArgument, type Violation } from '#kit/errors.ts'
-import type { CreateOrderRequest } from '#proto/parley/orders/v1/orders_pb.ts'
+import { type CreateOrderRequest, Fulfilment, FulfilmentSchema } from '#proto/parley/orders/v1/orders_pb.ts'
 
 const linesMax = 100
 const quantityMax = 1_000
@@ -9,11 +9,14 @@ const keyCharactersMax = 255
 
 /** Refuses a request that is wrong whatever the state, with every field that is. Throws `invalid-argument`. */
 export function validate(request: CreateOrderRequest): void {
-  const { customerId, lines, idempotencyKey, paymentMethod } = request
+  const { customerId, lines, idempotencyKey, paymentMethod, fulfilment } = request
   const violations: Violation[] = [
     ...nameOf('customer_id', customerId),
     ...keyOf(idempotencyKey),
     ...(paymentMethod === '' ? [] : nameOf('payment_method', paymentMethod)),
+    ...(FulfilmentSchema.value[fulfilment]
+      ? []
+      : [violation('fulfilment', 'out-of-range', `There is no fulfilment ${fulfilment}`)]),
     ...(lines.length >= 1 && lines.length <= linesMax
       ? []
       : [violation('lines', 'out-of-range', `1 to ${linesMax} lines are possible`)]),
@@ -34,8 +37,10 @@ export function validate(request: CreateOrderRequest): void {
 }
 
 /** What tells two requests under one key apart: all that they ask. */
-export function requestHash({ lines, paymentMethod }: CreateOrderRequest): string {
-  const asked = [paymentMethod, ...lines.map(({ productId, quantity }) => [productId, quantity])]
+export function requestHash({ lines, paymentMethod, fulfilment }: CreateOrderRequest): string {
+  // Only where it is asked for: hashes that are kept know of no other way.
+  const led = fulfilment === Fulfilment.ORCHESTRATED ? [fulfilment] : []
+  const asked = [paymentMethod, ...led, ...lines.map(({ productId, quantity }) => [productId, quantity])]
   return createHash('sha256').update(JSON.stringify(asked)).digest('base64url')
 }
 

@@ -9,6 +9,7 @@ import {
   OrderPlacedSchema,
   OrderShippedSchema,
 } from '#proto/parley/orders/v1/events_pb.ts'
+import { Fulfilment } from '#proto/parley/orders/v1/orders_pb.ts'
 import { decide, evolve, noOrder, type OrderCommand, type OrderEvent, type OrderState } from './order.ts'
 
 /** The tables of the orders' database; the events are the kit's. */
@@ -134,12 +135,23 @@ export async function overdueOrders(db: Kysely<OrdersTables>, before: Date, limi
   return rows.map(({ order_id }) => order_id)
 }
 
+/** When the oldest order that is still open was placed; null where none is. */
+export async function oldestOpen(db: Kysely<OrdersTables>): Promise<Date | null> {
+  const row = await db
+    .selectFrom('open_order')
+    .select(({ fn }) => fn.min('placed_at').as('placed_at'))
+    .executeTakeFirst()
+  return row?.placed_at ?? null
+}
+
 /** What follows from appended events in the same transaction: they are published, and the list of open orders is kept. */
 async function follow(tx: OrdersTx, orderId: string, appended: readonly OrderEvent[]): Promise<void> {
   for (const event of appended) {
     switch (event.$typeName) {
       case 'parley.orders.v1.OrderPlaced':
         publish(tx, OrderPlacedSchema, event)
+        // Who leads an order also ends it in time.
+        if (event.fulfilment === Fulfilment.ORCHESTRATED) break
         await tx.db.insertInto('open_order').values({ order_id: orderId, placed_at: tx.at }).execute()
         break
       case 'parley.orders.v1.OrderConfirmed':

@@ -21,7 +21,7 @@ export async function showOrder(database: Database<OrdersTables>, orderId: strin
 export function orderView(orderId: string, found: StoredOrder | null): Order {
   if (!found || found.state.status === 'none') throw notFound(`There is no order ${orderId.slice(0, 64)}`)
   const { state, version, placedAt } = found
-  const { customerId, items, total, stockCheck } = state.placed
+  const { customerId, items, total, stockCheck, fulfilment } = state.placed
   return create(OrderSchema, {
     orderId,
     customerId,
@@ -33,5 +33,6 @@ export function orderView(orderId: string, found: StoredOrder | null): Order {
     trackingNumber: state.trackingNumber,
     version: BigInt(version),
     placedAt: placedAt.toISOString(),
+    fulfilment,
   })
 }

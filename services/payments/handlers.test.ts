@@ -4,13 +4,20 @@ import fc from 'fast-check'
 import type { AnyTx } from '#kit/store/database.ts'
 import { StockReservedSchema } from '#proto/parley/inventory/v1/events_pb.ts'
 import { OrderCancelledSchema } from '#proto/parley/orders/v1/events_pb.ts'
+import { Fulfilment } from '#proto/parley/orders/v1/orders_pb.ts'
+import { ChargePaymentSchema, RefundPaymentSchema } from '#proto/parley/payments/v1/commands_pb.ts'
 import type { BankClient } from './bank-client.ts'
-import { type Dependencies, type PaymentRow, paymentHandlers } from './handlers.ts'
+import { type Dependencies, type PaymentRow, paymentCommands, paymentHandlers } from './handlers.ts'
 
 const reserved = create(StockReservedSchema, { orderId: 'o-1', total: { currency: 'EUR', minorUnits: 1999n } })
 const cancelled = create(OrderCancelledSchema, { orderId: 'o-1' })
 
-type World = { handlers: ReturnType<typeof paymentHandlers<AnyTx>>; bankHolds: () => bigint; told: string[] }
+type World = {
+  handlers: ReturnType<typeof paymentHandlers<AnyTx>>
+  tasks: ReturnType<typeof paymentCommands<AnyTx>>
+  bankHolds: () => bigint
+  told: string[]
+}
 
 /** A bank and a table that keep the promises which the handlers rely on, and nothing else. */
 function world(): World {
@@ -50,6 +57,7 @@ function world(): World {
         })
       return null
     },
+    statusOf: async (_tx, orderId) => rows.get(orderId)?.status ?? null,
   }
   const publish: Dependencies<AnyTx>['publish'] = (_tx, schema) => {
     told.push(schema.name)
@@ -57,10 +65,12 @@ function world(): World {
   }
   const bankHolds = () =>
     [...charges.values()].reduce<bigint>((sum, charge) => sum + (charge === 'voided' ? 0n : charge), 0n)
-  return { handlers: paymentHandlers({ bank, payments, publish }), bankHolds, told }
+  const tasks = paymentCommands({ bank, payments })
+  return { handlers: paymentHandlers({ bank, payments, publish }), tasks, bankHolds, told }
 }
 
 const tx = {} as AnyTx
+const nothing = async () => undefined
 
 test('an order is charged once, though its event is handled twice', async () => {
   const { handlers, bankHolds, told } = world()
@@ -79,7 +89,7 @@ test('a cancelled order keeps no money, and what is told adds up, however charge
       const redelivery = ['ask to charge', 'write charge', 'ask to void', 'write void'] as const
       for (const next of [...steps, ...redelivery]) {
         if (next === 'ask to charge') waiting.charge.push(await handlers.charge(reserved))
-        if (next === 'ask to void') waiting.void.push(await handlers.stop(cancelled))
+        if (next === 'ask to void') waiting.void.push((await handlers.stop(cancelled)) ?? nothing)
         if (next === 'write charge') await waiting.charge.shift()?.(tx)
         if (next === 'write void') await waiting.void.shift()?.(tx)
       }
@@ -91,4 +101,23 @@ test('a cancelled order keeps no money, and what is told adds up, however charge
     }),
     { numRuns: 500 },
   )
+})
+
+test('a leader is told the same however often it asks, and never that a charge stands which was given back', async () => {
+  const { tasks, bankHolds } = world()
+  const charge = create(ChargePaymentSchema, { orderId: 'o-1', amount: { currency: 'EUR', minorUnits: 1999n } })
+  const answered = await tasks.charge(charge)
+  const again = await tasks.charge(charge)
+  expect([(await answered(tx)).case, (await again(tx)).case]).toEqual(['done', 'done'])
+  const late = await tasks.charge(charge)
+  expect((await (await tasks.refund(create(RefundPaymentSchema, { orderId: 'o-1' })))(tx)).case).toBe('undone')
+  expect((await late(tx)).case).toBe('refused')
+  expect((await (await tasks.charge(charge))(tx)).case).toBe('refused')
+  expect(bankHolds()).toBe(0n)
+})
+
+test('an order that is led is left to its leader', async () => {
+  const { handlers } = world()
+  const led = create(OrderCancelledSchema, { orderId: 'o-1', fulfilment: Fulfilment.ORCHESTRATED })
+  expect(await handlers.stop(led)).toBeUndefined()
 })

@@ -1,8 +1,11 @@
 import type { Publish } from '#kit/messaging/publisher.ts'
+import { done, type Outcome, refused, undone } from '#kit/saga/participant.ts'
 import type { AnyTx } from '#kit/store/database.ts'
 import type { paymentEvents } from '#mesh/shop.ts'
 import type { StockReserved } from '#proto/parley/inventory/v1/events_pb.ts'
 import type { OrderCancelled } from '#proto/parley/orders/v1/events_pb.ts'
+import { Fulfilment } from '#proto/parley/orders/v1/orders_pb.ts'
+import type { ChargePayment, RefundPayment } from '#proto/parley/payments/v1/commands_pb.ts'
 import {
   PaymentCapturedSchema,
   PaymentDeclinedSchema,
@@ -25,6 +28,8 @@ export type Payments<T> = {
   recordCharge(tx: T, row: PaymentRow): Promise<boolean>
   /** Turns a captured payment into a refunded one and gives it; leaves a tombstone where there was none, and gives null. */
   recordCancellation(tx: T, orderId: string, paymentId: string): Promise<PaymentRow | null>
+  /** What became of an order's payment; null where nothing did yet. */
+  statusOf(tx: T, orderId: string): Promise<PaymentRow['status'] | null>
 }
 
 /** What the handlers work with. */
@@ -57,7 +62,8 @@ export function paymentHandlers<T extends AnyTx>({ bank, payments, publish }: De
     },
 
     /** Voids the payment of a cancelled order, whatever became of it: also one whose outcome was never known here. */
-    async stop({ orderId }: OrderCancelled): Promise<(tx: T) => Promise<void>> {
+    async stop({ orderId, fulfilment }: OrderCancelled): Promise<((tx: T) => Promise<void>) | undefined> {
+      if (fulfilment === Fulfilment.ORCHESTRATED) return undefined
       const paymentId = paymentIdOf(orderId)
       await bank.voidPayment(paymentId)
       return async (tx) => {
@@ -65,6 +71,35 @@ export function paymentHandlers<T extends AnyTx>({ bank, payments, publish }: De
         if (!refunded) return
         const amount = { currency: refunded.currency, minorUnits: refunded.minor_units }
         publish(tx, PaymentRefundedSchema, { orderId, paymentId, amount })
+      }
+    },
+  }
+}
+
+/** What the leader of an order's fulfilment may tell payments: the same work, of which only the leader is told. */
+export function paymentCommands<T extends AnyTx>({ bank, payments }: Omit<Dependencies<T>, 'publish'>) {
+  return {
+    async charge({ orderId, amount, paymentMethod }: ChargePayment): Promise<(tx: T) => Promise<Outcome>> {
+      const paymentId = paymentIdOf(orderId)
+      const { currency = '', minorUnits = 0n } = amount ?? {}
+      const answer = await bank.charge(paymentId, { currency, minorUnits }, paymentMethod)
+      return async (tx) => {
+        if (answer.kind === 'voided') return refused('the payment was voided before')
+        const row = { order_id: orderId, payment_id: paymentId, status: answer.kind, currency, minor_units: minorUnits }
+        await payments.recordCharge(tx, row)
+        // What was written first holds: it may have been voided since the bank answered.
+        const status = await payments.statusOf(tx, orderId)
+        if (status === 'captured') return done({ paymentId })
+        return refused(answer.kind === 'declined' ? answer.reason : `the payment is ${status}`)
+      }
+    },
+
+    async refund({ orderId }: RefundPayment): Promise<(tx: T) => Promise<Outcome>> {
+      const paymentId = paymentIdOf(orderId)
+      await bank.voidPayment(paymentId)
+      return async (tx) => {
+        await payments.recordCancellation(tx, orderId, paymentId)
+        return undone()
       }
     },
   }

@@ -24,4 +24,9 @@ export const storedPayments: Payments<Tx<PaymentsTables>> = {
     const [row] = rows
     return row?.status === 'refunded' ? row : null
   },
+
+  async statusOf(tx, orderId) {
+    const query = tx.db.selectFrom('payment').select('status').where('order_id', '=', orderId)
+    return (await query.executeTakeFirst())?.status ?? null
+  },
 }

@@ -3,15 +3,17 @@ import { join } from 'node:path'
 import { run } from '#kit/app/lifecycle.ts'
 import { consumer } from '#kit/messaging/consumer.ts'
 import { startMessaging } from '#kit/messaging/messaging.ts'
+import { worker } from '#kit/messaging/worker.ts'
 import { openDatabase } from '#kit/store/database.ts'
 import { migrate } from '#kit/store/migrations.ts'
-import { orderEvents, shipping } from '#mesh/shop.ts'
-import { dispatch } from './handlers.ts'
+import { orderEvents, parcelCommands, shipping } from '#mesh/shop.ts'
+import { commands, reactions } from './handlers.ts'
 import type { ShippingTables } from './store.ts'
 
 await run(shipping, async (app) => {
   const database = await app.add('database', openDatabase<ShippingTables>(app))
   await migrate(database, join(import.meta.dirname, 'migrations'))
-  const consumers = [consumer(shipping, orderEvents, database, { OrderConfirmed: dispatch })]
-  await app.add('messaging', startMessaging(app, { database, consumers }))
+  const consumers = [consumer(shipping, orderEvents, database, reactions)]
+  const workers = [worker(shipping, parcelCommands, database, commands)]
+  await app.add('messaging', startMessaging(app, { database, consumers, workers }))
 })

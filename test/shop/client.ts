@@ -10,16 +10,22 @@ export type NewOrder = {
   productId?: string
   quantity?: number
   paymentMethod?: string
+  fulfilment?: 'choreographed' | 'orchestrated'
   key?: string
 }
 
 /** Places an order at the gateway, as the README's curl does. */
 export async function placeOrder({ url }: Stack, order: NewOrder = {}): Promise<Answer> {
-  const { customerId = 'c-1', productId = 'p-1', quantity = 2, paymentMethod, key = randomUUID() } = order
+  const { customerId = 'c-1', productId = 'p-1', quantity = 2, paymentMethod, fulfilment, key = randomUUID() } = order
   return request(`${url}/api/v1/orders`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', 'idempotency-key': key },
-    body: JSON.stringify({ customerId, items: [{ productId, quantity }], ...(paymentMethod && { paymentMethod }) }),
+    body: JSON.stringify({
+      customerId,
+      items: [{ productId, quantity }],
+      ...(paymentMethod && { paymentMethod }),
+      ...(fulfilment && { fulfilment }),
+    }),
   })
 }
 

@@ -146,7 +146,7 @@ describe('what is seen', () => {
       body: JSON.stringify({ customerId: 'c-trace', items: [{ productId: 'p-2', quantity: 1 }] }),
     })
     await orderIn(shop, body.orderId, 'shipped')
-    const wanted = ['gateway', 'inventory', 'notifications', 'orders', 'payments', 'shipping']
+    const wanted = ['fulfilment', 'gateway', 'inventory', 'notifications', 'orders', 'payments', 'shipping']
     const services = async () => {
       const response = await fetch(`http://${shop.layout.host}:9411/api/v2/trace/${traceId}`)
       const spans = response.ok ? ((await response.json()) as { localEndpoint?: { serviceName?: string } }[]) : []

@@ -12,8 +12,59 @@ export function sagaDashboards(site: Site, plan: Plan): readonly Dashboard[] {
     title: `${site.system}: saga ${saga.name}`,
     tags: [site.system],
     variables: [],
-    rows: [rowOf(site, subscriptionsOf(saga), saga)],
+    rows: [endsOf(site, saga), rowOf(site, subscriptionsOf(saga), saga)],
   }))
+}
+
+/** What its owner tells: how long they take, how they end, and which need somebody. */
+function endsOf({ namespace, system }: Site, { name, owner, replies, steps }: PlannedSaga): Row {
+  const own = `namespace="${namespace}",service="${owner}",saga="${name}"`
+  const age = {
+    title: 'The oldest unfinished one',
+    description: 'How long it has been under way; 0 where all have ended.',
+    unit: 's',
+    queries: [{ expr: `max(parley_saga_age_seconds{${own}})`, legend: 'age' }],
+  }
+  if (replies === null) return { title: `Led by nobody; ${owner} sees how they end`, panels: [age] }
+  const queues = [...new Set([...steps.flatMap(({ via }) => via ?? []), replies])].sort().map(literal).join('|')
+  return {
+    title: `Led by ${owner}`,
+    panels: [
+      age,
+      {
+        title: 'Stuck',
+        description: 'They need somebody: parley saga list --status stuck.',
+        unit: 'short',
+        queries: [{ expr: `max(parley_saga_stuck{${own}})`, legend: 'stuck' }],
+      },
+      {
+        title: 'Ended',
+        description: 'A second, by outcome.',
+        unit: 'cps',
+        queries: [{ expr: `sum by (outcome) (rate(parley_saga_ended_total{${own}}[5m]))`, legend: '{{outcome}}' }],
+      },
+      {
+        title: 'From start to end',
+        description: 'Half of them, and 99 of 100, are faster.',
+        unit: 's',
+        queries: ['0.5', '0.99'].map((quantile) => ({
+          expr: `histogram_quantile(${quantile}, sum by (le, outcome) (rate(parley_saga_duration_seconds_bucket{${own}}[5m])))`,
+          legend: `${quantile} {{outcome}}`,
+        })),
+      },
+      {
+        title: 'Commands and replies that wait',
+        description: 'What participants have still to do, and the leader still to hear.',
+        unit: 'short',
+        queries: [
+          {
+            expr: `sum by (queue) (rabbitmq_detailed_queue_messages_ready{namespace="${namespace}",vhost="${system}",queue=~${JSON.stringify(queues)}})`,
+            legend: '{{queue}}',
+          },
+        ],
+      },
+    ],
+  }
 }
 
 function rowOf({ namespace }: Site, steps: readonly Subscription[], saga: PlannedSaga): Row {

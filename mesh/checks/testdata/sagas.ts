@@ -1,8 +1,21 @@
 import { calls } from '#graph/call.ts'
-import { action, choreography, type OrchestrationStep, orchestration, step } from '#graph/saga.ts'
-import { type ServiceNode, service } from '#graph/service.ts'
+import { queue, sends, works } from '#graph/queue.ts'
+import {
+  action,
+  type CommandStep,
+  choreography,
+  command,
+  type OrchestrationStep,
+  orchestration,
+  step,
+} from '#graph/saga.ts'
+import { type Edge, type ServiceNode, service } from '#graph/service.ts'
 import type { SystemNode } from '#graph/system.ts'
 import { consumes } from '#graph/topic.ts'
+import { ReleaseStockSchema, ReserveStockSchema } from '#proto/parley/inventory/v1/commands_pb.ts'
+import { CancelOrderSchema } from '#proto/parley/orders/v1/commands_pb.ts'
+import { StepReplySchema } from '#proto/parley/saga/v1/saga_pb.ts'
+import { DispatchParcelSchema } from '#proto/parley/shipping/v1/commands_pb.ts'
 import {
   answering,
   api,
@@ -11,6 +24,7 @@ import {
   cancelled,
   confirmed,
   dispatched,
+  email,
   orderEvents,
   placed,
   rejected,
@@ -63,6 +77,45 @@ function orchestrated(steps: readonly OrchestrationStep[], by: ServiceNode = con
 }
 const hold = action('hold', answering('stock'), { action: 'stock-api/read', compensation: 'read' })
 const charge = action('charge', answering('bank'), { action: 'bank-api.write' })
+
+// Its commands, and what it is answered with, are a contract of the kit's.
+const orderTasks = queue('order-tasks', { carries: [CancelOrderSchema] })
+const stockTasks = queue('stock-tasks', { carries: [ReserveStockSchema, ReleaseStockSchema] })
+const parcelTasks = queue('parcel-tasks', { carries: [DispatchParcelSchema] })
+const replies = queue('replies', { carries: [StepReplySchema] })
+const placer = service('orders', { publishes: [orderEvents], edges: [works(orderTasks), sends(replies)] })
+const keeper = service('stock', { edges: [works(stockTasks), sends(replies)] })
+const carrier = service('carrier', { edges: [works(parcelTasks), sends(replies)] })
+const leaderEdges = [
+  consumes(orderEvents, [placed]),
+  sends(orderTasks),
+  sends(stockTasks),
+  sends(parcelTasks),
+  works(replies),
+] as const
+
+/** A saga by commands; what is given differs from one that can be led. */
+function led(
+  differs: {
+    edges?: readonly Edge[]
+    stock?: ServiceNode
+    steps?: (steps: CommandStep[]) => CommandStep[]
+    replies?: null
+    pointOfNoReturn?: string
+  } = {},
+): SystemNode {
+  const { edges = leaderEdges, stock: holder = keeper, steps = (all) => all, pointOfNoReturn = 'ship' } = differs
+  const leader = service('leader', { edges })
+  const all: CommandStep[] = [
+    command('place', placer, { on: placed, via: orderTasks, compensation: CancelOrderSchema }),
+    command('hold', holder, { sends: ReserveStockSchema, via: stockTasks, compensation: ReleaseStockSchema }),
+    command('ship', carrier, { sends: DispatchParcelSchema, via: parcelTasks }),
+  ]
+  const answers = differs.replies === null ? {} : { replies }
+  return tiny([leader, placer, holder, carrier], {
+    sagas: [orchestration('fulfil', { by: leader, ...answers, steps: steps(all), pointOfNoReturn })],
+  })
+}
 
 /** Cases of the rules PLY301 to PLY307. */
 export const sagaCases: readonly Case[] = [
@@ -123,6 +176,42 @@ export const sagaCases: readonly Case[] = [
     breaks: orchestrated([{ ...hold, compensation: 'stock-api/release' }, charge]),
     holds: orchestrated([hold, charge]),
     says: ['stock-api/release', 'stock-api/read and stock-api/write'],
+  }),
+  breaking('PLY305', 'a compensation whose queue the leader may not send to', {
+    breaks: led({ edges: leaderEdges.filter((edge) => edge.kind !== 'sends' || edge.queue.name !== 'order-tasks') }),
+    holds: led(),
+    also: ['PLY208'],
+    says: ['leader → orders (place)', 'may not send to order-tasks', '`sends(order-tasks)`'],
+  }),
+  breaking('PLY305', 'a participant that may not reply', {
+    breaks: led({ stock: service('stock', { edges: [works(stockTasks)] }) }),
+    holds: led(),
+    says: ['stock takes part in fulfil and may not send to its queue of replies', '`sends(replies)`'],
+  }),
+  breaking('PLY305', 'a command that its queue does not carry and that does not say what it is about', {
+    breaks: led({ steps: ([place, hold, ship]) => [place, { ...hold, sends: email }, ship] as CommandStep[] }),
+    holds: led(),
+    says: [/SendEmail has no field `step`|SendEmail, which stock-tasks does not carry/],
+  }),
+  breaking('PLY305', 'a step that nobody asks for and that nothing says is done', {
+    breaks: led({ steps: ([place, hold, ship]) => [place, { ...hold, sends: null }, ship] as CommandStep[] }),
+    holds: led(),
+    says: ['neither a command that asks for it nor an event'],
+  }),
+  breaking('PLY305', 'a saga that starts at an event which its leader does not hear of', {
+    breaks: led({ edges: leaderEdges.slice(1) }),
+    holds: led(),
+    says: ['OrderPlaced, which leader does not consume'],
+  }),
+  breaking('PLY305', 'commands that nobody can reply to', {
+    breaks: led({ replies: null }),
+    holds: led(),
+    says: ['nobody can reply', 'Declare `replies`'],
+  }),
+  breaking('PLY306', 'a point of no return that does not stand alone', {
+    breaks: led({ steps: ([place, hold, ship]) => [place, hold, { ...ship, alongside: true }] as CommandStep[] }),
+    holds: led(),
+    says: ['runs at the same time as hold', 'Take `alongside` off'],
   }),
   breaking('PLY306', 'a point of no return that is no step', {
     breaks: checkout([place, reserve, confirm], 'pay'),

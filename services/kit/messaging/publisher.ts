@@ -53,6 +53,11 @@ export function publisher<const S extends ServiceNode, const T extends Published
 
 /** How a service sends tasks to a queue that it declared to send to. */
 export function sender<const S extends ServiceNode, const Q extends QueueOf<S, 'sends'>>(node: S, queue: Q): Send<Q> {
+  return taskSender(node, queue)
+}
+
+/** As `sender`, where the queue comes from a declaration and not from the caller's types. */
+export function taskSender<const Q extends QueueNode>(node: ServiceNode, queue: Q): Send<Q> {
   return (tx, schema, payload, { id = newId(tx.at) } = {}) => {
     const message = create(schema, payload)
     put(tx, { node, kind: 'queue', destination: queue.name, schema, message, id, key: '' })

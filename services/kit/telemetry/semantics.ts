@@ -46,6 +46,10 @@ export const metric = {
   outboxAge: 'parley.outbox.age',
   outboxDepth: 'parley.outbox.depth',
   outboxRefused: 'parley.outbox.refused',
+  sagaAge: 'parley.saga.age',
+  sagasStuck: 'parley.saga.stuck',
+  sagasEnded: 'parley.saga.ended',
+  sagaDuration: 'parley.saga.duration',
   eventLoopUtilization: 'nodejs.eventloop.utilization',
 } as const
 
@@ -65,6 +69,11 @@ export const metricHelp: Readonly<Record<string, string>> = {
   [metric.outboxAge]: 'How long the oldest event waits to be published.',
   [metric.outboxDepth]: 'Events that wait to be published.',
   [metric.outboxRefused]: 'Messages that the broker will never take, set aside in the outbox.',
+  [metric.sagaAge]: 'How long the oldest unfinished saga has been under way; 0 where all have ended.',
+  [metric.sagasStuck]:
+    'Sagas that need somebody: a step past the point of no return, or a compensation, is not answered.',
+  [metric.sagasEnded]: 'Sagas that ended, by outcome.',
+  [metric.sagaDuration]: 'From the start of a saga to its end, by outcome.',
   [metric.eventLoopUtilization]: 'The share of time since the last scrape in which the event loop was busy.',
 }
 

@@ -1,49 +1,64 @@
-import { accept } from '#graph/acceptance.ts'
-import { rest } from '#graph/api.ts'
-import { calls } from '#graph/call.ts'
-import { action, orchestration } from '#graph/saga.ts'
+import { queue, sends, works } from '#graph/queue.ts'
+import { command, orchestration } from '#graph/saga.ts'
 import { service } from '#graph/service.ts'
 import { postgres } from '#graph/store.ts'
 import { system } from '#graph/system.ts'
+import { consumes, topic } from '#graph/topic.ts'
+import {
+  ReleaseStockSchema as ReleaseStock,
+  ReserveStockSchema as ReserveStock,
+} from '#proto/parley/inventory/v1/commands_pb.ts'
+import { NotifyConfirmedSchema as NotifyConfirmed } from '#proto/parley/notifications/v1/commands_pb.ts'
+import {
+  CancelOrderSchema as CancelOrder,
+  ConfirmOrderSchema as ConfirmOrder,
+} from '#proto/parley/orders/v1/commands_pb.ts'
+import { OrderPlacedSchema as OrderPlaced } from '#proto/parley/orders/v1/events_pb.ts'
+import { StepReplySchema as StepReply } from '#proto/parley/saga/v1/saga_pb.ts'
+import { DispatchParcelSchema as DispatchParcel } from '#proto/parley/shipping/v1/commands_pb.ts'
 
-const stockApi = rest('stock-api', { reserve: 'PUT /reservations/{id}', release: 'DELETE /reservations/{id}' })
-const paymentsApi = rest('payments-api', { charge: 'PUT /charges/{id}', refund: 'DELETE /charges/{id}' })
-const parcelsApi = rest('parcels-api', {
-  book: 'PUT /parcels/{id}',
-  cancel: 'DELETE /parcels/{id}',
-  send: 'PUT /sent/{id}',
+const orderEvents = topic('orders', { carries: [OrderPlaced], key: 'orderId' })
+const orderCommands = queue('order-commands', { carries: [ConfirmOrder, CancelOrder] })
+const stockCommands = queue('stock-commands', { carries: [ReserveStock, ReleaseStock] })
+const parcelCommands = queue('parcel-commands', { carries: [DispatchParcel] })
+const noticeCommands = queue('notice-commands', { carries: [NotifyConfirmed] })
+const replies = queue('replies', { carries: [StepReply] })
+
+const orders = service('orders', {
+  owns: [postgres()],
+  publishes: [orderEvents],
+  edges: [works(orderCommands), sends(replies)],
 })
-const pointsApi = rest('points-api', { grant: 'PUT /points/{id}' })
-
-const stock = service('stock', { exposes: [stockApi], owns: [postgres()] })
-const payments = service('payments', { exposes: [paymentsApi], owns: [postgres()] })
-const parcels = service('parcels', { exposes: [parcelsApi], owns: [postgres()] })
-const points = service('points', { exposes: [pointsApi], owns: [postgres()] })
+const stock = service('stock', { owns: [postgres()], edges: [works(stockCommands), sends(replies)] })
+const parcels = service('parcels', { owns: [postgres()], edges: [works(parcelCommands), sends(replies)] })
+const notices = service('notices', { owns: [postgres()], edges: [works(noticeCommands), sends(replies)] })
 
 const fulfilment = service('fulfilment', {
   owns: [postgres()],
   edges: [
-    calls(stockApi, ['reserve', 'release']),
-    calls(paymentsApi, ['charge', 'refund']),
-    calls(parcelsApi, ['book', 'cancel', 'send']),
-    calls(pointsApi, ['grant']),
+    consumes(orderEvents, [OrderPlaced]),
+    sends(orderCommands),
+    sends(stockCommands),
+    sends(parcelCommands),
+    sends(noticeCommands),
+    works(replies),
   ],
-  accepts: [accept('PLY102', 'an orchestrator calls one step after another from its store; no caller waits for them')],
 })
 
 const fulfil = orchestration('fulfil', {
   by: fulfilment,
+  replies,
   steps: [
-    action('reserve', stock, { action: 'reserve', compensation: 'release' }),
-    action('charge', payments, { action: 'charge', compensation: 'refund' }),
-    action('book', parcels, { action: 'book', compensation: 'cancel' }),
-    action('send', parcels, { action: 'send' }),
-    action('grant', points, { action: 'grant' }),
+    command('place', orders, { on: OrderPlaced, via: orderCommands, compensation: CancelOrder }),
+    command('reserve', stock, { sends: ReserveStock, via: stockCommands, compensation: ReleaseStock }),
+    command('confirm', orders, { sends: ConfirmOrder, via: orderCommands }),
+    command('ship', parcels, { sends: DispatchParcel, via: parcelCommands }),
+    command('notify', notices, { sends: NotifyConfirmed, via: noticeCommands, alongside: true }),
   ],
-  pointOfNoReturn: 'send',
+  pointOfNoReturn: 'confirm',
 })
 
 export const example = system('example', {
-  services: [fulfilment, stock, payments, parcels, points],
+  services: [fulfilment, orders, stock, parcels, notices],
   sagas: [fulfil],
 })

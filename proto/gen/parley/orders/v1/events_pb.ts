@@ -6,7 +6,7 @@ import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Money } from "../../money/v1/money_pb.ts";
 import { file_parley_money_v1_money } from "../../money/v1/money_pb.ts";
-import type { OrderItem, StockCheck } from "./orders_pb.ts";
+import type { Fulfilment, OrderItem, StockCheck } from "./orders_pb.ts";
 import { file_parley_orders_v1_orders } from "./orders_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file parley/orders/v1/events.proto.
  */
 export const file_parley_orders_v1_events: GenFile = /*@__PURE__*/
-  fileDesc("Ch1wYXJsZXkvb3JkZXJzL3YxL2V2ZW50cy5wcm90bxIQcGFybGV5Lm9yZGVycy52MSLSAQoLT3JkZXJQbGFjZWQSEAoIb3JkZXJfaWQYASABKAkSEwoLY3VzdG9tZXJfaWQYAiABKAkSKgoFaXRlbXMYAyADKAsyGy5wYXJsZXkub3JkZXJzLnYxLk9yZGVySXRlbRIlCgV0b3RhbBgEIAEoCzIWLnBhcmxleS5tb25leS52MS5Nb25leRIWCg5wYXltZW50X21ldGhvZBgFIAEoCRIxCgtzdG9ja19jaGVjaxgGIAEoDjIcLnBhcmxleS5vcmRlcnMudjEuU3RvY2tDaGVjayKKAQoOT3JkZXJDb25maXJtZWQSEAoIb3JkZXJfaWQYASABKAkSEwoLY3VzdG9tZXJfaWQYAiABKAkSKgoFaXRlbXMYAyADKAsyGy5wYXJsZXkub3JkZXJzLnYxLk9yZGVySXRlbRIlCgV0b3RhbBgEIAEoCzIWLnBhcmxleS5tb25leS52MS5Nb25leSJHCg5PcmRlckNhbmNlbGxlZBIQCghvcmRlcl9pZBgBIAEoCRITCgtjdXN0b21lcl9pZBgCIAEoCRIOCgZyZWFzb24YAyABKAkiTgoMT3JkZXJTaGlwcGVkEhAKCG9yZGVyX2lkGAEgASgJEhMKC2N1c3RvbWVyX2lkGAIgASgJEhcKD3RyYWNraW5nX251bWJlchgDIAEoCWIGcHJvdG8z", [file_parley_money_v1_money, file_parley_orders_v1_orders]);
+  fileDesc("Ch1wYXJsZXkvb3JkZXJzL3YxL2V2ZW50cy5wcm90bxIQcGFybGV5Lm9yZGVycy52MSKEAgoLT3JkZXJQbGFjZWQSEAoIb3JkZXJfaWQYASABKAkSEwoLY3VzdG9tZXJfaWQYAiABKAkSKgoFaXRlbXMYAyADKAsyGy5wYXJsZXkub3JkZXJzLnYxLk9yZGVySXRlbRIlCgV0b3RhbBgEIAEoCzIWLnBhcmxleS5tb25leS52MS5Nb25leRIWCg5wYXltZW50X21ldGhvZBgFIAEoCRIxCgtzdG9ja19jaGVjaxgGIAEoDjIcLnBhcmxleS5vcmRlcnMudjEuU3RvY2tDaGVjaxIwCgpmdWxmaWxtZW50GA8gASgOMhwucGFybGV5Lm9yZGVycy52MS5GdWxmaWxtZW50IrwBCg5PcmRlckNvbmZpcm1lZBIQCghvcmRlcl9pZBgBIAEoCRITCgtjdXN0b21lcl9pZBgCIAEoCRIqCgVpdGVtcxgDIAMoCzIbLnBhcmxleS5vcmRlcnMudjEuT3JkZXJJdGVtEiUKBXRvdGFsGAQgASgLMhYucGFybGV5Lm1vbmV5LnYxLk1vbmV5EjAKCmZ1bGZpbG1lbnQYDyABKA4yHC5wYXJsZXkub3JkZXJzLnYxLkZ1bGZpbG1lbnQieQoOT3JkZXJDYW5jZWxsZWQSEAoIb3JkZXJfaWQYASABKAkSEwoLY3VzdG9tZXJfaWQYAiABKAkSDgoGcmVhc29uGAMgASgJEjAKCmZ1bGZpbG1lbnQYDyABKA4yHC5wYXJsZXkub3JkZXJzLnYxLkZ1bGZpbG1lbnQiTgoMT3JkZXJTaGlwcGVkEhAKCG9yZGVyX2lkGAEgASgJEhMKC2N1c3RvbWVyX2lkGAIgASgJEhcKD3RyYWNraW5nX251bWJlchgDIAEoCWIGcHJvdG8z", [file_parley_money_v1_money, file_parley_orders_v1_orders]);
 
 /**
  * An order was accepted. Stock is not reserved and nothing is charged yet.
@@ -51,6 +51,13 @@ export type OrderPlaced = Message<"parley.orders.v1.OrderPlaced"> & {
    * @generated from field: parley.orders.v1.StockCheck stock_check = 6;
    */
   stockCheck: StockCheck;
+
+  /**
+   * Decides who reacts to this event, and to those that follow: see Fulfilment.
+   *
+   * @generated from field: parley.orders.v1.Fulfilment fulfilment = 15;
+   */
+  fulfilment: Fulfilment;
 };
 
 /**
@@ -85,6 +92,11 @@ export type OrderConfirmed = Message<"parley.orders.v1.OrderConfirmed"> & {
    * @generated from field: parley.money.v1.Money total = 4;
    */
   total?: Money | undefined;
+
+  /**
+   * @generated from field: parley.orders.v1.Fulfilment fulfilment = 15;
+   */
+  fulfilment: Fulfilment;
 };
 
 /**
@@ -114,6 +126,11 @@ export type OrderCancelled = Message<"parley.orders.v1.OrderCancelled"> & {
    * @generated from field: string reason = 3;
    */
   reason: string;
+
+  /**
+   * @generated from field: parley.orders.v1.Fulfilment fulfilment = 15;
+   */
+  fulfilment: Fulfilment;
 };
 
 /**

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file parley/orders/v1/orders.proto.
  */
 export const file_parley_orders_v1_orders: GenFile = /*@__PURE__*/
-  fileDesc("Ch1wYXJsZXkvb3JkZXJzL3YxL29yZGVycy5wcm90bxIQcGFybGV5Lm9yZGVycy52MSJdCglPcmRlckl0ZW0SEgoKcHJvZHVjdF9pZBgBIAEoCRIQCghxdWFudGl0eRgCIAEoBRIqCgp1bml0X3ByaWNlGAMgASgLMhYucGFybGV5Lm1vbmV5LnYxLk1vbmV5IrcCCgVPcmRlchIQCghvcmRlcl9pZBgBIAEoCRITCgtjdXN0b21lcl9pZBgCIAEoCRIqCgVpdGVtcxgDIAMoCzIbLnBhcmxleS5vcmRlcnMudjEuT3JkZXJJdGVtEiUKBXRvdGFsGAQgASgLMhYucGFybGV5Lm1vbmV5LnYxLk1vbmV5Ei0KBnN0YXR1cxgFIAEoDjIdLnBhcmxleS5vcmRlcnMudjEuT3JkZXJTdGF0dXMSMQoLc3RvY2tfY2hlY2sYBiABKA4yHC5wYXJsZXkub3JkZXJzLnYxLlN0b2NrQ2hlY2sSFQoNY2FuY2VsX3JlYXNvbhgHIAEoCRIXCg90cmFja2luZ19udW1iZXIYCCABKAkSDwoHdmVyc2lvbhgJIAEoAxIRCglwbGFjZWRfYXQYCiABKAkiMQoJT3JkZXJMaW5lEhIKCnByb2R1Y3RfaWQYASABKAkSEAoIcXVhbnRpdHkYAiABKAUihgEKEkNyZWF0ZU9yZGVyUmVxdWVzdBITCgtjdXN0b21lcl9pZBgBIAEoCRIqCgVsaW5lcxgCIAMoCzIbLnBhcmxleS5vcmRlcnMudjEuT3JkZXJMaW5lEhcKD2lkZW1wb3RlbmN5X2tleRgDIAEoCRIWCg5wYXltZW50X21ldGhvZBgEIAEoCSJPChNDcmVhdGVPcmRlclJlc3BvbnNlEiYKBW9yZGVyGAEgASgLMhcucGFybGV5Lm9yZGVycy52MS5PcmRlchIQCghyZXBsYXllZBgCIAEoCCIjCg9HZXRPcmRlclJlcXVlc3QSEAoIb3JkZXJfaWQYASABKAkiOgoQR2V0T3JkZXJSZXNwb25zZRImCgVvcmRlchgBIAEoCzIXLnBhcmxleS5vcmRlcnMudjEuT3JkZXIqlgEKC09yZGVyU3RhdHVzEhwKGE9SREVSX1NUQVRVU19VTlNQRUNJRklFRBAAEhcKE09SREVSX1NUQVRVU19QTEFDRUQQARIaChZPUkRFUl9TVEFUVVNfQ09ORklSTUVEEAISGAoUT1JERVJfU1RBVFVTX1NISVBQRUQQAxIaChZPUkRFUl9TVEFUVVNfQ0FOQ0VMTEVEEAQqXQoKU3RvY2tDaGVjaxIbChdTVE9DS19DSEVDS19VTlNQRUNJRklFRBAAEhkKFVNUT0NLX0NIRUNLX0FWQUlMQUJMRRABEhcKE1NUT0NLX0NIRUNLX1VOS05PV04QAjLCAQoMT3JkZXJTZXJ2aWNlEloKC0NyZWF0ZU9yZGVyEiQucGFybGV5Lm9yZGVycy52MS5DcmVhdGVPcmRlclJlcXVlc3QaJS5wYXJsZXkub3JkZXJzLnYxLkNyZWF0ZU9yZGVyUmVzcG9uc2USVgoIR2V0T3JkZXISIS5wYXJsZXkub3JkZXJzLnYxLkdldE9yZGVyUmVxdWVzdBoiLnBhcmxleS5vcmRlcnMudjEuR2V0T3JkZXJSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_parley_money_v1_money]);
+  fileDesc("Ch1wYXJsZXkvb3JkZXJzL3YxL29yZGVycy5wcm90bxIQcGFybGV5Lm9yZGVycy52MSJdCglPcmRlckl0ZW0SEgoKcHJvZHVjdF9pZBgBIAEoCRIQCghxdWFudGl0eRgCIAEoBRIqCgp1bml0X3ByaWNlGAMgASgLMhYucGFybGV5Lm1vbmV5LnYxLk1vbmV5IukCCgVPcmRlchIQCghvcmRlcl9pZBgBIAEoCRITCgtjdXN0b21lcl9pZBgCIAEoCRIqCgVpdGVtcxgDIAMoCzIbLnBhcmxleS5vcmRlcnMudjEuT3JkZXJJdGVtEiUKBXRvdGFsGAQgASgLMhYucGFybGV5Lm1vbmV5LnYxLk1vbmV5Ei0KBnN0YXR1cxgFIAEoDjIdLnBhcmxleS5vcmRlcnMudjEuT3JkZXJTdGF0dXMSMQoLc3RvY2tfY2hlY2sYBiABKA4yHC5wYXJsZXkub3JkZXJzLnYxLlN0b2NrQ2hlY2sSFQoNY2FuY2VsX3JlYXNvbhgHIAEoCRIXCg90cmFja2luZ19udW1iZXIYCCABKAkSDwoHdmVyc2lvbhgJIAEoAxIRCglwbGFjZWRfYXQYCiABKAkSMAoKZnVsZmlsbWVudBgPIAEoDjIcLnBhcmxleS5vcmRlcnMudjEuRnVsZmlsbWVudCIxCglPcmRlckxpbmUSEgoKcHJvZHVjdF9pZBgBIAEoCRIQCghxdWFudGl0eRgCIAEoBSK4AQoSQ3JlYXRlT3JkZXJSZXF1ZXN0EhMKC2N1c3RvbWVyX2lkGAEgASgJEioKBWxpbmVzGAIgAygLMhsucGFybGV5Lm9yZGVycy52MS5PcmRlckxpbmUSFwoPaWRlbXBvdGVuY3lfa2V5GAMgASgJEhYKDnBheW1lbnRfbWV0aG9kGAQgASgJEjAKCmZ1bGZpbG1lbnQYDyABKA4yHC5wYXJsZXkub3JkZXJzLnYxLkZ1bGZpbG1lbnQiTwoTQ3JlYXRlT3JkZXJSZXNwb25zZRImCgVvcmRlchgBIAEoCzIXLnBhcmxleS5vcmRlcnMudjEuT3JkZXISEAoIcmVwbGF5ZWQYAiABKAgiIwoPR2V0T3JkZXJSZXF1ZXN0EhAKCG9yZGVyX2lkGAEgASgJIjoKEEdldE9yZGVyUmVzcG9uc2USJgoFb3JkZXIYASABKAsyFy5wYXJsZXkub3JkZXJzLnYxLk9yZGVyKpYBCgtPcmRlclN0YXR1cxIcChhPUkRFUl9TVEFUVVNfVU5TUEVDSUZJRUQQABIXChNPUkRFUl9TVEFUVVNfUExBQ0VEEAESGgoWT1JERVJfU1RBVFVTX0NPTkZJUk1FRBACEhgKFE9SREVSX1NUQVRVU19TSElQUEVEEAMSGgoWT1JERVJfU1RBVFVTX0NBTkNFTExFRBAEKl0KClN0b2NrQ2hlY2sSGwoXU1RPQ0tfQ0hFQ0tfVU5TUEVDSUZJRUQQABIZChVTVE9DS19DSEVDS19BVkFJTEFCTEUQARIXChNTVE9DS19DSEVDS19VTktOT1dOEAIqYwoKRnVsZmlsbWVudBIaChZGVUxGSUxNRU5UX1VOU1BFQ0lGSUVEEAASHAoYRlVMRklMTUVOVF9DSE9SRU9HUkFQSEVEEAESGwoXRlVMRklMTUVOVF9PUkNIRVNUUkFURUQQAjLCAQoMT3JkZXJTZXJ2aWNlEloKC0NyZWF0ZU9yZGVyEiQucGFybGV5Lm9yZGVycy52MS5DcmVhdGVPcmRlclJlcXVlc3QaJS5wYXJsZXkub3JkZXJzLnYxLkNyZWF0ZU9yZGVyUmVzcG9uc2USVgoIR2V0T3JkZXISIS5wYXJsZXkub3JkZXJzLnYxLkdldE9yZGVyUmVxdWVzdBoiLnBhcmxleS5vcmRlcnMudjEuR2V0T3JkZXJSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_parley_money_v1_money]);
 
 /**
  * One product of an order.
@@ -108,6 +108,11 @@ export type Order = Message<"parley.orders.v1.Order"> & {
    * @generated from field: string placed_at = 10;
    */
   placedAt: string;
+
+  /**
+   * @generated from field: parley.orders.v1.Fulfilment fulfilment = 15;
+   */
+  fulfilment: Fulfilment;
 };
 
 /**
@@ -170,6 +175,11 @@ export type CreateOrderRequest = Message<"parley.orders.v1.CreateOrderRequest"> 
    * @generated from field: string payment_method = 4;
    */
   paymentMethod: string;
+
+  /**
+   * @generated from field: parley.orders.v1.Fulfilment fulfilment = 15;
+   */
+  fulfilment: Fulfilment;
 };
 
 /**
@@ -326,6 +336,47 @@ export type StockCheck = (typeof StockCheck)[keyof typeof StockCheck] | UnknownE
  */
 export const StockCheckSchema: GenEnum<StockCheck> = /*@__PURE__*/
   enumDesc(file_parley_orders_v1_orders, 1);
+
+/**
+ * Who sees to it that an order is fulfilled.
+ *
+ * @generated from enum parley.orders.v1.Fulfilment
+ */
+export const Fulfilment = {
+  /**
+   * As CHOREOGRAPHED.
+   *
+   * @generated from enum value: FULFILMENT_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The services among themselves, each reacting to the others' events.
+   *
+   * @generated from enum value: FULFILMENT_CHOREOGRAPHED = 1;
+   */
+  CHOREOGRAPHED: 1,
+
+  /**
+   * The fulfilment service, which tells each of the others what to do.
+   *
+   * @generated from enum value: FULFILMENT_ORCHESTRATED = 2;
+   */
+  ORCHESTRATED: 2,
+} as const;
+
+/**
+ * Who sees to it that an order is fulfilled.
+ *
+ * @generated from enum parley.orders.v1.Fulfilment
+ */
+export type Fulfilment = (typeof Fulfilment)[keyof typeof Fulfilment] | UnknownEnum;
+
+/**
+ * Describes the enum parley.orders.v1.Fulfilment.
+ */
+export const FulfilmentSchema: GenEnum<Fulfilment> = /*@__PURE__*/
+  enumDesc(file_parley_orders_v1_orders, 2);
 
 /**
  * Orders: places them and tells how far they are.

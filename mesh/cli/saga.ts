@@ -1,0 +1,100 @@
+import type { Command } from 'commander'
+import { adminCall } from '#local/admin-call.ts'
+import { layoutOf } from '#local/layout.ts'
+import { RunFailure } from '#local/supervisor/failure.ts'
+import { derive } from '#plan/derive.ts'
+import { UsageError } from './exit.ts'
+import { liveRun, type RunOptions, runOption, stateDirOf, stateOption } from './find-run.ts'
+import { loadSystem } from './load.ts'
+import { print } from './output.ts'
+import { type SagaStory, type SagaSummary, sagaStoryText, sagaTable } from './saga-text.ts'
+
+type SagaOptions = RunOptions & { readonly saga?: string; readonly json?: boolean }
+
+/** `parley saga list | show | retry | cancel`: where each saga of a leader stands, and what to do about those that are stuck. */
+export function sagaCommand(program: Command): void {
+  const saga = program.command('saga').description('sagas by orchestration: where each stands, and what to do about it')
+  const verb = (usage: string, description: string) =>
+    saga
+      .command(usage)
+      .description(description)
+      .option('--saga <name>', 'which saga (default: all that the system declares)')
+      .option(...runOption)
+      .option(...stateOption)
+  verb('list', 'stuck ones first, then unfinished ones, then the latest')
+    .option('--status <status>', 'running, compensating, completed, compensated, stuck or unfinished')
+    .option('--json', 'print as JSON')
+    .action(async (options: SagaOptions & { status?: string }) => print(await listText(options)))
+  verb('show <id>', 'its steps, and all that happened to it')
+    .option('--json', 'print as JSON')
+    .action(async (id: string, options: SagaOptions) => {
+      const story = (await askOne(options, 'GET', id, '')) as SagaStory
+      print(options.json ? JSON.stringify(story, null, 2) : sagaStoryText(story))
+    })
+  verb('retry <id>', 'ask again at once for all that is not answered').action(
+    async (id: string, options: SagaOptions) => {
+      await askOne(options, 'POST', id, '/retry')
+      print(`${id} was asked for again. See how it goes: bin/parley saga show ${id}`)
+    },
+  )
+  verb('cancel <id>', 'turn it back; refused past its point of no return')
+    .option('--reason <text>', 'why, for its log and for whoever is told')
+    .action(async (id: string, options: SagaOptions & { reason?: string }) => {
+      await askOne(options, 'POST', id, '/cancel', options.reason === undefined ? {} : { reason: options.reason })
+      print(`${id} turns back. See how it goes: bin/parley saga show ${id}`)
+    })
+}
+
+/** A saga that a service of the run leads, and where that service is asked. */
+type Led = { readonly name: string; readonly owner: string; readonly socket: string }
+
+async function ledSagas(options: SagaOptions): Promise<Led[]> {
+  const { file } = await liveRun(options)
+  const plan = derive((await loadSystem(file.systemFile)).system, 'local')
+  const { subnet, host } = file
+  const { services } = layoutOf(plan, { stateDir: stateDirOf(options), subnet, host })
+  const all = plan.sagas
+    .filter(({ replies }) => replies !== null)
+    .map(({ name, owner }) => ({ name, owner, socket: services[owner]?.appAdminSocket ?? '' }))
+  const chosen = all.filter(({ name }) => options.saga === undefined || name === options.saga)
+  if (chosen.length > 0) return chosen
+  const known = all.length > 0 ? `There is: ${all.map(({ name }) => name).join(', ')}.` : `${plan.system} leads none.`
+  throw new UsageError(`There is no saga by commands${options.saga ? ` named ${options.saga}` : ''}. ${known}`)
+}
+
+async function listText(options: SagaOptions & { status?: string }): Promise<string> {
+  const query = options.status === undefined ? '' : `?status=${encodeURIComponent(options.status)}`
+  const found: SagaSummary[] = []
+  for (const { name, socket } of await ledSagas(options)) {
+    const { status, body } = await adminCall(socket, 'GET', `/sagas/${name}${query}`)
+    if (status !== 200) throw errorOf(status, body)
+    found.push(...(body as { sagas: SagaSummary[] }).sagas)
+  }
+  return options.json ? JSON.stringify(found, null, 2) : sagaTable(found)
+}
+
+/** Asks whichever leader knows the saga. */
+async function askOne(
+  options: SagaOptions,
+  verb: 'GET' | 'POST',
+  id: string,
+  wish: string,
+  said: Readonly<Record<string, unknown>> = {},
+): Promise<unknown> {
+  let unknown: Error = new UsageError(`There is no saga ${id}. See which there are: bin/parley saga list`)
+  for (const { name, socket } of await ledSagas(options)) {
+    const { status, body } = await adminCall(socket, verb, `/sagas/${name}/${encodeURIComponent(id)}${wish}`, said)
+    if (status === 200) return body
+    if (status !== 404) throw errorOf(status, body)
+    unknown = new UsageError(`${messageOf(body)} See which there are: bin/parley saga list`)
+  }
+  throw unknown
+}
+
+function errorOf(status: number, body: unknown): Error {
+  return status === 409 || status === 400 ? new UsageError(messageOf(body)) : new RunFailure(messageOf(body))
+}
+
+function messageOf(body: unknown): string {
+  return String((body as { message?: unknown } | null)?.message ?? JSON.stringify(body))
+}

@@ -1,0 +1,197 @@
+import { correlationId } from '../context.ts'
+import { type AnyDatabase, type AnyTx, statement } from '../store/database.ts'
+import { injectTrace } from '../telemetry/telemetry.ts'
+import { beginning, dueAt, type SagaCommand, type SagaEvent } from './decide.ts'
+import { hasEnded, type SagaCourse, type SagaState, type SagaStatus } from './state.ts'
+
+/** A saga that is locked for one decision. */
+export type LockedSaga = {
+  readonly state: SagaState
+  readonly input: Buffer
+  readonly correlationId: string
+  readonly traceparent: string | null
+}
+
+type SagaRow = {
+  readonly state: SagaState
+  readonly input: Buffer
+  readonly correlation_id: string
+  readonly traceparent: string | null
+}
+
+const insertSaga = statement(`
+  insert into kit.sagas (saga, saga_id, status, stuck, state, input, correlation_id, traceparent, started_at)
+  values ($1, $2, $3, '', $4, $5, $6, $7, $8) on conflict do nothing returning saga_id`)
+
+/** Writes a new saga; null where it is there already. */
+export async function insert(tx: AnyTx, course: SagaCourse, sagaId: string, input: Buffer): Promise<LockedSaga | null> {
+  const state = beginning(course, tx.at.getTime())
+  const traceparent = injectTrace({}).traceparent ?? null
+  const id = correlationId()
+  const values = [course.name, sagaId, state.status, JSON.stringify(state), input, id, traceparent, tx.at]
+  const rows = await tx.query(insertSaga, values)
+  return rows.length === 0 ? null : { state, input, correlationId: id, traceparent }
+}
+
+const selectSaga = statement(`
+  select state, input, correlation_id, traceparent from kit.sagas where saga = $1 and saga_id = $2 for update`)
+
+/** Takes a saga for this transaction; whoever else wants it waits. Null where there is none. */
+export async function lock(tx: AnyTx, course: SagaCourse, sagaId: string): Promise<LockedSaga | null> {
+  return locked(course, await tx.query<SagaRow>(selectSaga, [course.name, sagaId]))
+}
+
+// Another replica that looks at the same time has the row locked, and has moved `due_at` on once it lets go of it.
+const selectDueSaga = statement(`
+  select state, input, correlation_id, traceparent from kit.sagas
+  where saga = $1 and saga_id = $2 and due_at <= $3 for update skip locked`)
+
+/** As `lock`, but only a saga that is due, and that nobody else is at. */
+export async function lockDue(tx: AnyTx, course: SagaCourse, sagaId: string): Promise<LockedSaga | null> {
+  return locked(course, await tx.query<SagaRow>(selectDueSaga, [course.name, sagaId, tx.at]))
+}
+
+function locked(course: SagaCourse, [row]: readonly SagaRow[]): LockedSaga | null {
+  if (!row) return null
+  // A step that the declaration has gained since has not been asked for.
+  const { steps } = beginning(course, row.state.startedMs)
+  const state = { ...row.state, steps: { ...steps, ...row.state.steps } }
+  return { state, input: row.input, correlationId: row.correlation_id, traceparent: row.traceparent }
+}
+
+const updateSaga = statement(`
+  with changed as (
+    update kit.sagas set status = $3, stuck = $4, state = $5, due_at = $6, ended_at = $7
+    where saga = $1 and saga_id = $2
+    returning saga, saga_id
+  )
+  insert into kit.saga_log (saga, saga_id, number, at, event, commands)
+  select saga, saga_id, (select count(*) + 1 from kit.saga_log where saga = $1 and saga_id = $2), $8, $9, $10
+  from changed where $11`)
+
+/** What a decision was made on, and what came of it. */
+export type Decided = {
+  readonly sagaId: string
+  readonly event: SagaEvent
+  readonly state: SagaState
+  readonly commands: readonly SagaCommand[]
+  /** False for what only repeats the line before, so that a saga that waits for days has no endless log. */
+  readonly logged: boolean
+}
+
+/** Writes a decision and its log. */
+export async function update(
+  tx: AnyTx,
+  course: SagaCourse,
+  { sagaId, event, state, commands, logged }: Decided,
+): Promise<void> {
+  const dueMs = dueAt(course, state)
+  const { atMs: _at, ...told } = event
+  await tx.query(updateSaga, [
+    course.name,
+    sagaId,
+    state.status,
+    state.stuck,
+    JSON.stringify(state),
+    dueMs === null ? null : new Date(dueMs),
+    hasEnded(state) ? tx.at : null,
+    tx.at,
+    JSON.stringify(told),
+    commands.map(({ step, does, attempt }) => `${does} ${step}${attempt > 1 ? ` (attempt ${attempt})` : ''}`),
+    logged,
+  ])
+}
+
+const selectDue = statement(`
+  select saga_id, correlation_id, traceparent from kit.sagas where saga = $1 and due_at <= $2 order by due_at limit $3`)
+
+/** A saga that somebody has to look at. */
+export type DueSaga = { readonly saga_id: string; readonly correlation_id: string; readonly traceparent: string | null }
+
+/** Sagas whose time has come, the longest due first. */
+export async function due(database: AnyDatabase, saga: string, now: Date, limit: number): Promise<readonly DueSaga[]> {
+  return database.query<DueSaga>(selectDue, [saga, now, limit])
+}
+
+const postponeSaga = statement(
+  `update kit.sagas set due_at = $3 where saga = $1 and saga_id = $2 and due_at is not null`,
+)
+
+/** Looks at a saga later, where looking at it failed, so that it does not stand before the others. */
+export async function postpone(database: AnyDatabase, saga: string, sagaId: string, until: Date): Promise<void> {
+  await database.query(postponeSaga, [saga, sagaId, until])
+}
+
+const deleteEnded = statement(`
+  delete from kit.sagas where ctid = any(array(
+    select ctid from kit.sagas where saga = $1 and ended_at < $2 limit 1000))
+  returning 1`)
+
+/** Forgets sagas that ended before a time, with their logs. */
+export async function prune(database: AnyDatabase, saga: string, before: Date): Promise<void> {
+  while ((await database.query(deleteEnded, [saga, before])).length > 0);
+}
+
+const selectUnfinished = statement(`
+  select extract(epoch from clock_timestamp() - min(started_at))::float8 as "oldestSeconds",
+    count(*) filter (where stuck <> '')::int as stuck, count(*)::int as unfinished
+  from kit.sagas where saga = $1 and ended_at is null`)
+
+/** How long the oldest unfinished saga has been under way (0 where all have ended), and how many are stuck. */
+export async function unfinished(
+  database: AnyDatabase,
+  saga: string,
+): Promise<{ readonly oldestSeconds: number; readonly stuck: number; readonly unfinished: number }> {
+  type Row = { oldestSeconds: number | null; stuck: number; unfinished: number }
+  const [row] = await database.query<Row>(selectUnfinished, [saga])
+  return { oldestSeconds: row?.oldestSeconds ?? 0, stuck: row?.stuck ?? 0, unfinished: row?.unfinished ?? 0 }
+}
+
+/** A saga in a list. */
+export type SagaSummary = {
+  readonly saga: string
+  readonly sagaId: string
+  readonly status: SagaStatus
+  readonly stuck: string
+  readonly reason: string
+  readonly startedAt: Date
+  readonly endedAt: Date | null
+}
+
+const summary = `saga, saga_id as "sagaId", status, stuck, state->>'reason' as reason, started_at as "startedAt", ended_at as "endedAt"`
+const selectList = statement(`
+  select ${summary} from kit.sagas
+  where saga = $1 and ($2::text is null or status = $2 or ($2 = 'stuck' and stuck <> '') or ($2 = 'unfinished' and ended_at is null))
+  order by stuck = '', ended_at desc nulls first, started_at limit $3`)
+
+/** Sagas by status (`stuck` and `unfinished` are taken, too; null for all): stuck ones first, then unfinished ones, then the latest. */
+export async function list(
+  database: AnyDatabase,
+  saga: string,
+  status: string | null,
+  limit: number,
+): Promise<readonly SagaSummary[]> {
+  return database.query<SagaSummary>(selectList, [saga, status, limit])
+}
+
+/** A saga with all that happened to it. */
+export type SagaStory = SagaSummary & {
+  readonly steps: SagaState['steps']
+  readonly results: SagaState['results']
+  readonly correlationId: string
+  readonly traceparent: string | null
+  readonly log: readonly { readonly at: Date; readonly event: object; readonly commands: readonly string[] }[]
+}
+
+const selectStory = statement(`
+  select ${summary}, state->'steps' as steps, state->'results' as results, correlation_id as "correlationId", traceparent
+  from kit.sagas where saga = $1 and saga_id = $2`)
+const selectLog = statement(`
+  select at, event, commands from kit.saga_log where saga = $1 and saga_id = $2 order by number limit 500`)
+
+/** One saga with its log; null where there is none. */
+export async function story(database: AnyDatabase, saga: string, sagaId: string): Promise<SagaStory | null> {
+  const [found] = await database.query<Omit<SagaStory, 'log'>>(selectStory, [saga, sagaId])
+  if (!found) return null
+  return { ...found, log: await database.query<SagaStory['log'][number]>(selectLog, [saga, sagaId]) }
+}
