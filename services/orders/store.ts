@@ -1,7 +1,8 @@
 import type { Kysely } from 'kysely'
 import { publisher } from '#kit/messaging/publisher.ts'
+import { type Decided, decideAndAppend, decideIn, fold } from '#kit/store/aggregate.ts'
 import type { Database, Tx } from '#kit/store/database.ts'
-import { type Decided, decideAndAppend, decideIn, eventStore, fold } from '#kit/store/event-store.ts'
+import { eventStore } from '#kit/store/event-store.ts'
 import { orderEvents, orders } from '#mesh/shop.ts'
 import {
   OrderCancelledSchema,

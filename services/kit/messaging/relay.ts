@@ -1,3 +1,4 @@
+import { type Bell, createBell } from '../app/bell.ts'
 import { type AnyDatabase, statement } from '../store/database.ts'
 import type { Log } from '../telemetry/log.ts'
 import { metric } from '../telemetry/semantics.ts'
@@ -205,32 +206,5 @@ function observe(database: AnyDatabase, destinations: readonly Destination[], le
   ]
   return () => {
     for (const off of forget) off()
-  }
-}
-
-type Bell = { ring(): void; wait(ms: number): Promise<void> }
-
-/** Wakes one waiter; a ring while nobody waits ends the next wait at once. */
-function createBell(): Bell {
-  let rung = false
-  let wake: (() => void) | undefined
-  return {
-    ring() {
-      rung = true
-      wake?.()
-    },
-    async wait(ms) {
-      if (!rung) {
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, ms)
-          wake = () => {
-            clearTimeout(timer)
-            resolve()
-          }
-        })
-      }
-      rung = false
-      wake = undefined
-    },
   }
 }

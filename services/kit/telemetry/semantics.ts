@@ -46,6 +46,8 @@ export const metric = {
   outboxAge: 'parley.outbox.age',
   outboxDepth: 'parley.outbox.depth',
   outboxRefused: 'parley.outbox.refused',
+  projectionLag: 'parley.projection.lag',
+  projectionParked: 'parley.projection.parked',
   eventLoopUtilization: 'nodejs.eventloop.utilization',
 } as const
 
@@ -65,6 +67,8 @@ export const metricHelp: Readonly<Record<string, string>> = {
   [metric.outboxAge]: 'How long the oldest event waits to be published.',
   [metric.outboxDepth]: 'Events that wait to be published.',
   [metric.outboxRefused]: 'Messages that the broker will never take, set aside in the outbox.',
+  [metric.projectionLag]: 'How old the oldest event is that a read model has not applied yet.',
+  [metric.projectionParked]: 'Events that a read model could not apply, with those that wait behind them.',
   [metric.eventLoopUtilization]: 'The share of time since the last scrape in which the event loop was busy.',
 }
 
