@@ -162,14 +162,14 @@ const inCommitOrder = (condition: string) =>
   from kit.events
   where (transaction_id, position) > ($1::text::xid8, $2::bigint)
     and transaction_id < pg_snapshot_xmin(pg_current_snapshot()) ${condition}
-  order by transaction_id, position
+  order by events.transaction_id, events.position
   limit $3`)
 const selectLog = inCommitOrder('')
 const selectLogOfStream = inCommitOrder('and stream_id = $4')
 const selectEnd = statement(`
   select position, transaction_id::text from kit.events
   where transaction_id < pg_snapshot_xmin(pg_current_snapshot())
-  order by transaction_id desc, events.position desc limit 1`)
+  order by events.transaction_id desc, events.position desc limit 1`)
 
 // The unique constraint refuses whoever comes second; the comparison refuses a version that the stream has not reached.
 // Neither time nor place in the log runs back within a stream: clocks of replicas differ, and a transaction that began

@@ -173,6 +173,17 @@ describe('the event store', () => {
     expect(await store.readLog(database, log[0]?.position ?? '', 10, 's')).toMatchObject([{ version: 2 }])
   })
 
+  test('orders the log by the number of the transaction, not by its text', async () => {
+    const { database } = await freshDatabase()
+    const insert = statement(`
+      insert into kit.events (transaction_id, stream_id, version, type, payload, correlation_id, recorded_at)
+      values ($1::text::xid8, $1, 1, $2, '', '', now())`)
+    for (const transaction of ['10', '9']) await database.query(insert, [transaction, OrderPlacedSchema.typeName])
+    const log = await store.readLog(database, logStart, 10)
+    expect(log.map(({ streamId }) => streamId)).toEqual(['9', '10'])
+    expect(await store.readLog(database, log[0]?.position ?? '', 10)).toMatchObject([{ streamId: '10' }])
+  })
+
   test('tells what was known at a time, whatever the clocks of the writers say', async () => {
     const { database, at } = await freshDatabase()
     const early = new Date('2026-01-01T00:00:00Z')
