@@ -2,14 +2,14 @@ import { ServiceError } from '../errors.ts'
 import type { Log } from '../telemetry/log.ts'
 import { type Database, statement, type Tx } from './database.ts'
 import type { EventStore, LoggedEvent, StoredEvent } from './event-store.ts'
-import type { Projection } from './projection.ts'
+import type { AnyProjection } from './projection.ts'
 import { tableOf } from './projection-generations.ts'
 
 /** What a batch needs to know. */
 export type Batch<Tables, M> = {
   readonly database: Database<Tables>
   readonly store: EventStore<M>
-  readonly projection: Projection<Tables, M>
+  readonly projection: AnyProjection<Tables, M>
   readonly batchMax: number
   readonly log: Log
 }
@@ -88,7 +88,7 @@ async function applyOrPark<Tables, M>(
 /** Applies an event so that a failure leaves no trace; returns the failure. Rejects where the database cannot be had. */
 export async function attempt<Tables, M>(
   tx: Tx<Tables>,
-  projection: Projection<Tables, M>,
+  projection: AnyProjection<Tables, M>,
   generation: number,
   event: StoredEvent<M>,
 ): Promise<ServiceError | undefined> {
@@ -106,12 +106,12 @@ export async function attempt<Tables, M>(
 
 function applyTo<Tables, M>(
   tx: Tx<Tables>,
-  { name, apply }: Projection<Tables, M>,
+  { name, apply }: AnyProjection<Tables, M>,
   generation: number,
   event: StoredEvent<M>,
 ): Promise<void> {
   // The table has the view's columns, which is all that its type says.
-  return apply({ db: tx.db, table: tableOf(name, generation) as typeof name }, event)
+  return apply({ db: tx.db, table: tableOf(name, generation) as never }, event)
 }
 
 async function parkedOf<Tables, M>(

@@ -13,7 +13,7 @@ import { releaseParked } from './projection-parked.ts'
  * A read model that follows from a service's own events. `name` is also that of the view that queries look at, so
  * `Tables` has it; a table of each generation stands behind it.
  */
-export type Projection<Tables, M, Name extends keyof Tables & string = keyof Tables & string> = {
+export type Projection<Tables, M, Name extends keyof Tables & string> = {
   readonly name: Name
   /** Raise it whenever the columns or `apply` change: the read model is then built anew while the old one is read. */
   readonly version: number
@@ -27,6 +27,9 @@ export type Projection<Tables, M, Name extends keyof Tables & string = keyof Tab
    */
   readonly apply: (to: { readonly db: Tx<Tables>['db']; readonly table: Name }, event: StoredEvent<M>) => Promise<void>
 }
+
+/** A projection of any of the tables. */
+export type AnyProjection<Tables, M> = Omit<Projection<Tables, M, never>, 'name'> & { readonly name: string }
 
 /** The projections of a process, as they run. */
 export type Projections = {
@@ -57,7 +60,7 @@ export async function startProjections<Tables, M>(
   app: Pick<App, 'log'>,
   database: Database<Tables>,
   store: EventStore<M>,
-  projections: readonly Projection<Tables, M>[],
+  projections: readonly AnyProjection<Tables, M>[],
   { pollMs = 200, batchMax = 200 }: ProjectionOptions = {},
 ): Promise<Projections> {
   const closing = new AbortController()
