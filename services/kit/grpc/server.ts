@@ -27,7 +27,7 @@ import { writeAll } from './stream-writing.ts'
 const messageBytesMax = 4 * 1024 * 1024
 
 /** How long streams under way have to end by themselves when the server closes; within the time that a process has to drain. */
-const streamsDrainMs = 5_000
+const streamsDrainMs = 3_000
 
 /** How far the clocks of a caller and a callee on their way to the same deadline may be apart, timers included. */
 const clockSlackMs = 10

@@ -4,7 +4,16 @@ import { currentSignal, runAsMessage } from '../context.ts'
 import { ServiceError } from '../errors.ts'
 import { pause } from '../messaging/relay-lease.ts'
 import type { AnyDatabase } from './database.ts'
-import { type EventStore, eventsSignal, type LoggedEvent, type LogPosition, logEnd } from './event-store.ts'
+import { type EventRing, eventRing, isBefore } from './event-ring.ts'
+import {
+  type EventStore,
+  eventsSignal,
+  type LoggedEvent,
+  type LogPosition,
+  logEnd,
+  logNewest,
+  logStart,
+} from './event-store.ts'
 
 /** What a follower hears: an event, or a sign of life where nothing has happened for a while. */
 export type Followed<M> =
@@ -23,9 +32,8 @@ export type FollowOptions = {
 /** A log of events as it grows, for any number of readers. */
 export type EventFeed<M> = {
   /**
-   * Tells the events after a position, and then what happens, as it happens. A reader reads the log by itself, a page at
-   * a time and no faster than it is asked: a slow one costs a page of memory, and nobody waits for it. Ends when the
-   * request under way does.
+   * Tells the events after a position, and then what happens, as it happens. A reader takes a page at a time, no faster
+   * than it is asked: a slow one costs a page of memory, and nobody waits for it. Ends when the request under way does.
    * @throws ServiceError `unavailable` when the process stops: go on elsewhere after the last position; `overloaded` at
    * too many followers
    */
@@ -47,7 +55,8 @@ export type FeedOptions = {
 }
 
 /**
- * Watches the log once for all followers, and wakes those whom an event concerns. While nobody follows it does nothing.
+ * Reads the log once for all followers that are not far behind, and wakes those whom an event concerns. While nobody
+ * follows it does nothing.
  */
 export function openFeed<M>(
   app: Pick<App, 'log' | 'stopping'>,
@@ -59,6 +68,7 @@ export function openFeed<M>(
   const ended = AbortSignal.any([closing.signal, app.stopping])
   const waiting = new Map<Bell, string | undefined>()
   const tail = createBell()
+  const ring = eventRing<M>(ringMax)
   const wake = (streams: ReadonlySet<string> | 'all') => {
     for (const [bell, streamId] of waiting) {
       if (streams === 'all' || streamId === undefined || streams.has(streamId)) bell.ring()
@@ -71,7 +81,7 @@ export function openFeed<M>(
   }
   ended.addEventListener('abort', onEnd, { once: true })
   const running = runAsMessage(undefined, () =>
-    watch({ database, store, tail, wake, pollMs, ended, log: app.log, idle: () => waiting.size === 0 }),
+    watch({ database, store, ring, tail, wake, pollMs, ended, log: app.log, idle: () => waiting.size === 0 }),
   )
 
   async function* follow({ after, streamId, untilNow = false }: FollowOptions): AsyncIterable<Followed<M>> {
@@ -80,32 +90,37 @@ export function openFeed<M>(
     }
     const signal = currentSignal()
     const bell = createBell()
-    const ring = () => bell.ring()
+    const onAbort = () => bell.ring()
     waiting.set(bell, streamId)
     tail.ring()
-    signal.addEventListener('abort', ring, { once: true })
+    signal.addEventListener('abort', onAbort, { once: true })
     try {
+      const until = untilNow ? await logNewest(database, streamId) : undefined
       let position = after
       let toldMs = performance.now()
       while (!signal.aborted) {
         if (ended.aborted) throw stops()
-        const page = await store.readLog(database, position, pageMax, streamId)
+        // Whoever is not far behind reads from memory, so that many followers cost the database no more than one.
+        const known = untilNow ? undefined : ring.after(position, pageMax, streamId)
+        const page = known?.events ?? (await store.readLog(database, position, pageMax, streamId))
         for (const event of page) {
           position = event.position
           yield { kind: 'event', event, position }
         }
+        position = known?.through ?? position
         if (page.length === pageMax) continue
-        if (untilNow) return
+        if (until !== undefined && !isBefore(position, until)) return
         if (page.length > 0) toldMs = performance.now()
         const quietMs = performance.now() - toldMs
-        if (quietMs >= aliveEveryMs) {
+        if (until !== undefined) await pause(untilPollMs, ended)
+        else if (quietMs >= aliveEveryMs) {
           yield { kind: 'alive', position }
           toldMs = performance.now()
         } else if (page.length === 0) await bell.wait(aliveEveryMs - quietMs)
       }
       throw signal.reason
     } finally {
-      signal.removeEventListener('abort', ring)
+      signal.removeEventListener('abort', onAbort)
       waiting.delete(bell)
     }
   }
@@ -128,6 +143,7 @@ function stops(): ServiceError {
 type Watch<M> = {
   readonly database: AnyDatabase
   readonly store: EventStore<M>
+  readonly ring: EventRing<M>
   readonly tail: Bell
   readonly wake: (streams: ReadonlySet<string> | 'all') => void
   readonly idle: () => boolean
@@ -136,32 +152,37 @@ type Watch<M> = {
   readonly log: App['log']
 }
 
-const hintsMax = 1_000
+/** What has happened may still wait for an older transaction to end; this is how often it is looked for. */
+const untilPollMs = 10
+/** Events kept in memory for all followers together. */
+const ringMax = 1_000
+const readMax = 500
 const idleMs = 60_000
 const afterFailureMs = 500
 
-/** Reads what is new, for no more than to know whom to wake; whoever is in doubt is woken. */
-async function watch<M>({ database, store, tail, wake, idle, pollMs, ended, log }: Watch<M>): Promise<void> {
-  let position: LogPosition | undefined
+/** Reads what is new once for all, and wakes whom it concerns; whoever is in doubt is woken. */
+async function watch<M>({ database, store, ring, tail, wake, idle, pollMs, ended, log }: Watch<M>): Promise<void> {
+  let watching = false
   while (!ended.aborted) {
     if (idle()) {
-      position = undefined
+      watching = false
       await tail.wait(idleMs)
       continue
     }
     try {
-      if (position === undefined) {
-        position = await logEnd(database)
-        // What came between a follower's reading and this moment is nobody's hint, so all look once more.
+      if (!watching) {
+        ring.begin(await logEnd(database))
+        watching = true
+        // What came between a follower's reading and this moment was told to nobody, so all look once more.
         wake('all')
       }
-      const events = await store.readLog(database, position, hintsMax)
-      position = events.at(-1)?.position ?? position
+      const events = await store.readLog(database, ring.end() ?? logStart, readMax)
+      ring.push(events)
       if (events.length > 0) wake(new Set(events.map(({ streamId }) => streamId)))
-      if (events.length < hintsMax) await tail.wait(pollMs)
+      if (events.length < readMax) await tail.wait(pollMs)
     } catch (error) {
       log.warn('The log of events cannot be watched now; followers wait.', { error })
-      position = undefined
+      watching = false
       await pause(afterFailureMs, ended)
     }
   }

@@ -140,6 +140,13 @@ export async function logEnd(from: Reader): Promise<LogPosition> {
   return row ? `${row.transaction_id}:${row.position}` : logStart
 }
 
+/** The place of the newest event that is committed, of all streams or of one; some before it may not be told yet. */
+export async function logNewest(from: Reader, streamId?: string): Promise<LogPosition> {
+  const [select, values] = streamId === undefined ? [selectNewest, []] : [selectNewestOfStream, [streamId]]
+  const [row] = await from.query<LogRow>(select, values)
+  return row ? `${row.transaction_id}:${row.position}` : logStart
+}
+
 type EventRow = {
   readonly stream_id: string
   readonly version: number
@@ -166,10 +173,13 @@ const inCommitOrder = (condition: string) =>
   limit $3`)
 const selectLog = inCommitOrder('')
 const selectLogOfStream = inCommitOrder('and stream_id = $4')
-const selectEnd = statement(`
-  select position, transaction_id::text from kit.events
-  where transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+const newest = (condition: string) =>
+  statement(`
+  select position, transaction_id::text from kit.events ${condition}
   order by events.transaction_id desc, events.position desc limit 1`)
+const selectNewest = newest('')
+const selectNewestOfStream = newest('where stream_id = $1')
+const selectEnd = newest('where transaction_id < pg_snapshot_xmin(pg_current_snapshot())')
 
 // The unique constraint refuses whoever comes second; the comparison refuses a version that the stream has not reached.
 // Neither time nor place in the log runs back within a stream: clocks of replicas differ, and a transaction that began

@@ -3,7 +3,7 @@ import type { App } from '../app/lifecycle.ts'
 import { runAsMessage } from '../context.ts'
 import { pause } from '../messaging/relay-lease.ts'
 import { type Database, statement, type Tx } from './database.ts'
-import { type EventStore, eventsSignal, type StoredEvent } from './event-store.ts'
+import { type EventStore, eventsSignal, logNewest, type StoredEvent } from './event-store.ts'
 import { advance, type Batch } from './projection-batch.ts'
 import { activate, begin, type Generation, generationsOf } from './projection-generations.ts'
 import { observe } from './projection-metrics.ts'
@@ -90,10 +90,10 @@ export async function startProjections<Tables, M>(
       await releaseParked({ database, store, projection: laneOf(name).projection, batchMax, log: app.log })
     },
     async caughtUp() {
-      const [target] = await database.query<{ position: string }>(selectNewest)
+      const target = await logNewest(database)
       const names = projections.map(({ name }) => name)
-      while (target && !closing.signal.aborted) {
-        const [behind] = await database.query(selectBehind, [names, target.position])
+      while (!closing.signal.aborted) {
+        const [behind] = await database.query(selectBehind, [names, target])
         if (!behind) return
         ringAll()
         await pause(10, closing.signal)
@@ -147,9 +147,6 @@ function isOurs<Tables, M>({ projection }: Batch<Tables, M>, { version }: Genera
   return version === projection.version
 }
 
-const selectNewest = statement(`
-  select transaction_id::text || ':' || position as position from kit.events
-  order by transaction_id desc, events.position desc limit 1`)
 const selectBehind = statement(`
   select from kit.projections where name = any($1::text[])
     and (split_part(position, ':', 1)::xid8, split_part(position, ':', 2)::bigint)
