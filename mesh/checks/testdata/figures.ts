@@ -270,7 +270,7 @@ export const figureCases: readonly Case[] = [
   breaking('PLY608', 'a word like no other', {
     breaks: calling({ toString: 2 }),
     holds: calling({}),
-    says: ['Take it away, or use a word that is known there: deadlineMs, retry, breaker, limits and fallback'],
+    says: ['Take it away, or use a word that is known there: deadlineMs, idleMs, retry, breaker, limits and fallback'],
   }),
   breaking('PLY608', 'a word of a service', {
     breaks: specified({ replica: 2 } as ServiceSpec),

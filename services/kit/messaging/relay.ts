@@ -1,10 +1,11 @@
 import { type Bell, createBell } from '../app/bell.ts'
+import { pause } from '../app/pause.ts'
 import { type AnyDatabase, statement } from '../store/database.ts'
 import type { Log } from '../telemetry/log.ts'
 import { metric } from '../telemetry/semantics.ts'
 import { counter, gauge, type Reading } from '../telemetry/telemetry.ts'
 import { type OutboxRow, outboxSignal } from './outbox.ts'
-import { keepLease, type Lease, type LeaseKeeper, type LeaseOptions, pause } from './relay-lease.ts'
+import { keepLease, type Lease, type LeaseKeeper, type LeaseOptions } from './relay-lease.ts'
 
 /** A row as it waits in the table. */
 export type WaitingRow = Omit<OutboxRow, 'kind' | 'destination'> & { readonly rowId: bigint }

@@ -1,8 +1,8 @@
 import { type Bell, createBell } from '../app/bell.ts'
 import type { App } from '../app/lifecycle.ts'
+import { pause } from '../app/pause.ts'
 import { currentSignal, runAsMessage } from '../context.ts'
 import { ServiceError } from '../errors.ts'
-import { pause } from '../messaging/relay-lease.ts'
 import type { AnyDatabase } from './database.ts'
 import { type EventRing, eventRing, isBefore } from './event-ring.ts'
 import {
@@ -84,49 +84,10 @@ export function openFeed<M>(
     watch({ database, store, ring, tail, wake, pollMs, ended, log: app.log, idle: () => waiting.size === 0 }),
   )
 
-  async function* follow({ after, streamId, untilNow = false }: FollowOptions): AsyncIterable<Followed<M>> {
-    if (waiting.size >= followersMax) {
-      throw new ServiceError('overloaded', `${followersMax} follow already; come back later.`)
-    }
-    const signal = currentSignal()
-    const bell = createBell()
-    const onAbort = () => bell.ring()
-    waiting.set(bell, streamId)
-    tail.ring()
-    signal.addEventListener('abort', onAbort, { once: true })
-    try {
-      const until = untilNow ? await logNewest(database, streamId) : undefined
-      let position = after
-      let toldMs = performance.now()
-      while (!signal.aborted) {
-        if (ended.aborted) throw stops()
-        // Whoever is not far behind reads from memory, so that many followers cost the database no more than one.
-        const known = untilNow ? undefined : ring.after(position, pageMax, streamId)
-        const page = known?.events ?? (await store.readLog(database, position, pageMax, streamId))
-        for (const event of page) {
-          position = event.position
-          yield { kind: 'event', event, position }
-        }
-        position = known?.through ?? position
-        if (page.length === pageMax) continue
-        if (until !== undefined && !isBefore(position, until)) return
-        if (page.length > 0) toldMs = performance.now()
-        const quietMs = performance.now() - toldMs
-        if (until !== undefined) await pause(untilPollMs, ended)
-        else if (quietMs >= aliveEveryMs) {
-          yield { kind: 'alive', position }
-          toldMs = performance.now()
-        } else if (page.length === 0) await bell.wait(aliveEveryMs - quietMs)
-      }
-      throw signal.reason
-    } finally {
-      signal.removeEventListener('abort', onAbort)
-      waiting.delete(bell)
-    }
-  }
+  const feed: Feed<M> = { database, store, ring, tail, waiting, ended, pageMax, aliveEveryMs, followersMax }
 
   return {
-    follow,
+    follow: (options) => follow(feed, options),
     followers: () => waiting.size,
     async close() {
       closing.abort()
@@ -134,6 +95,67 @@ export function openFeed<M>(
       await running
     },
   }
+}
+
+type Feed<M> = Required<Omit<FeedOptions, 'pollMs'>> & {
+  readonly database: AnyDatabase
+  readonly store: EventStore<M>
+  readonly ring: EventRing<M>
+  readonly tail: Bell
+  /** Who waits to be woken, and for which stream. */
+  readonly waiting: Map<Bell, string | undefined>
+  readonly ended: AbortSignal
+}
+
+async function* follow<M>(feed: Feed<M>, options: FollowOptions): AsyncIterable<Followed<M>> {
+  const { tail, waiting, followersMax } = feed
+  if (waiting.size >= followersMax) {
+    throw new ServiceError('overloaded', `${followersMax} follow already; come back later.`)
+  }
+  const signal = currentSignal()
+  const bell = createBell()
+  const onAbort = () => bell.ring()
+  waiting.set(bell, options.streamId)
+  tail.ring()
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    yield* read(feed, options, bell, signal)
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+    waiting.delete(bell)
+  }
+}
+
+async function* read<M>(
+  { database, store, ring, ended, pageMax, aliveEveryMs }: Feed<M>,
+  { after, streamId, untilNow = false }: FollowOptions,
+  bell: Bell,
+  signal: AbortSignal,
+): AsyncIterable<Followed<M>> {
+  const until = untilNow ? await logNewest(database, streamId) : undefined
+  let position = after
+  let toldMs = performance.now()
+  while (!signal.aborted) {
+    if (ended.aborted) throw stops()
+    // Whoever is not far behind reads from memory, so that many followers cost the database no more than one.
+    const known = untilNow ? undefined : ring.after(position, pageMax, streamId)
+    const page = known?.events ?? (await store.readLog(database, position, pageMax, streamId))
+    for (const event of page) {
+      position = event.position
+      yield { kind: 'event', event, position }
+    }
+    position = known?.through ?? position
+    if (page.length === pageMax) continue
+    if (until !== undefined && !isBefore(position, until)) return
+    if (page.length > 0) toldMs = performance.now()
+    const quietMs = performance.now() - toldMs
+    if (until !== undefined) await pause(untilPollMs, ended)
+    else if (quietMs >= aliveEveryMs) {
+      yield { kind: 'alive', position }
+      toldMs = performance.now()
+    } else if (page.length === 0) await bell.wait(aliveEveryMs - quietMs)
+  }
+  throw signal.reason
 }
 
 function stops(): ServiceError {

@@ -1,7 +1,7 @@
 import { type Bell, createBell } from '../app/bell.ts'
 import type { App } from '../app/lifecycle.ts'
+import { pause } from '../app/pause.ts'
 import { runAsMessage } from '../context.ts'
-import { pause } from '../messaging/relay-lease.ts'
 import { type Database, statement, type Tx } from './database.ts'
 import { type EventStore, eventsSignal, logNewest, type StoredEvent } from './event-store.ts'
 import { advance, type Batch } from './projection-batch.ts'
