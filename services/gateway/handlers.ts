@@ -1,11 +1,12 @@
 import { ServiceError } from '#kit/errors.ts'
 import type { Client } from '#kit/grpc/client.ts'
+import type { ServerEvent } from '#kit/http/events.ts'
 import { readIdempotencyKey } from '#kit/http/idempotency.ts'
 import type { RestRequest, RestResponse } from '#kit/http/server.ts'
 import type { gateway, ordersApi } from '#mesh/shop.ts'
-import type { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
+import type { OrderService, StreamOrderUpdatesResponse } from '#proto/parley/orders/v1/orders_pb.ts'
 import type { newOrderSchema } from './schemas.ts'
-import { orderJson } from './view.ts'
+import { orderJson, updateJson } from './view.ts'
 
 type Orders = Client<typeof gateway, typeof OrderService>
 type NewOrderRequest = RestRequest<(typeof ordersApi)['routes']['createOrder'], typeof newOrderSchema>
@@ -24,6 +25,27 @@ export async function createOrder({ body, headers }: NewOrderRequest, orders: Or
 /** Shows an order. */
 export async function getOrder(orderId: string, orders: Orders): Promise<RestResponse> {
   return { status: 200, body: orderJson((await orders.getOrder({ orderId })).order) }
+}
+
+/**
+ * What happens to an order, from its beginning or after the client's last event. An order that nobody placed is
+ * `not-found`, rather than a stream in which nothing ever happens.
+ */
+export async function orderUpdates(
+  orderId: string,
+  lastEventId: string | string[] | undefined,
+  orders: Orders,
+): Promise<RestResponse> {
+  await orders.getOrder({ orderId })
+  const afterPosition = [lastEventId].flat()[0] ?? ''
+  return { status: 200, events: eventsOf(orders.streamOrderUpdates({ orderId, afterPosition })) }
+}
+
+async function* eventsOf(updates: AsyncIterable<StreamOrderUpdatesResponse>): AsyncIterable<ServerEvent> {
+  for await (const { position, update } of updates) {
+    if (update) yield { id: position, event: 'order', data: updateJson(update) }
+    else yield {}
+  }
 }
 
 /** Orders names the fields of its own contract; a client of ours knows only ours. */

@@ -196,7 +196,7 @@ export const syncCases: readonly Case[] = [
   breaking('PLY109', 'no method', {
     breaks: tiny([ordersGrpc, service('a', { edges: [calls(OrderService, [])] })]),
     holds: tiny([ordersGrpc, service('a', { edges: [calls(OrderService, ['getOrder'])] })]),
-    says: ['names no method', 'createOrder, getOrder, '],
+    says: ['names no method', 'createOrder, getOrder, getOrderDetail'],
   }),
   breaking('PLY110', 'two services for one interface', {
     breaks: tiny([ordersGrpc, service('orders-too', { exposes: [OrderService] })]),
