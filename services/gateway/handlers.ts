@@ -42,9 +42,13 @@ export async function orderUpdates(
 }
 
 async function* eventsOf(updates: AsyncIterable<StreamOrderUpdatesResponse>): AsyncIterable<ServerEvent> {
-  for await (const { position, update } of updates) {
-    if (update) yield { id: position, event: 'order', data: updateJson(update) }
-    else yield {}
+  try {
+    for await (const { position, update } of updates) {
+      if (update) yield { id: position, event: 'order', data: updateJson(update) }
+      else yield {}
+    }
+  } catch (thrown) {
+    throw inOurFields(thrown)
   }
 }
 
@@ -53,15 +57,20 @@ async function inOurWords<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer
   } catch (thrown) {
-    if (!(thrown instanceof ServiceError) || thrown.violations.length === 0) throw thrown
-    const violations = thrown.violations.map((violation) => ({ ...violation, field: ourField(violation.field) }))
-    throw new ServiceError(thrown.code, thrown.message, { violations, cause: thrown })
+    throw inOurFields(thrown)
   }
+}
+
+function inOurFields(thrown: unknown): unknown {
+  if (!(thrown instanceof ServiceError) || thrown.violations.length === 0) return thrown
+  const violations = thrown.violations.map((violation) => ({ ...violation, field: ourField(violation.field) }))
+  return new ServiceError(thrown.code, thrown.message, { violations, cause: thrown })
 }
 
 function ourField(field: string): string {
   return field
     .replace(/^lines/, 'items')
     .replace('idempotency_key', 'header:idempotency-key')
+    .replace('after_position', 'header:last-event-id')
     .replace(/_([a-z])/g, (_match, letter: string) => letter.toUpperCase())
 }

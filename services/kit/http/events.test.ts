@@ -87,7 +87,10 @@ describe('server-sent events', () => {
       yield { data: id }
       throw id === 'away' ? new ServiceError('unavailable', 'gone for a moment') : notFound('It was taken back')
     })
-    expect(await get('/news/none')).toMatchObject({ status: 404, type: expect.stringContaining('application/problem+json') })
+    expect(await get('/news/none')).toMatchObject({
+      status: 404,
+      type: expect.stringContaining('application/problem+json'),
+    })
     expect((await get('/news/a')).text).toContain('event: problem\ndata: {"type":"urn:parley:problem:not-found"')
     expect((await get('/news/away')).text).toMatch(/data: "away"\n\n$/)
   })

@@ -46,13 +46,15 @@ export function eventStreams(app: Pick<App, 'stopping' | 'log'>, streamsMax: num
         const lines = write(iterator, first, exchange, app)
         const body = Readable.from(lines, { objectMode: false, highWaterMark: bufferBytesMax })
         body.once('close', end)
-        return reply
-          .type('text/event-stream')
-          .header('cache-control', 'no-store')
-          .header('x-accel-buffering', 'no')
-          // A connection that was kept for another request after the last event would hold up a server that closes.
-          .header('connection', 'close')
-          .send(body)
+        return (
+          reply
+            .type('text/event-stream')
+            .header('cache-control', 'no-store')
+            .header('x-accel-buffering', 'no')
+            // A connection that was kept for another request after the last event would hold up a server that closes.
+            .header('connection', 'close')
+            .send(body)
+        )
       } catch (thrown) {
         end()
         throw thrown
