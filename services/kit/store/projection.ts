@@ -35,7 +35,7 @@ export type AnyProjection<Tables, M> = Omit<Projection<Tables, M, never>, 'name'
 export type Projections = {
   /** Builds a read model anew from the first event, online: readers see the old one until the new one has caught up. */
   rebuild(name: string): Promise<void>
-  /** Applies parked events again, oldest first: for after their cause was mended. */
+  /** Applies parked events again, oldest first, as every start does: for a cause that was mended outside of the code. */
   retryParked(name: string): Promise<void>
   /** Resolves when every generation has applied what had been committed when it was called. */
   caughtUp(): Promise<void>
@@ -111,8 +111,12 @@ export async function startProjections<Tables, M>(
 
 async function follow<Tables, M>(batch: Batch<Tables, M>, bell: Bell, pollMs: number, signal: AbortSignal) {
   let failures = 0
+  let retried = false
   while (!signal.aborted) {
     try {
+      // Whatever parked an event may be mended by the very code that starts here.
+      if (!retried) await releaseParked(batch)
+      retried = true
       const left = await turn(batch)
       if (failures > 0) batch.log.info('A projection goes on.', { projection: batch.projection.name, failures })
       failures = 0
