@@ -41,6 +41,8 @@ const end = (topic: string) => `kafka_topic_partition_current_offset{namespace="
 const ready = (queue: string) =>
   `rabbitmq_detailed_queue_messages_ready{namespace="shop",vhost="shop",queue="${queue}"}`
 const age = (service: string) => `parley_outbox_age_seconds{namespace="shop",service="${service}",destination="x"}`
+const readModel = (what: string, state: string) =>
+  `parley_projection_${what}{namespace="shop",service="orders",projection="order_list",state="${state}"}`
 
 const cases: readonly Case[] = [
   {
@@ -162,6 +164,24 @@ const cases: readonly Case[] = [
     series: { [age('payments')]: '0+30x20' },
     after: '10m',
     fires: ['OutboxWaits payments page', 'SagaStuck orders page'],
+  },
+  {
+    what: 'a read model holds an event back',
+    series: { [readModel('parked', 'active')]: '0x5 1x20' },
+    after: '10m',
+    fires: ['ReadModelBehind orders ticket'],
+  },
+  {
+    what: 'a read model stands still',
+    series: { [readModel('lag_seconds', 'active')]: '0+30x20' },
+    after: '10m',
+    fires: ['ReadModelBehind orders ticket'],
+  },
+  {
+    what: 'a read model is built anew',
+    series: { [readModel('lag_seconds', 'building')]: '9000x20', [readModel('lag_seconds', 'active')]: '0x20' },
+    after: '10m',
+    fires: [],
   },
   { what: 'an outbox empties as it fills', series: { [age('payments')]: '1x20' }, after: '10m', fires: [] },
 ]
