@@ -12,7 +12,7 @@ export function toYaml(objects: readonly Manifest[]): string {
 /** Plain scalars that no reader of YAML 1.1 or 1.2 takes for a number, a date, a boolean, null or syntax; quantities and times are such. */
 const plain =
   /^(?:(?:\.{0,2}\/|[A-Za-z])[A-Za-z0-9_/.-]*(?:[:@=][A-Za-z0-9_/.-]+)*|[1-9][0-9]*(?:m|s|ms|h|d|Ki|Mi|Gi|%))$/
-const words = /^(?:true|false|yes|no|on|off|y|n|null|nan|inf|e[0-9._]*)$/i
+const words = /^(?:true|false|yes|no|on|off|y|n|null|nan|inf|e[-0-9._]*)$/i
 
 function mapping(value: object, indent: string): string {
   let text = ''

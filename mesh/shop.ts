@@ -74,7 +74,15 @@ export const noticeCommands = queue('notice-commands', { carries: [NotifyConfirm
 export const fulfilmentReplies = queue('fulfilment-replies', { carries: [StepReply] })
 
 // What is outside.
-export const ordersApi = rest('orders-api', { createOrder: 'POST /api/v1/orders', getOrder: 'GET /api/v1/orders/{id}' })
+export const ordersApi = rest(
+  'orders-api',
+  {
+    createOrder: 'POST /api/v1/orders',
+    getOrder: 'GET /api/v1/orders/{id}',
+    orderUpdates: 'GET /api/v1/orders/{id}/updates',
+  },
+  { streams: ['orderUpdates'] },
+)
 export const bank = external('bank', {
   host: 'bank.example',
   port: 443,
@@ -94,6 +102,8 @@ const patientBreaker = { failures: 5, openMs: 5_000 }
 
 // Who talks to whom. Nothing else is possible.
 const ordersBreaker = { failures: 5, openMs: 5_000 }
+// Live updates hold what they use for minutes: room for them, and for single calls beside them.
+const ordersLimits = { concurrentMax: 500, pendingMax: 100 }
 export const gateway = service('gateway', {
   exposes: [ordersApi],
   edges: [
@@ -101,8 +111,15 @@ export const gateway = service('gateway', {
       deadlineMs: 1_000,
       retry: { attempts: 2, perTryTimeoutMs: 450 },
       breaker: ordersBreaker,
+      limits: ordersLimits,
     }),
-    calls(OrderService, ['getOrder'], { deadlineMs: 500, breaker: ordersBreaker }),
+    calls(OrderService, ['getOrder'], { deadlineMs: 500, breaker: ordersBreaker, limits: ordersLimits }),
+    calls(OrderService, ['streamOrderUpdates'], {
+      deadlineMs: 890_000,
+      idleMs: 60_000,
+      breaker: ordersBreaker,
+      limits: ordersLimits,
+    }),
   ],
 })
 

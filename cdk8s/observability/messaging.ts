@@ -79,3 +79,23 @@ export function outboxRule(site: Site, { service, ageMsMax, severity }: Of<'outb
     ),
   }
 }
+
+/** A read model is behind its service's own events, or holds some back that it could not apply. Says nothing where none is. */
+export function readModelRule(site: Site, { service, lagMsMax, severity }: Of<'read-model'>): AlertRule {
+  const labels = matching({ namespace: site.namespace, service, state: 'active' })
+  const by = 'max by (service, projection)'
+  return {
+    alert: 'ReadModelBehind',
+    expr: `${by} (parley_projection_parked${labels}) > 0 or ${by} (parley_projection_lag_seconds${labels}) > ${lagMsMax / 1_000}`,
+    for: '1m',
+    ...told(
+      site,
+      { service, severity },
+      {
+        summary: `A read model of ${service} shows less than the truth`,
+        description: '{{ $labels.projection }} has parked events, or is behind by more than its bound: {{ $value }}.',
+        runbook: 'a-read-model-is-behind',
+      },
+    ),
+  }
+}

@@ -11,6 +11,8 @@ export const metricSources = {
     'messaging_client_consumed_messages_total',
     'parley_messaging_delay_seconds',
     'parley_outbox_age_seconds',
+    'parley_projection_lag_seconds',
+    'parley_projection_parked',
     'parley_outbox_depth',
     'parley_outbox_refused_total',
     'parley_saga_age_seconds',

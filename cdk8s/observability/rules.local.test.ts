@@ -47,6 +47,8 @@ const sagaAge = (service: string, saga: string) =>
   `parley_saga_age_seconds{namespace="shop",service="${service}",saga="${saga}"}`
 const sagaStuck = (saga: string) => `parley_saga_stuck{namespace="shop",service="fulfilment",saga="${saga}"}`
 const age = (service: string) => `parley_outbox_age_seconds{namespace="shop",service="${service}",destination="x"}`
+const readModel = (what: string, state: string) =>
+  `parley_projection_${what}{namespace="shop",service="orders",projection="order_list",state="${state}"}`
 
 const cases: readonly Case[] = [
   {
@@ -210,6 +212,24 @@ const cases: readonly Case[] = [
     series: { [lag(leaderGroup)]: '3x20', [offset(leaderGroup)]: '700x20' },
     after: '10m',
     fires: ['SagaStuck fulfilment page'],
+  },
+  {
+    what: 'a read model holds an event back',
+    series: { [readModel('parked', 'active')]: '0x5 1x20' },
+    after: '10m',
+    fires: ['ReadModelBehind orders ticket'],
+  },
+  {
+    what: 'a read model stands still',
+    series: { [readModel('lag_seconds', 'active')]: '0+30x20' },
+    after: '10m',
+    fires: ['ReadModelBehind orders ticket'],
+  },
+  {
+    what: 'a read model is built anew',
+    series: { [readModel('lag_seconds', 'building')]: '9000x20', [readModel('lag_seconds', 'active')]: '0x20' },
+    after: '10m',
+    fires: [],
   },
   { what: 'an outbox empties as it fills', series: { [age('payments')]: '1x20' }, after: '10m', fires: [] },
 ]

@@ -3,7 +3,7 @@ import type { ServiceSlice } from '#plan/slices.ts'
 import type { Site } from '#providers/cluster.ts'
 import type { ServicePart } from '../component.ts'
 import { breakerRule } from './breakers.ts'
-import { deadLetterRule, lagRule, outboxRule } from './messaging.ts'
+import { deadLetterRule, lagRule, outboxRule, readModelRule } from './messaging.ts'
 import { availabilityRule, goneRule, latencyRule } from './objectives.ts'
 import { type AlertRule, prometheusRule } from './rule.ts'
 
@@ -29,6 +29,8 @@ function ruleOf(site: Site, slice: ServiceSlice, alert: Alert): AlertRule | null
       return lagRule(site, alert)
     case 'dead-letter':
       return deadLetterRule(site, slice, alert)
+    case 'read-model':
+      return readModelRule(site, alert)
     case 'outbox-age':
       return outboxRule(site, alert)
     case 'breaker-open':

@@ -24,7 +24,13 @@ export function routePolicies(
   ]
 }
 
-function traffic({ rateLimit, bodyBytesMax, deadlineMs }: PlannedExposure, methods: readonly MethodRef[]) {
+/** How long what comes through one route may take: streams and the rest are in routes apart. */
+export function deadlineOf({ deadlineMs, streamDeadlineMs }: PlannedExposure, methods: readonly MethodRef[]): number {
+  return methods.some(({ streaming }) => streaming) ? streamDeadlineMs : deadlineMs
+}
+
+function traffic(exposure: PlannedExposure, methods: readonly MethodRef[]) {
+  const { rateLimit, bodyBytesMax } = exposure
   // A stream would be held back until its end; its size is bounded by the application's own message limit.
   const whole = methods.every(({ streaming }) => !streaming)
   return {
@@ -33,7 +39,7 @@ function traffic({ rateLimit, bodyBytesMax, deadlineMs }: PlannedExposure, metho
       ? { type: 'Local', local: { rules: [{ limit: { requests: rateLimit.perSecond, unit: 'Second' } }] } }
       : undefined,
     requestBuffer: bodyBytesMax !== null && whole ? { limit: String(bodyBytesMax) } : undefined,
-    timeout: { http: { requestTimeout: durationOf(deadlineMs) } },
+    timeout: { http: { requestTimeout: durationOf(deadlineOf(exposure, methods)) } },
   }
 }
 

@@ -5,7 +5,7 @@ import type { ServicePart } from '../component.ts'
 import { corsOf } from './cors.ts'
 import { durationOf } from './duration.ts'
 import { hostOfExposure, parentsOf } from './edge.ts'
-import { type RouteKind, routePolicies } from './route-policies.ts'
+import { deadlineOf, type RouteKind, routePolicies } from './route-policies.ts'
 
 /** The routes through which the edge lets requests in: exactly the methods of what is exposed. */
 export const routes: ServicePart = {
@@ -29,8 +29,7 @@ const matchesMax = 64
 function routesOf(site: Site, exposure: PlannedExposure, protocol: Protocol): readonly Manifest[] {
   if (site.mesh !== 'istio' && exposure.authentication.kind === 'jwt') return []
   const kind: RouteKind = protocol === 'grpc' && site.mesh !== 'istio' ? 'GRPCRoute' : 'HTTPRoute'
-  return chunks(exposure.methods, matchesMax).flatMap((methods, index) => {
-    const name = `${exposure.name}.edge${index === 0 ? '' : `-${index + 1}`}`
+  return routeGroups(exposure).flatMap(({ name, methods }) => {
     const rule = kind === 'GRPCRoute' ? grpcRule(methods) : httpRule(exposure, methods, protocol)
     const host = hostOfExposure(site, exposure)
     const route: Manifest = {
@@ -47,8 +46,19 @@ function routesOf(site: Site, exposure: PlannedExposure, protocol: Protocol): re
   })
 }
 
+/** Streams have a route of their own, because a deadline is of a whole route. */
+function routeGroups({ name, methods }: PlannedExposure): readonly { name: string; methods: readonly MethodRef[] }[] {
+  const numbered = (base: string, streaming: boolean) =>
+    chunks(
+      methods.filter((method) => method.streaming === streaming),
+      matchesMax,
+    ).map((some, index) => ({ name: `${base}${index === 0 ? '' : `-${index + 1}`}`, methods: some }))
+  return [...numbered(`${name}.edge`, false), ...numbered(`${name}.streams`, true)]
+}
+
 function httpRule(exposure: PlannedExposure, methods: readonly MethodRef[], protocol: Protocol) {
-  const { deadlineMs, grpcWeb } = exposure
+  const { grpcWeb } = exposure
+  const deadlineMs = deadlineOf(exposure, methods)
   const filters = [
     ...(protocol === 'http' ? [tellTimeout(deadlineMs)] : []),
     ...(grpcWeb ? [{ type: 'CORS', cors: corsOf(exposure) }] : []),

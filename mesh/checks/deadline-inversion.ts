@@ -1,6 +1,6 @@
 import { type ResolvedCall, resolveReach } from '#graph/defaults.ts'
 import type { SystemNode } from '#graph/system.ts'
-import { byName, edgesOf, type Hop, hopsOf } from './edges.ts'
+import { byName, edgesOf, type Hop, hopsOf, streams } from './edges.ts'
 import { type Breach, exposureOwner, type Owner, rule, serviceOwner } from './rule.ts'
 import { count, ms } from './text.ts'
 
@@ -17,7 +17,8 @@ export const deadlineInversion = rule({
   why: 'A callee that waits longer than its caller works for nobody: the caller has answered with an error, the work goes on, and the fallback or error of the callee is never seen.',
   reference: 'Site Reliability Engineering, chapter 22, "Latency and Deadlines"',
   check: (system) => {
-    const hops = hopsOf(system)
+    // A stream's deadline is how long it may live: nobody waits for its end, and it ends with its caller.
+    const hops = hopsOf(system).filter(({ edge }) => !streams(edge))
     return [...callers(hops), ...outside(system)].flatMap((waiter) => inversions(system, hops, waiter))
   },
 })

@@ -76,6 +76,11 @@ export function factsOf(api: Api, method: string): MethodFacts | null {
   return methodsOf(api).includes(method) ? methodFacts(api, method) : null
 }
 
+/** Whether any method of a call is a stream. */
+export function streams(edge: EdgeOfKind<'calls'>): boolean {
+  return edge.methods.some((method) => factsOf(edge.api, method)?.streaming)
+}
+
 /** A call as it is declared, up to its policy: `calls(OrderService, ['createOrder'], …)`. */
 export function callWords(edge: EdgeOfKind<'calls'>, policy: string): string {
   return `calls(${edge.api.name}, [${edge.methods.map((name) => `'${name}'`).join(', ')}], { ${policy} })`

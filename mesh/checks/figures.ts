@@ -2,7 +2,7 @@ import { type ResolvedCall, resolveCall, resolveConsume, resolveReach, resolveRe
 import type { Backoff, RateLimit } from '#graph/policy.ts'
 import type { ServiceNode } from '#graph/service.ts'
 import type { SystemNode } from '#graph/system.ts'
-import { byName, type EdgeOfKind, factsOf } from './edges.ts'
+import { byName, type EdgeOfKind, streams } from './edges.ts'
 import { exposureOwner, type Owner, serviceOwner } from './rule.ts'
 
 /** What a figure is for: how a call ends, how much there may be of something, or anything else. */
@@ -39,6 +39,7 @@ export function figuresOf(system: SystemNode): Figure[] {
       const at = { path: [`exposure ${exposure.name}`], owners: [exposureOwner(exposure)] }
       return [
         whole(at, 'call', 'deadlineMs', exposure.deadlineMs, [1, hourMs]),
+        whole(at, 'call', 'streamDeadlineMs', exposure.streamDeadlineMs, [1, day]),
         whole(at, 'bound', 'bodyBytesMax', exposure.bodyBytesMax, [1, 2 ** 30]),
         ...(exposure.rateLimit
           ? rateFigures(at, exposure.rateLimit)
@@ -92,11 +93,9 @@ function edgeFigures(service: ServiceNode, edge: NonNullable<ServiceNode['spec']
   const at = (label: string): Place => ({ path: [service.name, label], owners })
   switch (edge.kind) {
     case 'calls':
-      return callFigures(
-        at(`→ ${edge.api.name}.${edge.methods.join(',')}`),
-        resolveCall(edge.policy),
-        streams(edge) ? day : 60_000,
-      )
+      return streams(edge)
+        ? streamFigures(at(`→ ${edge.api.name}.${edge.methods.join(',')}`), resolveCall(edge.policy))
+        : callFigures(at(`→ ${edge.api.name}.${edge.methods.join(',')}`), resolveCall(edge.policy), 60_000)
     case 'reaches': {
       const there = at(`→ external ${edge.external.name}`)
       return [
@@ -132,8 +131,11 @@ function edgeFigures(service: ServiceNode, edge: NonNullable<ServiceNode['spec']
   }
 }
 
-function streams(edge: EdgeOfKind<'calls'>): boolean {
-  return edge.methods.some((method) => factsOf(edge.api, method)?.streaming)
+/** Every proxy on the way ends a stream that is silent for five minutes, whatever a caller declares. */
+const idleMaxMs = 240_000
+
+function streamFigures(at: Place, policy: ResolvedCall): Figure[] {
+  return [...callFigures(at, policy, day), whole(at, 'call', 'idleMs', policy.idleMs, [1_000, idleMaxMs])]
 }
 
 function callFigures(at: Place, policy: ResolvedCall, deadlineMaxMs: number): Figure[] {

@@ -5,7 +5,11 @@ import { type Breach, rule } from './rule.ts'
 import { byText, list } from './text.ts'
 
 /** Routes and where they are declared: `interface orders-api` or `external bank`. */
-type Routed = { readonly place: string; readonly routes: Readonly<Record<string, string>> }
+type Routed = {
+  readonly place: string
+  readonly routes: Readonly<Record<string, string>>
+  readonly streams?: readonly string[]
+}
 
 const verbs = ['GET', 'HEAD', 'PUT', 'POST', 'PATCH', 'DELETE']
 const literal = /^([A-Za-z0-9._~!$&'(),;=:@+-]|%[0-9A-Fa-f]{2})+$/
@@ -19,8 +23,21 @@ export const routes = rule({
   why: 'The mesh lets in what matches a declared route. One that cannot be matched refuses every call; of two that match the same, chance decides which policy holds.',
   reference: 'RFC 9110, section 9.3; RFC 3986, section 3.3; RFC 6570, section 1.2',
   acceptable: false,
-  check: (system) => routedOf(system).flatMap((routed) => [...wrong(routed), ...repeated(routed)]),
+  check: (system) =>
+    routedOf(system).flatMap((routed) => [...wrong(routed), ...repeated(routed), ...noStreams(routed)]),
 })
+
+function noStreams({ place, routes, streams = [] }: Routed): Breach[] {
+  return streams
+    .filter((name) => !Object.hasOwn(routes, name))
+    .map((name) => ({
+      path: [place, name],
+      message: `${place} says that ${name} streams, which is no route of it.`,
+      cost: 'The route that was meant is cut at the deadline of an answer.',
+      mend: `Name routes of the interface in \`streams\`: ${list(Object.keys(routes))}.`,
+      owners: [],
+    }))
+}
 
 function wrong({ place, routes }: Routed): Breach[] {
   return Object.entries(routes).flatMap(([name, route]) => {
@@ -113,7 +130,7 @@ function routedOf(system: SystemNode): Routed[] {
   const interfaces = [...new Set(apis)].filter((api): api is RestApi => api.kind === 'rest')
   const externals = [...new Set(allEdges(system, 'reaches').map(({ edge }) => edge.external))]
   return [
-    ...interfaces.map(({ name, routes }) => ({ place: `interface ${name}`, routes })),
+    ...interfaces.map(({ name, routes, streams = [] }) => ({ place: `interface ${name}`, routes, streams })),
     ...externals.map(({ name, routes }) => ({ place: `external ${name}`, routes })),
   ]
 }

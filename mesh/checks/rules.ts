@@ -36,6 +36,7 @@ import { sagaShape } from './saga-shape.ts'
 import { serviceProtocol } from './service-protocol.ts'
 import { sharedStore } from './shared-store.ts'
 import { slowExternal } from './slow-external.ts'
+import { streamEdge } from './stream-edge.ts'
 import { syncCycle } from './sync-cycle.ts'
 import { syncDepth } from './sync-depth.ts'
 import { syncFanOut } from './sync-fan-out.ts'
@@ -63,6 +64,7 @@ export const areas: readonly { readonly title: string; readonly rules: readonly 
       edgeAgreement,
       edgeOverlap,
       serviceProtocol,
+      streamEdge,
     ],
   },
   {

@@ -24,6 +24,7 @@ export const redeliveryWords: WordsOf<Redelivery> = { attempts: true, backoff: b
 
 export const callWords: WordsOf<CallPolicy> = {
   deadlineMs: true,
+  idleMs: true,
   retry: {
     attempts: true,
     perTryTimeoutMs: true,

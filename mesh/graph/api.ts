@@ -8,6 +8,8 @@ export type RestApi<Routes extends Record<string, Route> = Record<string, Route>
   readonly kind: 'rest'
   readonly name: string
   readonly routes: Routes
+  /** The routes whose answers are streams, such as server-sent events. */
+  readonly streams?: readonly string[]
 }
 
 /** A GraphQL interface: one route, `POST /graphql`. */
@@ -23,9 +25,16 @@ export type MethodOf<A extends Api> = A extends DescService
     ? keyof Routes & string
     : 'query'
 
-/** Declares a REST interface. Its idempotency follows from the verbs (RFC 9110: all but POST and PATCH are idempotent). */
-export function rest<const Routes extends Record<string, Route>>(name: string, routes: Routes): RestApi<Routes> {
-  return { kind: 'rest', name, routes }
+/**
+ * Declares a REST interface. Its idempotency follows from the verbs (RFC 9110: all but POST and PATCH are idempotent).
+ * `streams` names the routes whose answers go on for as long as there is something to tell. Default: none.
+ */
+export function rest<const Routes extends Record<string, Route>>(
+  name: string,
+  routes: Routes,
+  { streams }: { readonly streams?: readonly (keyof Routes & string)[] } = {},
+): RestApi<Routes> {
+  return { kind: 'rest', name, routes, ...(streams && { streams }) }
 }
 
 /** Declares a GraphQL interface. */
@@ -77,5 +86,5 @@ function restFacts(api: RestApi, method: string): MethodFacts {
   if (!route) throw new Error(`${api.name} has no route ${method}; it has ${Object.keys(api.routes).join(', ')}`)
   const [verb = '', path = ''] = route.split(' ')
   const idempotent = verb !== 'POST' && verb !== 'PATCH'
-  return { verb, path, streaming: false, idempotent, carriesKey: false }
+  return { verb, path, streaming: api.streams?.includes(method) ?? false, idempotent, carriesKey: false }
 }

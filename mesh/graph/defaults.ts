@@ -6,6 +6,8 @@ import type { ConsumePolicy } from './topic.ts'
 /** A call's policy with every default filled in. */
 export type ResolvedCall = {
   readonly deadlineMs: number
+  /** What bounds a stream's silence; says nothing of other calls. */
+  readonly idleMs: number
   readonly retry: ResolvedRetry | null
   readonly breaker: Breaker
   readonly limits: { readonly concurrentMax: number; readonly pendingMax: number }
@@ -21,12 +23,13 @@ export type ResolvedRetry = {
   readonly budget: { readonly percent: number; readonly concurrentMin: number }
 }
 
-/** Fills in the defaults of a call: 1 s, one attempt, a breaker of 5 failures and 30 s, 100 concurrent and pending. */
+/** Fills in the defaults of a call: 1 s, one attempt, a breaker of 5 failures and 30 s, 100 concurrent and pending; streams silent for a minute. */
 export function resolveCall(policy: CallPolicy, deadlineDefaultMs = 1_000): ResolvedCall {
   const deadlineMs = policy.deadlineMs ?? deadlineDefaultMs
   const retry = policy.retry
   return {
     deadlineMs,
+    idleMs: policy.idleMs ?? 60_000,
     retry: retry
       ? {
           attempts: retry.attempts,

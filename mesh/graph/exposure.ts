@@ -26,12 +26,14 @@ export type ExposureNode = {
   readonly bodyBytesMax: number | null
   /** The whole request, from the first byte in to the last byte out. */
   readonly deadlineMs: number
+  /** The life of a stream, in place of the deadline; one that is silent for a minute is ended before. */
+  readonly streamDeadlineMs: number
   readonly accepts: readonly Acceptance[]
 }
 
 /**
  * Declares a way in from outside to one interface of a service. Defaults: any host, version `v1`, 200 requests/s with
- * bursts of 400, no authentication, bodies of at most 1 MiB, 10 s. `rateLimit: null` and `bodyBytesMax: null` take the
+ * bursts of 400, no authentication, bodies of at most 1 MiB, 10 s, streams 15 min. `rateLimit: null` and `bodyBytesMax: null` take the
  * bound away, which checks refuse.
  */
 export function exposure(
@@ -53,6 +55,7 @@ export function exposure(
     authentication: spec.authentication ?? { kind: 'none' },
     bodyBytesMax: spec.bodyBytesMax === undefined ? 1024 * 1024 : spec.bodyBytesMax,
     deadlineMs: spec.deadlineMs ?? 10_000,
+    streamDeadlineMs: spec.streamDeadlineMs ?? 900_000,
     accepts: spec.accepts ?? [],
   }
 }

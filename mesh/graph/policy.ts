@@ -31,8 +31,10 @@ export type Limits = { readonly concurrentMax?: number; readonly pendingMax?: nu
 
 /** The policy of a synchronous edge. */
 export type CallPolicy = {
-  /** The whole call, all attempts and waits included. Default: 1,000 ms. */
+  /** The whole call, all attempts and waits included; of a stream its whole life. Default: 1,000 ms. */
   readonly deadlineMs?: number
+  /** Of streams alone: the longest silence, in both directions, before one is ended. Default: 60,000 ms. */
+  readonly idleMs?: number
   /** Default: none, one attempt. */
   readonly retry?: Retry
   /** Default: 5 failures, 30 s. One a caller and callee: edges between the same two must agree. */

@@ -27,6 +27,7 @@ export type Alert =
       readonly severity: Severity
     }
   | { readonly kind: 'outbox-age'; readonly service: string; readonly ageMsMax: number; readonly severity: Severity }
+  | { readonly kind: 'read-model'; readonly service: string; readonly lagMsMax: number; readonly severity: Severity }
   /** `to` is a service or an external, whose names differ. */
   | { readonly kind: 'breaker-open'; readonly from: string; readonly to: string; readonly severity: Severity }
   | {
@@ -64,6 +65,14 @@ export function deriveAlerts(
     ...plan.stores
       .filter(({ owner }) => publishers.has(owner))
       .map(({ owner }): Alert => ({ kind: 'outbox-age', service: owner, ageMsMax: 30_000, severity: 'page' })),
+    ...plan.stores.map(
+      ({ owner }): Alert => ({
+        kind: 'read-model',
+        service: owner,
+        lagMsMax: 60_000,
+        severity: 'ticket',
+      }),
+    ),
     ...plan.sagas.map(
       ({ name, owner, timeoutMs }): Alert => ({
         kind: 'saga-stuck',

@@ -121,8 +121,9 @@ const policies: Sort<{ route: LinkRoute; breaker: unknown; limits: unknown; to: 
         route.methods.map(({ name }) => [`${from} → ${to}.${name}`, { route, breaker, limits, to }] as const),
       ),
     ),
-  fields: ({ route: { deadlineMs, retry, fallback }, breaker, limits }) => ({
+  fields: ({ route: { deadlineMs, idleMs, retry, fallback }, breaker, limits }) => ({
     deadlineMs,
+    idleMs,
     retry,
     fallback,
     breaker,
@@ -254,6 +255,7 @@ const exposures: Sort<PlannedExposure> = {
     authentication,
     bodyBytesMax,
     deadlineMs,
+    streamDeadlineMs,
   }) => ({
     service,
     methods: methods.map(({ verb, path }) => `${verb} ${path}`),
@@ -265,6 +267,7 @@ const exposures: Sort<PlannedExposure> = {
     authentication,
     bodyBytesMax,
     deadlineMs,
+    streamDeadlineMs,
   }),
   removed: () => 'clients outside',
   changed: (before, after) => {

@@ -52,11 +52,13 @@ export function edgesOf<K extends Edge['kind']>(service: ServiceNode, kind: K): 
 }
 
 function routeOf(edge: CallEdge): LinkRoute {
-  const { deadlineMs, retry, fallback } = resolveCall(edge.policy)
+  const { deadlineMs, idleMs, retry, fallback } = resolveCall(edge.policy)
+  const methods = edge.methods.map((method) => methodRef(edge.api, method))
   return {
     api: apiName(edge.api),
-    methods: edge.methods.map((method) => methodRef(edge.api, method)),
+    methods,
     deadlineMs,
+    idleMs: methods.some(({ streaming }) => streaming) ? idleMs : null,
     retry,
     fallback,
   }

@@ -92,7 +92,10 @@ export type Link = {
 export type LinkRoute = {
   readonly api: string
   readonly methods: readonly MethodRef[]
+  /** The whole call; of streams their life. */
   readonly deadlineMs: number
+  /** The longest silence on a stream; null for calls with one request and one answer. */
+  readonly idleMs: number | null
   readonly retry: PlannedRetry | null
   readonly fallback: boolean
 }
@@ -145,6 +148,8 @@ export type PlannedExposure = {
     | { readonly kind: 'jwt'; readonly issuer: string; readonly audience: string }
   readonly bodyBytesMax: number | null
   readonly deadlineMs: number
+  /** The life of a stream, where methods stream. */
+  readonly streamDeadlineMs: number
 }
 
 /** A topic of the broker. `kind: deadLetter` ones belong to a consumer group and follow from its subscription. */

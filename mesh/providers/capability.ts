@@ -8,6 +8,7 @@ export const features = {
   identity: 'Identity and mutual TLS',
   access: 'Who may call what',
   deadline: 'Deadline',
+  streams: 'Life and silence of streams',
   retry: 'Retry',
   retryBudget: 'Retry budget',
   backoff: 'Backoff',

@@ -1,11 +1,12 @@
 import { ServiceError } from '#kit/errors.ts'
 import type { Client } from '#kit/grpc/client.ts'
+import type { ServerEvent } from '#kit/http/events.ts'
 import { readIdempotencyKey } from '#kit/http/idempotency.ts'
 import type { RestRequest, RestResponse } from '#kit/http/server.ts'
 import type { gateway, ordersApi } from '#mesh/shop.ts'
-import { Fulfilment, type OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
+import { Fulfilment, type OrderService, type StreamOrderUpdatesResponse } from '#proto/parley/orders/v1/orders_pb.ts'
 import type { newOrderSchema } from './schemas.ts'
-import { orderJson } from './view.ts'
+import { orderJson, updateJson } from './view.ts'
 
 type Orders = Client<typeof gateway, typeof OrderService>
 type NewOrderRequest = RestRequest<(typeof ordersApi)['routes']['createOrder'], typeof newOrderSchema>
@@ -27,20 +28,50 @@ export async function getOrder(orderId: string, orders: Orders): Promise<RestRes
   return { status: 200, body: orderJson((await orders.getOrder({ orderId })).order) }
 }
 
+/**
+ * What happens to an order, from its beginning or after the client's last event. An order that nobody placed is
+ * `not-found`, rather than a stream in which nothing ever happens.
+ */
+export async function orderUpdates(
+  orderId: string,
+  lastEventId: string | string[] | undefined,
+  orders: Orders,
+): Promise<RestResponse> {
+  await orders.getOrder({ orderId })
+  const afterPosition = [lastEventId].flat()[0] ?? ''
+  return { status: 200, events: eventsOf(orders.streamOrderUpdates({ orderId, afterPosition })) }
+}
+
+async function* eventsOf(updates: AsyncIterable<StreamOrderUpdatesResponse>): AsyncIterable<ServerEvent> {
+  try {
+    for await (const { position, update } of updates) {
+      if (update) yield { id: position, event: 'order', data: updateJson(update) }
+      else yield {}
+    }
+  } catch (thrown) {
+    throw inOurFields(thrown)
+  }
+}
+
 /** Orders names the fields of its own contract; a client of ours knows only ours. */
 async function inOurWords<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer
   } catch (thrown) {
-    if (!(thrown instanceof ServiceError) || thrown.violations.length === 0) throw thrown
-    const violations = thrown.violations.map((violation) => ({ ...violation, field: ourField(violation.field) }))
-    throw new ServiceError(thrown.code, thrown.message, { violations, cause: thrown })
+    throw inOurFields(thrown)
   }
+}
+
+function inOurFields(thrown: unknown): unknown {
+  if (!(thrown instanceof ServiceError) || thrown.violations.length === 0) return thrown
+  const violations = thrown.violations.map((violation) => ({ ...violation, field: ourField(violation.field) }))
+  return new ServiceError(thrown.code, thrown.message, { violations, cause: thrown })
 }
 
 function ourField(field: string): string {
   return field
     .replace(/^lines/, 'items')
     .replace('idempotency_key', 'header:idempotency-key')
+    .replace('after_position', 'header:last-event-id')
     .replace(/_([a-z])/g, (_match, letter: string) => letter.toUpperCase())
 }

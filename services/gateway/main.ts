@@ -5,8 +5,8 @@ import { client } from '#kit/grpc/client.ts'
 import { restServer } from '#kit/http/server.ts'
 import { gateway, ordersApi, shopExposure } from '#mesh/shop.ts'
 import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
-import { createOrder, getOrder } from './handlers.ts'
-import { newOrderHeaders, newOrderSchema, orderSchema, problemSchema } from './schemas.ts'
+import { createOrder, getOrder, orderUpdates } from './handlers.ts'
+import { newOrderHeaders, newOrderSchema, orderSchema, problemSchema, updatesHeaders } from './schemas.ts'
 
 await run(gateway, async (app) => {
   const orders = client(app, OrderService)
@@ -25,6 +25,12 @@ await run(gateway, async (app) => {
         summary: 'Shows how far an order is.',
         responses: { 200: orderSchema, 404: problemSchema, 503: problemSchema },
         handler: ({ params }) => getOrder(params.id, orders),
+      },
+      orderUpdates: {
+        summary: 'Tells what happens to an order as it happens, as server-sent events; goes on after `Last-Event-ID`.',
+        headers: updatesHeaders,
+        responses: { 404: problemSchema, 503: problemSchema },
+        handler: ({ params, headers }) => orderUpdates(params.id, headers['last-event-id'], orders),
       },
     },
     shopExposure,

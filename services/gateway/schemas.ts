@@ -48,6 +48,14 @@ export const newOrderHeaders = {
   },
 } as const
 
+/** The headers of a stream of updates. */
+export const updatesHeaders = {
+  type: 'object',
+  properties: {
+    'last-event-id': { type: 'string', maxLength: 64, description: 'The id of the last event that was read.' },
+  },
+} as const
+
 const money = {
   type: 'object',
   required: ['currency', 'minorUnits'],

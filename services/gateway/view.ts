@@ -1,6 +1,6 @@
 import { ServiceError } from '#kit/errors.ts'
 import type { Money } from '#proto/parley/money/v1/money_pb.ts'
-import { Fulfilment, type Order, OrderStatus, StockCheck } from '#proto/parley/orders/v1/orders_pb.ts'
+import { Fulfilment, type Order, OrderStatus, type OrderUpdate, StockCheck } from '#proto/parley/orders/v1/orders_pb.ts'
 
 type MoneyJson = { readonly currency: string; readonly minorUnits: number }
 
@@ -50,6 +50,11 @@ export function orderJson(order: Order | undefined): OrderJson {
     version: Number(version),
     placedAt,
   }
+}
+
+/** One thing that happened to an order, in the same words. */
+export function updateJson({ orderId, version, status, at, note }: OrderUpdate) {
+  return { orderId, version: Number(version), status: statuses[status] ?? 'unknown', at, ...(note && { note }) }
 }
 
 function moneyJson(money: Money | undefined): MoneyJson {

@@ -39,7 +39,15 @@ const orders = service('orders', { exposes: [OrderService, InventoryService] })
 
 declare const app: App<typeof gateway>
 declare const ordersApp: App<typeof orders>
-const order = { createOrder: async () => ({}), getOrder: async () => ({ order: { orderId: 'o-1' } }) }
+const order = {
+  createOrder: async () => ({}),
+  getOrder: async () => ({ order: { orderId: 'o-1' } }),
+  getOrderDetail: async () => ({}),
+  listOrders: async function* () {},
+  streamOrderUpdates: async function* () {},
+  uploadOrders: async () => ({}),
+  processOrders: async function* () {},
+}
 const stock = implement(InventoryService, { checkStock: async () => ({}) })
 
 function neverRun() {

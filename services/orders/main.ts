@@ -9,15 +9,20 @@ import { consumer } from '#kit/messaging/consumer.ts'
 import { startMessaging } from '#kit/messaging/messaging.ts'
 import { worker } from '#kit/messaging/worker.ts'
 import { openDatabase } from '#kit/store/database.ts'
+import { openFeed } from '#kit/store/event-feed.ts'
 import { migrate } from '#kit/store/migrations.ts'
+import { startProjections } from '#kit/store/projection.ts'
 import { metric } from '#kit/telemetry/semantics.ts'
 import { gauge } from '#kit/telemetry/telemetry.ts'
 import { checkout, orderCommands, orders, paymentEvents, shipmentEvents, stockEvents } from '#mesh/shop.ts'
 import { InventoryService } from '#proto/parley/inventory/v1/inventory_pb.ts'
-import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
+import { type CreateOrderRequest, OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
+import { processOrders, uploadOrders } from './bulk.ts'
 import { cancelOverdue, commands, forgetRequests, reactions } from './handlers.ts'
 import { place } from './place.ts'
-import { type OrdersTables, oldestOpen } from './store.ts'
+import { getOrderDetail, listOrders, streamOrderUpdates } from './queries.ts'
+import { orderDetail, orderList } from './read-models.ts'
+import { events, type OrdersTables, oldestOpen } from './store.ts'
 import { showOrder } from './view.ts'
 
 const overdueEveryMs = 5_000
@@ -40,9 +45,18 @@ await run(orders, async (app) => {
   const askStock = async (lines: readonly { productId: string; quantity: number }[]) =>
     (await inventory.checkStock({ lines: [...lines] })).lines
 
+  const feed = await app.add('feed', openFeed(app, database, events))
+  await app.add('read models', startProjections(app, database, events, [orderList, orderDetail]))
+  const placeOne = (request: CreateOrderRequest) => place(request, database, askStock)
+
   const service = implement(OrderService, {
-    createOrder: (request) => place(request, database, askStock),
-    getOrder: async ({ orderId }) => ({ order: await showOrder(database, orderId) }),
+    createOrder: placeOne,
+    getOrder: async ({ orderId, asOf }) => ({ order: await showOrder(database, orderId, asOf) }),
+    getOrderDetail: ({ orderId }) => getOrderDetail(orderId, database),
+    listOrders: (request) => listOrders(request, database),
+    streamOrderUpdates: (request) => streamOrderUpdates(request, feed),
+    uploadOrders: (requests) => uploadOrders(requests, placeOne, app.log),
+    processOrders: (requests) => processOrders(requests, placeOne, app.log),
   })
   await app.add('grpc', grpcServer(app, service))
   const forget = gauge(metric.sagaAge, 's', async () => {

@@ -1,22 +1,28 @@
+import { create } from '@bufbuild/protobuf'
 import type { Kysely } from 'kysely'
 import { publisher } from '#kit/messaging/publisher.ts'
+import { type Decided, decideAndAppend, decideIn, fold } from '#kit/store/aggregate.ts'
 import type { Database, Tx } from '#kit/store/database.ts'
-import { type Decided, decideAndAppend, decideIn, eventStore, fold } from '#kit/store/event-store.ts'
+import { type EventStore, eventStore, upcast } from '#kit/store/event-store.ts'
 import { orderEvents, orders } from '#mesh/shop.ts'
 import {
+  OrderAcceptedSchema,
   OrderCancelledSchema,
   OrderConfirmedSchema,
   OrderPlacedSchema,
   OrderShippedSchema,
 } from '#proto/parley/orders/v1/events_pb.ts'
-import { Fulfilment } from '#proto/parley/orders/v1/orders_pb.ts'
+import { Fulfilment, StockCheck } from '#proto/parley/orders/v1/orders_pb.ts'
 import { decide, evolve, noOrder, type OrderCommand, type OrderEvent, type OrderState } from './order.ts'
+import type { OrderDetailRow, OrderListRow } from './read-models.ts'
 
 /** The tables of the orders' database; the events are the kit's. */
 export type OrdersTables = {
   price: { product_id: string; currency: string; minor_units: bigint }
   idempotency: { customer_id: string; key: string; request_hash: string; order_id: string; created_at: Date }
   open_order: { order_id: string; placed_at: Date }
+  order_list: OrderListRow
+  order_detail: OrderDetailRow
 }
 
 type OrdersTx = Tx<OrdersTables>
@@ -24,16 +30,37 @@ type OrdersTx = Tx<OrdersTables>
 /** What a client's key stands for. */
 export type KnownRequest = { readonly orderId: string; readonly requestHash: string }
 
-const events = eventStore([OrderPlacedSchema, OrderConfirmedSchema, OrderCancelledSchema, OrderShippedSchema])
+const currencyOfOld = 'EUR'
+
+/** The events of orders; those from before lines had prices are read as what would be written today. */
+export const events: EventStore<OrderEvent> = eventStore(
+  [OrderPlacedSchema, OrderConfirmedSchema, OrderCancelledSchema, OrderShippedSchema],
+  [
+    upcast(OrderAcceptedSchema, ({ orderId, customerId, lines, totalCents }) =>
+      create(OrderPlacedSchema, {
+        orderId,
+        customerId,
+        items: lines.map(({ productId, quantity }) => ({ productId, quantity })),
+        total: { currency: currencyOfOld, minorUnits: totalCents },
+        paymentMethod: 'card',
+        stockCheck: StockCheck.UNKNOWN,
+      }),
+    ),
+  ],
+)
 const aggregate = { initial: noOrder, evolve }
 const publish = publisher(orders, orderEvents)
 
 /** An order with how many events it has and when the first was written. */
 export type StoredOrder = { readonly state: OrderState; readonly version: number; readonly placedAt: Date }
 
-/** An order as its events tell it; null where there is none. */
-export async function readOrder(database: Database<OrdersTables>, orderId: string): Promise<StoredOrder | null> {
-  const stream = await events.read(database, orderId)
+/** An order as its events tell it, all or those known by a time; null where there is none. */
+export async function readOrder(
+  database: Database<OrdersTables>,
+  orderId: string,
+  asOf?: Date,
+): Promise<StoredOrder | null> {
+  const stream = await events.read(database, orderId, asOf ? { asOf } : {})
   const [first] = stream.events
   return first ? { state: fold(aggregate, stream.events), version: stream.version, placedAt: first.at } : null
 }
@@ -110,6 +137,29 @@ export async function deleteRequests(db: Kysely<OrdersTables>, before: Date): Pr
     .deleteFrom('idempotency')
     .where(({ eb, refTuple }) => eb(refTuple('customer_id', 'key'), 'in', old.$asTuple('customer_id', 'key')))
     .execute()
+}
+
+/** The next orders of the list after one, newest first: everyone's, or one customer's. */
+export function listPage(
+  db: Kysely<OrdersTables>,
+  customerId: string,
+  after: OrderListRow | undefined,
+  limit: number,
+): Promise<OrderListRow[]> {
+  let query = db.selectFrom('order_list').selectAll()
+  if (customerId !== '') query = query.where('customer_id', '=', customerId)
+  if (after) {
+    query = query.where(({ eb, refTuple, tuple }) =>
+      eb(refTuple('placed_at', 'order_id'), '<', tuple(after.placed_at, after.order_id)),
+    )
+  }
+  return query.orderBy('placed_at', 'desc').orderBy('order_id', 'desc').limit(limit).execute()
+}
+
+/** The detail of an order as the read model has it. */
+export async function readDetail(db: Kysely<OrdersTables>, orderId: string): Promise<Buffer | undefined> {
+  const found = await db.selectFrom('order_detail').select('content').where('order_id', '=', orderId).executeTakeFirst()
+  return found?.content
 }
 
 /** What these products cost, by id; an unknown one is missing. */

@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf'
-import { notFound } from '#kit/errors.ts'
+import { invalidArgument, notFound } from '#kit/errors.ts'
 import type { Database } from '#kit/store/database.ts'
 import { type Order, OrderSchema, OrderStatus } from '#proto/parley/orders/v1/orders_pb.ts'
 import { isName } from './request.ts'
@@ -12,9 +12,24 @@ const statuses = {
   cancelled: OrderStatus.CANCELLED,
 } as const
 
-/** An order as its events tell it. Throws `not-found`, also for what cannot be the name of an order. */
-export async function showOrder(database: Database<OrdersTables>, orderId: string): Promise<Order> {
-  return orderView(orderId, isName(orderId) ? await readOrder(database, orderId) : null)
+/**
+ * An order as its events tell it, or as they told it at a time (RFC 3339; empty for now). Throws `not-found`, also for what
+ * cannot be the name of an order and for one that was not placed yet.
+ */
+export async function showOrder(database: Database<OrdersTables>, orderId: string, asOf = ''): Promise<Order> {
+  const moment = asOf === '' ? undefined : momentOf(asOf)
+  return orderView(orderId, isName(orderId) ? await readOrder(database, orderId, moment) : null)
+}
+
+function momentOf(text: string): Date {
+  const pattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/
+  const moment = new Date(text)
+  if (pattern.test(text) && !Number.isNaN(moment.getTime())) return moment
+  throw invalidArgument('The time is wrong', {
+    field: 'as_of',
+    code: 'format',
+    message: 'Use RFC 3339, such as 2026-01-31T12:00:00Z',
+  })
 }
 
 /** An order for others to see. Throws `not-found` where nothing was ever placed. */

@@ -43,6 +43,12 @@ function production(change: EnvironmentChange) {
 }
 
 /** A service with an interface of these routes, which the compiler has not seen. */
+/** An interface with a route that streams; a file that runs without the compiler may name any. */
+function newsOf(streams: readonly string[]) {
+  const news = rest('news-api', { list: 'GET /news', follow: 'GET /news/updates' })
+  return tiny([service('news', { exposes: [{ ...news, streams }] })])
+}
+
 function routing(...routes: readonly string[]) {
   const named = Object.fromEntries(routes.map((route, index) => [`r${index}`, route as Route]))
   return tiny([service('a', { exposes: [rest('quotes-api', named)] })])
@@ -252,6 +258,11 @@ export const figureCases: readonly Case[] = [
     holds: routing('GET /quotes/{id}', 'PUT /quotes/{name}'),
     says: ['interface quotes-api r0 r1', 'Keep r0, and give r1'],
   }),
+  breaking('PLY607', 'a stream that is no route', {
+    breaks: newsOf(['updates']),
+    holds: newsOf(['follow']),
+    says: ['interface news-api', 'updates streams, which is no route of it', '`streams`: list and follow'],
+  }),
   breaking('PLY608', 'a misspelt word', {
     breaks: calling({ deadlinMs: 100 }),
     holds: calling({ deadlineMs: 100 }),
@@ -270,7 +281,7 @@ export const figureCases: readonly Case[] = [
   breaking('PLY608', 'a word like no other', {
     breaks: calling({ toString: 2 }),
     holds: calling({}),
-    says: ['Take it away, or use a word that is known there: deadlineMs, retry, breaker, limits and fallback'],
+    says: ['Take it away, or use a word that is known there: deadlineMs, idleMs, retry, breaker, limits and fallback'],
   }),
   breaking('PLY608', 'a word of a service', {
     breaks: specified({ replica: 2 } as ServiceSpec),

@@ -16,7 +16,7 @@ function calling(policy: CallPolicy) {
   return tiny([answering('b'), service('a', { edges: [calls(api('b'), ['read'], policy)] })])
 }
 
-/** Cases of the rules PLY101 to PLY113. */
+/** Cases of the rules PLY101 to PLY114. */
 export const syncCases: readonly Case[] = [
   breaking('PLY101', 'two services wait for each other', {
     breaks: tiny([
@@ -196,7 +196,7 @@ export const syncCases: readonly Case[] = [
   breaking('PLY109', 'no method', {
     breaks: tiny([ordersGrpc, service('a', { edges: [calls(OrderService, [])] })]),
     holds: tiny([ordersGrpc, service('a', { edges: [calls(OrderService, ['getOrder'])] })]),
-    says: ['names no method', 'createOrder and getOrder'],
+    says: ['names no method', 'createOrder, getOrder, getOrderDetail'],
   }),
   breaking('PLY110', 'two services for one interface', {
     breaks: tiny([ordersGrpc, service('orders-too', { exposes: [OrderService] })]),
@@ -226,7 +226,32 @@ export const syncCases: readonly Case[] = [
     holds: tiny([service('a', { exposes: [OrderService, InventoryService] })]),
     says: ['gRPC (OrderService)', 'HTTP (a-api)'],
   }),
+  breaking('PLY114', 'a stream under the policy of a call', {
+    breaks: listing([calls(OrderService, ['getOrder', 'listOrders'], { deadlineMs: 1_000 })]),
+    holds: listing([
+      calls(OrderService, ['getOrder'], { deadlineMs: 1_000 }),
+      calls(OrderService, ['listOrders'], { deadlineMs: 900_000, idleMs: 60_000 }),
+    ]),
+    says: ['streams (listOrders)', "calls(OrderService, ['listOrders'], { deadlineMs: 900_000 })"],
+  }),
+  breaking('PLY114', 'a bound on the silence of a call', {
+    breaks: listing([calls(OrderService, ['getOrder'], { idleMs: 60_000 })]),
+    holds: listing([calls(OrderService, ['getOrder'])]),
+    says: ['nothing streams', 'Take `idleMs` off'],
+  }),
 ]
+
+/** A service that lists orders; orders itself waits for a stock check, which ends long before any stream. */
+function listing(edges: readonly ReturnType<typeof calls>[]) {
+  return tiny([
+    service('a', { edges: [...edges] }),
+    service('orders', {
+      exposes: [OrderService],
+      edges: [calls(InventoryService, ['checkStock'], { deadlineMs: 300 })],
+    }),
+    service('inventory', { exposes: [InventoryService] }),
+  ])
+}
 
 function exposed(deadlineMs: number) {
   const node = answering('a', [calls(api('b'), ['read'])])

@@ -5,6 +5,7 @@ export const capabilities = {
   identity: { by: 'SPIFFE certificates both ways: `require_client_certificate`, `match_typed_subject_alt_names`' },
   access: { by: 'RBAC filter: one policy a grant, by `authenticated` principal, path and verb' },
   deadline: { by: 'route `timeout`, `max_grpc_timeout`' },
+  streams: { by: 'route `timeout`, a second later than the caller by its own clock, and `idle_timeout`' },
   retry: { by: 'route `retry_policy`' },
   retryBudget: {
     by: 'cluster `circuit_breakers`: `retry_budget`',

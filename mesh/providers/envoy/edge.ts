@@ -1,7 +1,7 @@
 import type { MethodRef, Plan, PlannedExposure, Protocol } from '#plan/plan.ts'
 import { problems } from '../problems.ts'
 import { address, type Config, duration, extension, typed } from './config.ts'
-import { connectionBounds, deadline, httpFilter, tellTimeout } from './http.ts'
+import { connectionBounds, deadline, httpFilter, streamLife, tellTimeout } from './http.ts'
 import { bodyFilter, bodyLimit, edgeDescriptor, edgeRate, http2Limits } from './limits.ts'
 import { routeMatch, routePath } from './match.ts'
 import { applicationCluster } from './names.ts'
@@ -58,6 +58,9 @@ export function exposuresOf(plan: Plan, service: string): readonly PlannedExposu
 
 const grpcWeb: Config = extension('envoy.filters.http.grpc_web', 'extensions.filters.http.grpc_web.v3.GrpcWeb')
 
+/** How long a stranger's connection or stream may be silent. */
+const strangerIdleMs = 60_000
+
 /** What strangers say in the proxies' own words is dropped before anything reads it. */
 const withoutInternals: Config = extension(
   'envoy.http.early_header_mutation.header_mutation',
@@ -74,8 +77,8 @@ function strangers(deadlineMsMax: number): Config {
     generate_request_id: true,
     preserve_external_request_id: false,
     request_timeout: duration(deadlineMsMax),
-    stream_idle_timeout: '60s',
-    common_http_protocol_options: connectionBounds(60_000),
+    stream_idle_timeout: duration(strangerIdleMs),
+    common_http_protocol_options: connectionBounds(strangerIdleMs),
     local_reply_config: problems,
   }
 }
@@ -103,10 +106,13 @@ function protocolOf(plan: Plan, { name, service }: PlannedExposure): Protocol {
 }
 
 function methodRoute(exposure: PlannedExposure, protocol: Protocol, method: MethodRef): Config {
+  const { streamDeadlineMs } = exposure
+  const deadlineMs = method.streaming ? streamDeadlineMs : exposure.deadlineMs
+  const bound = method.streaming ? streamLife(streamDeadlineMs, strangerIdleMs) : deadline(deadlineMs, protocol)
   return {
     match: routeMatch(method),
-    route: { cluster: applicationCluster, ...deadline(exposure.deadlineMs, protocol) },
-    ...tellTimeout(exposure.deadlineMs, protocol, 'stranger'),
+    route: { cluster: applicationCluster, ...bound },
+    ...tellTimeout(deadlineMs, protocol, 'stranger'),
     metadata: edgeDescriptor(exposure),
     // A stream would be held back until its end; its size is bounded by the application's own message limit.
     ...(method.streaming ? {} : { typed_per_filter_config: bodyLimit(exposure) }),

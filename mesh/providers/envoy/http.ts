@@ -90,6 +90,18 @@ export function deadline(ms: number, protocol: Protocol): Config {
   return { timeout: duration(ms), max_grpc_timeout: duration(ms), grpc_timeout_offset: duration(earlierMs) }
 }
 
+/** How much longer than declared a proxy lets a stream live; see `streamLife`. */
+const laterMs = 1_000
+
+/**
+ * A stream's life and silence. The caller ends it at its deadline by its own clock, and knows then that its time was up; what
+ * a proxy cuts in the middle looks like a failure, so it is later, for callers without a clock. A callee that sends no
+ * sign of life at all within that time counts as failed, one that was only silent does not.
+ */
+export function streamLife(ms: number, idleMs: number): Config {
+  return { timeout: duration(ms + laterMs), idle_timeout: duration(idleMs) }
+}
+
 /** Tells a REST callee how long it has. `trusted` callers may have said less already; a stranger's word is replaced. */
 export function tellTimeout(ms: number, protocol: Protocol, caller: 'trusted' | 'stranger'): Config {
   if (protocol === 'grpc') return {}

@@ -4,7 +4,7 @@ import { identityOf } from './authorization.ts'
 import { type Config, typed } from './config.ts'
 import { egressOf, type Reach } from './egress.ts'
 import { faultOf } from './faults.ts'
-import { deadline, tellTimeout } from './http.ts'
+import { deadline, streamLife, tellTimeout } from './http.ts'
 import { routeMatch } from './match.ts'
 import { callerKey } from './mtls.ts'
 import { applicationCluster, calleeCluster, externalCluster } from './names.ts'
@@ -68,7 +68,9 @@ function methodRoute(link: Link, route: LinkRoute, method: MethodRef, faults: re
     match: routeMatch(method),
     route: {
       cluster: calleeCluster(link.to),
-      ...deadline(route.deadlineMs, link.protocol),
+      ...(method.streaming && route.idleMs !== null
+        ? streamLife(route.deadlineMs, route.idleMs)
+        : deadline(route.deadlineMs, link.protocol)),
       ...(route.retry ? { retry_policy: retryPolicy(route.retry, link.protocol) } : {}),
     },
     ...tellTimeout(route.retry?.perTryTimeoutMs ?? route.deadlineMs, link.protocol, 'trusted'),

@@ -10,6 +10,9 @@ export const capabilities = {
       untold: 'a VirtualService cannot add a header only where it is absent; clients of the kit send it themselves',
     },
   },
+  streams: {
+    by: 'VirtualService `timeout`, a second later than the caller by its own clock; EnvoyFilter: `idle_timeout` of the named rule',
+  },
   retry: {
     by: 'VirtualService `retries`; `attempts: 0` in every rule without',
     but: { cancelled: 'Istio refuses the status 499, which is no registered one' },

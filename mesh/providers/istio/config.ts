@@ -36,6 +36,12 @@ export function mergeRoutes(context: 'GATEWAY' | 'SIDECAR_OUTBOUND', route: Spec
   return { applyTo: 'HTTP_ROUTE', match, patch: { operation: 'MERGE', value: { route } } }
 }
 
+/** Changes the routes that a VirtualService gave this name. */
+export function mergeNamedRoute(name: string, route: Spec): Patch {
+  const match = { context: 'SIDECAR_OUTBOUND', routeConfiguration: { vhost: { route: { name } } } }
+  return { applyTo: 'HTTP_ROUTE', match, patch: { operation: 'MERGE', value: { route } } }
+}
+
 /** Whose proxies a filter is for. */
 export type Target = { readonly service: string } | { readonly gateway: string } | 'all'
 

@@ -19,7 +19,7 @@ import { calleeFaults } from './faults.ts'
 import { requestBounds } from './http.ts'
 import { rateLimits } from './limits.ts'
 import { strictMtls, withoutMtls } from './mtls.ts'
-import { calleeRoutes } from './routes.ts'
+import { calleeRoutes, streamBounds } from './routes.ts'
 import { telemetry } from './tracing.ts'
 
 /** Everything of Istio that is about one service: who may call it and how, whom it reaches and how, and faults at it. */
@@ -31,6 +31,7 @@ export function renderService(site: Site, slice: ServiceSlice, faults: readonly 
     ...verifyTokens(site, service.name, exposures),
     sidecar(site, slice),
     ...calleeRoutes(site, service.name, calledBy, faults),
+    ...streamBounds(site, slice),
     ...applicationDestination(site, slice),
     ...calls.map((link) => linkDestination(site, link)),
     ...egress.map((reach) => externalDestination(site, reach.egress, reach.external)),

@@ -19,6 +19,10 @@ export const capabilities = {
     by: 'route annotation `timeout.linkerd.io/request`, one route a method',
     but: { perCaller: "a route is the callee's and holds for all its callers; the longest deadline of them holds" },
   },
+  streams: {
+    by: 'route annotations `timeout.linkerd.io/request`, a second later than the caller by its own clock, and `timeout.linkerd.io/idle`',
+    but: { perCaller: "a route is the callee's and holds for all its callers; the longest silence of them holds" },
+  },
   retry: {
     by: 'route annotations `retry.linkerd.io/grpc` or `/http`, `limit`, `timeout`',
     but: {

@@ -29,6 +29,7 @@ const {
   retry,
   retryBudget,
   serviceRate,
+  streams,
   tracing,
 } = capabilities
 
@@ -195,6 +196,11 @@ function ofMethod(where: string, wishes: readonly Wish[]): readonly NotSupported
       differs: new Set(deadlines).size > 1,
       holds: `${Math.max(...deadlines)} ms`,
       reason: deadline.but.perCaller,
+    }),
+    ...differing(where, 'bound on silence', wishes, ({ idleMs }) => (idleMs ? `${idleMs} ms` : 'none'), {
+      differs: new Set(wishes.map(({ idleMs }) => idleMs ?? null)).size > 1,
+      holds: `${Math.max(...wishes.map(({ idleMs }) => idleMs ?? 0))} ms`,
+      reason: streams.but.perCaller,
     }),
     ...differing(where, 'retry', wishes, ({ retry }) => attemptsOf(retry), {
       differs: new Set(wishes.map(({ retry }) => JSON.stringify(retry))).size > 1,

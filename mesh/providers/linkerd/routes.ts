@@ -10,7 +10,13 @@ import { metadata, methodKey } from './names.ts'
 import { retryAnnotations, sharedRetry } from './retries.ts'
 
 /** What the callers of a method declare of it, each with its name; the way in from outside counts as one without a retry. */
-export type Wish = { readonly from: string; readonly deadlineMs: number; readonly retry: PlannedRetry | null }
+export type Wish = {
+  readonly from: string
+  readonly deadlineMs: number
+  /** The longest silence on a stream; null or absent where nothing streams. */
+  readonly idleMs?: number | null
+  readonly retry: PlannedRetry | null
+}
 
 /**
  * How calls to a service behave: one route of its Service a method, because deadline and retry are annotations of a whole
@@ -39,27 +45,41 @@ export function calledMethods({ calledBy, exposures }: Pick<ServiceSlice, 'calle
 }[] {
   const called = new Map<string, { method: MethodRef; wishes: Wish[] }>()
   for (const { from, routes } of calledBy) {
-    for (const { methods, deadlineMs, retry } of routes) {
+    for (const { methods, deadlineMs, idleMs, retry } of routes) {
       for (const method of methods) {
         const found = called.get(methodKey(method)) ?? { method, wishes: [] }
-        found.wishes.push({ from, deadlineMs, retry })
+        found.wishes.push({ from, deadlineMs, idleMs: method.streaming ? idleMs : null, retry })
         called.set(methodKey(method), found)
       }
     }
   }
-  for (const { name, methods, deadlineMs } of exposures)
-    for (const method of methods)
-      called.get(methodKey(method))?.wishes.push({ from: `exposure ${name}`, deadlineMs, retry: null })
+  for (const { name, methods, deadlineMs, streamDeadlineMs } of exposures)
+    for (const method of methods) {
+      const bound = method.streaming ? { deadlineMs: streamDeadlineMs, idleMs: 60_000 } : { deadlineMs, idleMs: null }
+      called.get(methodKey(method))?.wishes.push({ from: `exposure ${name}`, ...bound, retry: null })
+    }
   return [...called.values()].sort((a, b) => (methodKey(a.method) < methodKey(b.method) ? -1 : 1))
 }
+
+const laterMs = 1_000
 
 /**
  * Deadline and retry of a route. It is the callee's, not the caller's: where callers differ the longest deadline holds, for a
  * shorter one would cut calls that their caller still waits for, and callers have their own clocks besides.
  */
 export function policyOf(wishes: readonly Omit<Wish, 'from'>[], protocol: Protocol): Readonly<Record<string, string>> {
+  const deadlineMs = Math.max(...wishes.map((wish) => wish.deadlineMs))
+  const idle = wishes.flatMap(({ idleMs }) => idleMs ?? [])
+  // What a proxy cuts in the middle of a stream looks like a failure, so its caller's own clock goes first.
+  const bounds: Record<string, string> =
+    idle.length === 0
+      ? { 'timeout.linkerd.io/request': `${deadlineMs}ms` }
+      : {
+          'timeout.linkerd.io/request': `${deadlineMs + laterMs}ms`,
+          'timeout.linkerd.io/idle': `${Math.max(...idle)}ms`,
+        }
   return {
-    'timeout.linkerd.io/request': `${Math.max(...wishes.map(({ deadlineMs }) => deadlineMs))}ms`,
+    ...bounds,
     ...retryAnnotations(sharedRetry(wishes.map(({ retry }) => retry)), protocol),
   }
 }

@@ -22,8 +22,11 @@ export function streamingCall(call: Outgoing) {
   if (call.method.methodKind === 'client_streaming') {
     return (requests: AsyncIterable<Init>, options: CallOptions = {}) =>
       observed(call, async () => {
-        for await (const answer of exchange(call, requests, options)) return answer
-        throw failureOf(call, null)
+        let answer: unknown
+        // To the very end: the status comes after the answer, and may be a refusal.
+        for await (const found of exchange(call, requests, options)) answer = found
+        if (answer === undefined) throw failureOf(call, null)
+        return answer
       })
   }
   return (input: Init | AsyncIterable<Init>, options: CallOptions = {}) =>
@@ -42,13 +45,13 @@ async function* exchange(call: Outgoing, requests: AsyncIterable<Init>, options:
   const path = `/${method.parent.typeName}/${method.name}`
   const sent: Sent = channel.makeBidiStreamRequest(path, encode, decode, outgoingMetadata(), callOptions(call))
   const stopListening = cancelWith(sent, options.signal)
-  // What ends the sending ends the reading too, so the reader is the one who hears of it.
-  const sending = writeAll(sent, requests, (message) => message, currentSignal()).catch(
+  // What ends the sending ends the reading too, so the reader is the one who hears of it. A callee that has answered to the
+  // end wants no more requests, so nobody waits for the rest of them.
+  void writeAll(sent, requests, (message) => message, currentSignal()).catch(
     (thrown: unknown) => void sent.destroy(thrown as Error),
   )
   try {
     for await (const answer of sent) yield answer
-    await sending
   } catch (thrown) {
     throw isGrpcFailure(thrown) ? failureOf(call, thrown) : thrown
   } finally {

@@ -43,7 +43,15 @@ afterAll(() => sockets.remove())
 
 type StockHandlers = Handlers<typeof InventoryService>
 type OrderHandlers = Handlers<typeof OrderService>
-const noOrders: OrderHandlers = { createOrder: async () => ({}), getOrder: async () => ({}) }
+const noOrders: OrderHandlers = {
+  createOrder: async () => ({}),
+  getOrder: async () => ({}),
+  getOrderDetail: async () => ({}),
+  listOrders: async function* () {},
+  streamOrderUpdates: async function* () {},
+  uploadOrders: async () => ({}),
+  processOrders: async function* () {},
+}
 
 async function startInventory(handlers: StockHandlers) {
   const app = testApp(inventory, { listen: socket('inventory') })

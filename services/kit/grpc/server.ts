@@ -2,6 +2,7 @@ import type { DescMessage, DescMethod, MessageInitShape } from '@bufbuild/protob
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import {
   type handleUnaryCall,
+  Metadata,
   Server,
   ServerCredentials,
   type ServerDuplexStream,
@@ -24,6 +25,9 @@ import { writeAll } from './stream-writing.ts'
 
 /** The largest message in either direction. */
 const messageBytesMax = 4 * 1024 * 1024
+
+/** How long streams under way have to end by themselves when the server closes; within the time that a process has to drain. */
+const streamsDrainMs = 3_000
 
 /** How far the clocks of a caller and a callee on their way to the same deadline may be apart, timers included. */
 const clockSlackMs = 10
@@ -49,7 +53,8 @@ export async function grpcServer<S extends ServiceNode>(
   if (!address) throw new Error(`${app.node.name} exposes nothing, so it cannot serve gRPC: declare it in "exposes"`)
   const served = implementations as readonly Implementation[]
   const server = new Server(serverOptions)
-  for (const implementation of served) register(server, implementation, serverStack, app)
+  const streams = new Set<Incoming>()
+  for (const implementation of served) register(server, implementation, serverStack, app, streams)
   register(
     server,
     healthService(
@@ -58,22 +63,40 @@ export async function grpcServer<S extends ServiceNode>(
     ),
     [],
     app,
+    streams,
   )
   for (const reflection of reflectionServices(served.map(({ service }) => service)))
-    register(server, reflection, [], app)
+    register(server, reflection, [], app, streams)
   await bind(server, address)
-  return {
-    close: () => new Promise((resolve, reject) => server.tryShutdown((error) => (error ? reject(error) : resolve()))),
+  return { close: () => drain(server, streams) }
+}
+
+/** Calls end by themselves; a stream may not, so those that are left after a while are told to go on elsewhere. */
+async function drain(server: Server, streams: ReadonlySet<Incoming>): Promise<void> {
+  const endStreams = setTimeout(() => {
+    for (const { timer } of streams)
+      timer.abort(new ServiceError('unavailable', 'This instance stops. Go on elsewhere.'))
+  }, streamsDrainMs)
+  try {
+    await new Promise<void>((resolve, reject) => server.tryShutdown((error) => (error ? reject(error) : resolve())))
+  } finally {
+    clearTimeout(endStreams)
   }
 }
 
-function register(server: Server, { service, handlers }: Implementation, stack: readonly Layer[], app: App): void {
+function register(
+  server: Server,
+  { service, handlers }: Implementation,
+  stack: readonly Layer[],
+  app: App,
+  streams: Set<Incoming>,
+): void {
   for (const method of service.methods) {
     const handler = handlers[method.localName]
     if (!handler) throw new Error(`${service.typeName} has no handler for ${method.localName}: give one to implement()`)
     // Bytes pass through as they are, so that a request that cannot be read is answered as the caller's mistake.
     const raw = { serialize: (bytes: Buffer) => bytes, deserialize: (bytes: Buffer) => bytes }
-    const run = streamingHandler(method, handler as AnyHandler, stack, app) as handleUnaryCall<Buffer, Buffer>
+    const run = streamingHandler(method, handler as AnyHandler, stack, app, streams) as handleUnaryCall<Buffer, Buffer>
     server.register(`/${service.typeName}/${method.name}`, run, raw.serialize, raw.deserialize, typeOf(method))
   }
 }
@@ -85,7 +108,13 @@ type AnyCall = ServerUnaryCall<Buffer, Buffer> &
   ServerDuplexStream<Buffer, Buffer>
 
 /** One function for the four kinds: one request or many in, one answer or many out. */
-function streamingHandler(method: DescMethod, handler: AnyHandler, stack: readonly Layer[], app: App) {
+function streamingHandler(
+  method: DescMethod,
+  handler: AnyHandler,
+  stack: readonly Layer[],
+  app: App,
+  streams: Set<Incoming>,
+) {
   const streamsIn = method.methodKind === 'client_streaming' || method.methodKind === 'bidi_streaming'
   const streamsOut = method.methodKind === 'server_streaming' || method.methodKind === 'bidi_streaming'
   const name = `${method.parent.typeName}/${method.name}`
@@ -94,15 +123,18 @@ function streamingHandler(method: DescMethod, handler: AnyHandler, stack: readon
   return (call: AnyCall, answer: sendUnaryData<Buffer>) => {
     const inward = incoming(name, call.metadata, Number(call.getDeadline()), app.log)
     call.on('cancelled', () => inward.timer.abort(goneReason(inward)))
+    if (streamsIn || streamsOut) streams.add(inward)
+    // The caller, and the proxies between, learn at once that the stream is open, however long its first answer takes.
+    if (streamsOut) call.sendMetadata(new Metadata())
     const handle = async () => {
       const request = streamsIn ? decodeAll(method.input, call) : decode(method.input, call.request)
       const result = handler(request, { signal: inward.timer.signal, metadata: call.metadata })
       if (streamsOut) await writeAll(call, result as AsyncIterable<unknown>, encode, inward.timer.signal)
       else answer(null, encode(await result))
     }
-    through(stack, inward, handle).catch((thrown: unknown) =>
-      refuse(call, streamsOut ? undefined : answer, inward, thrown),
-    )
+    through(stack, inward, handle)
+      .catch((thrown: unknown) => refuse(call, streamsOut ? undefined : answer, inward, thrown))
+      .finally(() => streams.delete(inward))
   }
 }
 

@@ -12,6 +12,8 @@ export async function writeAll<T>(
     if (stream.destroyed) return
     if (!stream.write(encode(message))) await room(stream, signal)
   }
+  // A source that was told to stop may end as if that were all there is.
+  if (signal.aborted) throw signal.reason
   stream.end()
 }
 

@@ -6,6 +6,7 @@ import { clearSocket, listenOptions, protectSocket } from '../app/address.ts'
 import type { Closable } from '../app/admin.ts'
 import type { App } from '../app/lifecycle.ts'
 import { invalidArgument, ServiceError, type Violation } from '../errors.ts'
+import { type EventStreams, eventStreams, type ServerEvent } from './events.ts'
 import type { JsonSchema, JsonType } from './json-schema.ts'
 import { httpProblem, type Problem, problemOf, problemType, retryAfterSeconds } from './problem.ts'
 import { fastifyPath, matchesTemplate, type PathParams, splitRoute } from './route-template.ts'
@@ -21,10 +22,12 @@ export type RestRequest<R extends string, Body> = {
   readonly signal: AbortSignal
 }
 
-/** An answer. `body` is written as JSON; without one the answer is empty. */
+/** An answer. `body` is written as JSON, a stream of events as it comes; without one the answer is empty. */
 export type RestResponse = {
   readonly status: number
   readonly body?: unknown
+  /** Instead of a body, of a route that the declaration names in `streams`. */
+  readonly events?: AsyncIterable<ServerEvent>
   readonly headers?: Readonly<Record<string, string>>
 }
 
@@ -44,11 +47,19 @@ type Routes<A extends RestApi, Bodies> = {
 } & { readonly [K in Exclude<keyof Bodies, keyof A['routes']>]: never }
 
 /** What bounds a request; an `exposure` of the declaration has these fields. */
-export type RestBounds = { readonly deadlineMs: number; readonly bodyBytesMax: number | null }
+export type RestBounds = {
+  readonly deadlineMs: number
+  readonly bodyBytesMax: number | null
+  /** The life of an answer that streams. Default: 15 min. */
+  readonly streamDeadlineMs?: number
+}
 
 const bodyBytesMaxDefault = 1024 * 1024
 /** Up to here all mistakes of a body are told at once; in larger ones the first, or a wrong array would cost a hundred times its size. */
 const allErrorsBytesMax = 64 * 1024
+const streamMsDefault = 900_000
+/** Answers that stream at once, so that they do not take what calls with one answer need. */
+const streamsMax = 300
 const boundsDefault: RestBounds = { deadlineMs: 10_000, bodyBytesMax: bodyBytesMaxDefault }
 
 /**
@@ -63,14 +74,17 @@ export async function restServer<
   const address = app.configuration.listen
   if (!address) throw new Error(`${app.node.name} exposes nothing, so it cannot serve REST: declare it in "exposes"`)
   const server = createServer(bounds)
-  observe(server, bounds.deadlineMs)
+  const streamMs = bounds.streamDeadlineMs ?? streamMsDefault
+  const streams = eventStreams(app, streamsMax)
+  const streaming = new Set((api.streams ?? []).map((name) => fastifyPath(splitRoute(api.routes[name] ?? '').template)))
+  observe(server, ({ routeOptions }) => (streaming.has(routeOptions.url ?? '') ? streamMs : bounds.deadlineMs))
   answerProblems(server, api, app)
   const info = { title: api.name, version: app.configuration.version }
   await server.register(swagger, { openapi: { openapi: '3.1.0', info } })
   for (const [name, declared] of Object.entries(api.routes)) {
     const route = (routes as Readonly<Record<string, RestRoute<string, unknown>>>)[name]
     if (!route) throw new Error(`${api.name} has no handler for ${name}: give one to restServer()`)
-    addRoute(server, name, declared, route)
+    addRoute(server, name, declared, route, streams)
   }
   server.get('/openapi.json', { schema: { hide: true } }, () => server.swagger())
   clearSocket(address)
@@ -99,7 +113,13 @@ function createServer({ deadlineMs, bodyBytesMax }: RestBounds): FastifyInstance
   return server
 }
 
-function addRoute(server: FastifyInstance, name: string, declared: string, route: RestRoute<string, unknown>): void {
+function addRoute(
+  server: FastifyInstance,
+  name: string,
+  declared: string,
+  route: RestRoute<string, unknown>,
+  streams: EventStreams,
+): void {
   const { verb, template } = splitRoute(declared)
   const { summary, body, headers, query, responses, handler } = route
   const schema = {
@@ -120,10 +140,8 @@ function addRoute(server: FastifyInstance, name: string, declared: string, route
       const answer = await within(exchange, () =>
         handler({ params, query, headers, body, signal: exchange.timer.signal }),
       )
-      return reply
-        .code(answer.status)
-        .headers(answer.headers ?? {})
-        .send(answer.body)
+      reply.code(answer.status).headers(answer.headers ?? {})
+      return answer.events ? streams.send(reply, answer.events, exchange) : reply.send(answer.body)
     },
   })
 }

@@ -29,9 +29,9 @@ export function exchangeOf(request: FastifyRequest): Exchange {
 }
 
 /** Gives every request its correlation id, trace, deadline and measure, whatever becomes of it. */
-export function observe(server: FastifyInstance, deadlineMs: number): void {
+export function observe(server: FastifyInstance, deadlineOf: (request: FastifyRequest) => number): void {
   server.addHook('onRequest', (request, reply, done) => {
-    const exchange = begin(request, deadlineMs)
+    const exchange = begin(request, deadlineOf(request))
     exchanges.set(request.raw, exchange)
     reply.header(correlationHeader, exchange.correlationId)
     reply.raw.once('close', () => {

@@ -1,11 +1,11 @@
 import type { App } from '../app/lifecycle.ts'
+import { pause } from '../app/pause.ts'
 import type { ConsumeOptions, Kafka, Consumer as Member } from '../kafka/port.ts'
 import type { Log } from '../telemetry/log.ts'
 import { metric } from '../telemetry/semantics.ts'
 import { gauge } from '../telemetry/telemetry.ts'
 import type { Consumer } from './consumer.ts'
 import { deliverTo } from './delivery.ts'
-import { pause } from './relay-lease.ts'
 
 /** How long after a refusal the broker is asked again. */
 const rejoinMs = 5_000

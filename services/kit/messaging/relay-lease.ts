@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { pause } from '../app/pause.ts'
 import { type AnyDatabase, type Session, statement } from '../store/database.ts'
 import type { Log } from '../telemetry/log.ts'
 
@@ -108,9 +108,4 @@ export function keepLease(database: AnyDatabase, log: Log, options: LeaseOptions
       await notifying
     },
   }
-}
-
-/** Waits, or until the signal aborts: ending the wait is all that the abort has to say. */
-export async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await sleep(ms, undefined, { signal }).catch(() => undefined)
 }

@@ -1,9 +1,11 @@
+import { type Bell, createBell } from '../app/bell.ts'
+import { pause } from '../app/pause.ts'
 import { type AnyDatabase, statement } from '../store/database.ts'
 import type { Log } from '../telemetry/log.ts'
 import { metric } from '../telemetry/semantics.ts'
 import { counter, gauge, type Reading } from '../telemetry/telemetry.ts'
 import { type OutboxRow, outboxSignal } from './outbox.ts'
-import { keepLease, type Lease, type LeaseKeeper, type LeaseOptions, pause } from './relay-lease.ts'
+import { keepLease, type Lease, type LeaseKeeper, type LeaseOptions } from './relay-lease.ts'
 
 /** A row as it waits in the table. */
 export type WaitingRow = Omit<OutboxRow, 'kind' | 'destination'> & { readonly rowId: bigint }
@@ -205,32 +207,5 @@ function observe(database: AnyDatabase, destinations: readonly Destination[], le
   ]
   return () => {
     for (const off of forget) off()
-  }
-}
-
-type Bell = { ring(): void; wait(ms: number): Promise<void> }
-
-/** Wakes one waiter; a ring while nobody waits ends the next wait at once. */
-function createBell(): Bell {
-  let rung = false
-  let wake: (() => void) | undefined
-  return {
-    ring() {
-      rung = true
-      wake?.()
-    },
-    async wait(ms) {
-      if (!rung) {
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, ms)
-          wake = () => {
-            clearTimeout(timer)
-            resolve()
-          }
-        })
-      }
-      rung = false
-      wake = undefined
-    },
   }
 }

@@ -1,5 +1,6 @@
 import { type AsyncMessage, type Connection, ConsumerStatus, type Publisher } from 'rabbitmq-client'
 import { deadLetterQueue, retryQueue } from '#graph/names.ts'
+import { pause } from '../app/pause.ts'
 import { StoreUnavailable } from '../store/errors.ts'
 import type { Log } from '../telemetry/log.ts'
 import { attribute, metric } from '../telemetry/semantics.ts'
@@ -9,7 +10,6 @@ import { decodeEnvelope } from './envelope.ts'
 import { readMessage } from './handlers.ts'
 import { type Delivery, handleOnce } from './handling.ts'
 import { confirmingPublisher, publishConfirmed } from './rabbitmq.ts'
-import { pause } from './relay-lease.ts'
 import type { Worker } from './worker.ts'
 
 /** A worker at work. */

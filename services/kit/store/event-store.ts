@@ -1,9 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type DescMessage, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf'
 import { correlationId } from '../context.ts'
 import { ServiceError } from '../errors.ts'
 import { injectTrace } from '../telemetry/telemetry.ts'
-import { type AnyDatabase, type AnyTx, type Database, statement, type Tx } from './database.ts'
+import { type AnyDatabase, type AnyTx, statement } from './database.ts'
 import { violates } from './errors.ts'
 
 /** An event as the store holds it. `message.$typeName` tells which it is. */
@@ -11,6 +10,9 @@ export type StoredEvent<M> = {
   readonly streamId: string
   /** From 1, without a gap. */
   readonly version: number
+  /** Its full name as it was written; `message` may be of a newer type. */
+  readonly type: string
+  /** Read when it is asked for. @throws UnknownEvent */
   readonly message: M
   readonly at: Date
   readonly correlationId: string
@@ -31,8 +33,18 @@ export class StreamConflict extends ServiceError {
   }
 }
 
+/** The log holds an event that this code does not know: written by a newer version, or its descriptor was forgotten. */
+export class UnknownEvent extends ServiceError {
+  constructor(type: string) {
+    super('internal', `The event store does not know ${type}: add its descriptor or an upcast to eventStore(…).`)
+  }
+}
+
+/** Told in this process when events were committed; see `onSignal`. */
+export const eventsSignal = 'kit.events'
+
 /** Whoever can run a statement: a transaction or a database. */
-type Reader = Pick<AnyDatabase | AnyTx, 'query'>
+export type Reader = Pick<AnyDatabase | AnyTx, 'query'>
 
 /** The streams of one kind of aggregate. */
 export type EventStore<M> = {
@@ -42,34 +54,67 @@ export type EventStore<M> = {
    * @throws StreamConflict when the stream is at another version
    */
   append(tx: AnyTx, streamId: string, expectedVersion: number, messages: readonly M[]): Promise<number>
-  read(from: Reader, streamId: string): Promise<Stream<M>>
+  /** A stream's events, oldest first. `version` is that of the last one read, or the one they were to come after. */
+  read(from: Reader, streamId: string, range?: Range): Promise<Stream<M>>
   /**
-   * The next events of all streams after a position, at most `limit`, in an order that no later commit changes: events
-   * of transactions that may still be overtaken are left for the next read.
+   * The next events after a position, of all streams or of one, at most `limit`, in an order that no later commit
+   * changes: events of transactions that may still be overtaken are left for the next read.
    */
-  readLog(
-    from: Reader,
-    after: LogPosition,
-    limit: number,
-  ): Promise<readonly (StoredEvent<M> & { position: LogPosition })[]>
+  readLog(from: Reader, after: LogPosition, limit: number, streamId?: string): Promise<readonly LoggedEvent<M>[]>
 }
 
-/** Opens the streams that hold these events. An event of another type in them is an error: add its descriptor. */
-export function eventStore<const D extends DescMessage>(descriptors: readonly D[]): EventStore<MessageShape<D>> {
+/** A part of a stream. */
+export type Range = {
+  /** Only what came after this version. Default: 0, all. */
+  readonly afterVersion?: number
+  /** Only what was recorded by then: what was known at that time. */
+  readonly asOf?: Date
+}
+
+/** An event with its place in the log. */
+export type LoggedEvent<M> = StoredEvent<M> & { readonly position: LogPosition }
+
+/** How events of a type that is no longer written are read: as what would be written today. Pure. */
+export type Upcast<M> = { readonly from: DescMessage; readonly upcast: (bytes: Uint8Array) => M }
+
+/** Reads an old event as today's. The old type is only read, never written. */
+export function upcast<D extends DescMessage, M>(from: D, turn: (old: MessageShape<D>) => M): Upcast<M> {
+  return { from, upcast: (bytes) => turn(fromBinary(from, bytes)) }
+}
+
+/** What a log position looks like: what came from outside must be tested against it. */
+export const logPositionPattern = /^\d{1,19}:\d{1,18}$/
+
+/** Opens the streams that hold these events, and older ones by their upcasts. Any other type in them is an `UnknownEvent`. */
+export function eventStore<const D extends DescMessage>(
+  descriptors: readonly D[],
+  upcasts: readonly Upcast<MessageShape<D>>[] = [],
+): EventStore<MessageShape<D>> {
   type M = MessageShape<D>
   const byType = new Map(descriptors.map((descriptor) => [descriptor.typeName, descriptor]))
+  const old = new Map(upcasts.map(({ from, upcast }) => [from.typeName, upcast]))
   const descriptorOf = (type: string) => {
     const found = byType.get(type)
-    if (!found) throw new Error(`The event store does not know ${type}: add its descriptor to eventStore([…]).`)
+    if (!found) throw new UnknownEvent(type)
     return found
   }
-  const stored = (row: EventRow): StoredEvent<M> => ({
-    streamId: row.stream_id,
-    version: row.version,
-    message: fromBinary<D>(descriptorOf(row.type), row.payload),
-    at: row.recorded_at,
-    correlationId: row.correlation_id,
-  })
+  const messageOf = ({ type, payload }: EventRow): M =>
+    old.get(type)?.(payload) ?? fromBinary<D>(descriptorOf(type), payload)
+  const stored = (row: EventRow): StoredEvent<M> => {
+    let message: M | undefined
+    return {
+      streamId: row.stream_id,
+      version: row.version,
+      type: row.type,
+      // One event that cannot be read must not keep others from being.
+      get message() {
+        message ??= messageOf(row)
+        return message
+      },
+      at: row.recorded_at,
+      correlationId: row.correlation_id,
+    }
+  }
   return {
     async append(tx, streamId, expectedVersion, messages) {
       const types = messages.map((message) => message.$typeName)
@@ -77,15 +122,29 @@ export function eventStore<const D extends DescMessage>(descriptors: readonly D[
       await insert(tx, streamId, expectedVersion, types, payloads)
       return expectedVersion + messages.length
     },
-    async read(from, streamId) {
-      const rows = await from.query<EventRow>(selectStream, [streamId])
-      return { version: rows.at(-1)?.version ?? 0, events: rows.map(stored) }
+    async read(from, streamId, { afterVersion = 0, asOf } = {}) {
+      const rows = await from.query<EventRow>(selectStream, [streamId, afterVersion, asOf ?? 'infinity'])
+      return { version: rows.at(-1)?.version ?? afterVersion, events: rows.map(stored) }
     },
-    async readLog(from, after, limit) {
-      const rows = await from.query<EventRow & LogRow>(selectLog, [...after.split(':'), limit])
-      return rows.map((row) => ({ ...stored(row), position: `${row.transaction_id}:${row.position}` }))
+    async readLog(from, after, limit, streamId) {
+      const [select, more] = streamId === undefined ? [selectLog, []] : [selectLogOfStream, [streamId]]
+      const rows = await from.query<EventRow & LogRow>(select, [...after.split(':'), limit, ...more])
+      return rows.map((row) => Object.assign(stored(row), { position: `${row.transaction_id}:${row.position}` }))
     },
   }
+}
+
+/** Before which place in the log everything is told that ever will be: where one begins who wants only what is new. */
+export async function logEnd(from: Reader): Promise<LogPosition> {
+  const [row] = await from.query<LogRow>(selectEnd)
+  return row ? `${row.transaction_id}:${row.position}` : logStart
+}
+
+/** The place of the newest event that is committed, of all streams or of one; some before it may not be told yet. */
+export async function logNewest(from: Reader, streamId?: string): Promise<LogPosition> {
+  const [select, values] = streamId === undefined ? [selectNewest, []] : [selectNewestOfStream, [streamId]]
+  const [row] = await from.query<LogRow>(select, values)
+  return row ? `${row.transaction_id}:${row.position}` : logStart
 }
 
 type EventRow = {
@@ -100,23 +159,38 @@ type LogRow = { readonly position: bigint; readonly transaction_id: string }
 
 const selectStream = statement(`
   select stream_id, version, type, payload, correlation_id, recorded_at
-  from kit.events where stream_id = $1 order by version`)
+  from kit.events where stream_id = $1 and version > $2 and recorded_at <= $3 order by version`)
 
 // Positions are drawn before the commit, so a higher one may become visible first. Transactions below the oldest one
 // that still runs cannot gain rows any more; ordered by transaction, nothing can come to lie before what was read.
-const selectLog = statement(`
+const inCommitOrder = (condition: string) =>
+  statement(`
   select stream_id, version, type, payload, correlation_id, recorded_at, position, transaction_id::text
   from kit.events
   where (transaction_id, position) > ($1::text::xid8, $2::bigint)
-    and transaction_id < pg_snapshot_xmin(pg_current_snapshot())
-  order by transaction_id, position
+    and transaction_id < pg_snapshot_xmin(pg_current_snapshot()) ${condition}
+  order by events.transaction_id, events.position
   limit $3`)
+const selectLog = inCommitOrder('')
+const selectLogOfStream = inCommitOrder('and stream_id = $4')
+const newest = (condition: string) =>
+  statement(`
+  select position, transaction_id::text from kit.events ${condition}
+  order by events.transaction_id desc, events.position desc limit 1`)
+const selectNewest = newest('')
+const selectNewestOfStream = newest('where stream_id = $1')
+const selectEnd = newest('where transaction_id < pg_snapshot_xmin(pg_current_snapshot())')
 
 // The unique constraint refuses whoever comes second; the comparison refuses a version that the stream has not reached.
+// Neither time nor place in the log runs back within a stream: clocks of replicas differ, and a transaction that began
+// before its predecessor's has the lower number. A higher one is as safe, for readers wait for all that are below it.
 const insertEvents = statement(`
-  insert into kit.events (stream_id, version, type, payload, correlation_id, traceparent, recorded_at)
-  select $1, $2::integer + number, type, payload, $5, $6, $7
+  insert into kit.events
+    (transaction_id, stream_id, version, type, payload, correlation_id, traceparent, recorded_at)
+  select greatest(pg_current_xact_id(), last.transaction_id), $1, $2::integer + number, events.type, events.payload, $5, $6,
+    greatest($7::timestamptz, last.recorded_at)
   from unnest($3::text[], $4::bytea[]) with ordinality as events (type, payload, number)
+  left join kit.events as last on last.stream_id = $1 and last.version = $2::integer
   where (select coalesce(max(version), 0) from kit.events where stream_id = $1) = $2::integer
   order by number
   returning version`)
@@ -134,66 +208,5 @@ async function insert(
     throw violates(thrown, 'events_stream_version') ? new StreamConflict(streamId, expectedVersion) : thrown
   })
   if (rows.length !== types.length) throw new StreamConflict(streamId, expectedVersion)
-}
-
-/** An aggregate: a state that follows from its events, and decisions that follow from the state. Both are pure. */
-export type Aggregate<S, M> = {
-  readonly initial: S
-  readonly evolve: (state: S, message: M) => S
-}
-
-/** What came of a decision. */
-export type Decided<S, M> = { readonly state: S; readonly version: number; readonly messages: readonly M[] }
-
-/** Folds a stream's events into the aggregate's state. */
-export function fold<S, M>({ initial, evolve }: Aggregate<S, M>, events: readonly StoredEvent<M>[]): S {
-  return events.reduce((state, event) => evolve(state, event.message), initial)
-}
-
-/**
- * Reads a stream, decides, and appends what was decided, within a transaction: what a consumer's handler calls. A
- * decision without events writes nothing.
- * @throws StreamConflict when somebody else wrote in between; the message is then handled again
- */
-export async function decideIn<S, M>(
-  tx: AnyTx,
-  store: EventStore<M>,
-  aggregate: Aggregate<S, M>,
-  streamId: string,
-  decide: (state: S) => readonly M[],
-): Promise<Decided<S, M>> {
-  const stream = await store.read(tx, streamId)
-  const before = fold(aggregate, stream.events)
-  const messages = decide(before)
-  if (messages.length === 0) return { state: before, version: stream.version, messages }
-  const version = await store.append(tx, streamId, stream.version, messages)
-  return { state: messages.reduce(aggregate.evolve, before), version, messages }
-}
-
-/**
- * `decideIn` in a transaction of its own, repeated with the new state when somebody else wrote in between. `then` runs in the
- * same transaction, such as to publish what was decided. Default 5 attempts.
- * @throws StreamConflict when every attempt met a conflict
- */
-export async function decideAndAppend<S, M, Tables>(
-  database: Database<Tables>,
-  store: EventStore<M>,
-  aggregate: Aggregate<S, M>,
-  streamId: string,
-  decide: (state: S) => readonly M[],
-  then: (tx: Tx<Tables>, decided: Decided<S, M>) => Promise<void> | void = () => undefined,
-  { attempts = 5 }: { readonly attempts?: number } = {},
-): Promise<Decided<S, M>> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await database.transaction(async (tx) => {
-        const decided = await decideIn(tx, store, aggregate, streamId, decide)
-        await then(tx, decided)
-        return decided
-      })
-    } catch (thrown) {
-      if (!(thrown instanceof StreamConflict) || attempt >= attempts) throw thrown
-      await sleep(Math.random() * Math.min(50, 2 ** attempt))
-    }
-  }
+  tx.afterCommit(() => tx.database.signal(eventsSignal))
 }

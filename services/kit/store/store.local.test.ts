@@ -7,10 +7,12 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { service } from '#graph/service.ts'
 import { postgres } from '#graph/store.ts'
 import { topic } from '#graph/topic.ts'
-import { OrderConfirmedSchema, OrderPlacedSchema } from '#proto/parley/orders/v1/events_pb.ts'
-import { statement } from './database.ts'
+import { OrderAcceptedSchema, OrderConfirmedSchema, OrderPlacedSchema } from '#proto/parley/orders/v1/events_pb.ts'
+import { testApp } from '../app/app-fixture.ts'
+import { type Aggregate, decideAndAppend, load } from './aggregate.ts'
+import { openDatabase, statement } from './database.ts'
 import { freshDatabases } from './database-fixture.ts'
-import { decideAndAppend, eventStore, logStart, StreamConflict } from './event-store.ts'
+import { eventStore, logStart, StreamConflict, UnknownEvent, upcast } from './event-store.ts'
 import { migrate } from './migrations.ts'
 import { type PostgresFixture, startPostgres } from './postgres-fixture.ts'
 
@@ -116,23 +118,23 @@ describe('the event store', () => {
   const placed = (orderId: string) => create(OrderPlacedSchema, { orderId })
   const confirmed = (orderId: string) => create(OrderConfirmedSchema, { orderId })
 
-  test('20 writers of one stream leave no gap and lose nothing', async () => {
+  test('100 writers of one stream leave no gap and lose nothing', async () => {
     const { database } = await freshDatabase()
     const aggregate = { initial: 0, evolve: (count: number, _message: Message) => count + 1 }
     await Promise.all(
-      Array.from({ length: 20 }, () =>
+      Array.from({ length: 100 }, () =>
         decideAndAppend(database, store, aggregate, 'o-1', () => [placed('o-1'), confirmed('o-1')], undefined, {
-          attempts: 200,
+          attempts: 1_000,
         }),
       ),
     )
     const { version, events } = await store.read(database, 'o-1')
-    expect(version).toBe(40)
-    expect(events.map((event) => event.version)).toEqual(Array.from({ length: 40 }, (_, index) => index + 1))
+    expect(version).toBe(200)
+    expect(events.map((event) => event.version)).toEqual(Array.from({ length: 200 }, (_, index) => index + 1))
     expect(events.map((event) => event.message.$typeName)).toEqual(
-      Array.from({ length: 20 }, () => [OrderPlacedSchema.typeName, OrderConfirmedSchema.typeName]).flat(),
+      Array.from({ length: 100 }, () => [OrderPlacedSchema.typeName, OrderConfirmedSchema.typeName]).flat(),
     )
-  })
+  }, 30_000)
 
   test('refuses a version that is past, and one that is not reached', async () => {
     const { database } = await freshDatabase()
@@ -157,5 +159,85 @@ describe('the event store', () => {
     await slow
     const after = await store.readLog(database, before.at(-1)?.position ?? logStart, 10)
     expect([...before, ...after].map(({ streamId }) => streamId).sort()).toEqual(['fast', 'slow'])
+  })
+
+  test('keeps a stream in order in the log, though the later event has the older transaction', async () => {
+    const { database } = await freshDatabase()
+    await database.transaction(async (older) => {
+      await older.query(statement('select pg_current_xact_id()'))
+      await database.transaction((younger) => store.append(younger, 's', 0, [placed('s')]))
+      await store.append(older, 's', 1, [confirmed('s')])
+    })
+    const log = await store.readLog(database, logStart, 10)
+    expect(log.map(({ version }) => version)).toEqual([1, 2])
+    expect(await store.readLog(database, log[0]?.position ?? '', 10, 's')).toMatchObject([{ version: 2 }])
+  })
+
+  test('orders the log by the number of the transaction, not by its text', async () => {
+    const { database } = await freshDatabase()
+    const insert = statement(`
+      insert into kit.events (transaction_id, stream_id, version, type, payload, correlation_id, recorded_at)
+      values ($1::text::xid8, $1, 1, $2, '', '', now())`)
+    for (const transaction of ['10', '9']) await database.query(insert, [transaction, OrderPlacedSchema.typeName])
+    const log = await store.readLog(database, logStart, 10)
+    expect(log.map(({ streamId }) => streamId)).toEqual(['9', '10'])
+    expect(await store.readLog(database, log[0]?.position ?? '', 10)).toMatchObject([{ streamId: '10' }])
+  })
+
+  test('tells what was known at a time, whatever the clocks of the writers say', async () => {
+    const { database, at } = await freshDatabase()
+    const early = new Date('2026-01-01T00:00:00Z')
+    const late = new Date('2026-01-01T00:10:00Z')
+    const replica = (now: Date) => openDatabase<Tables>(testApp(orders, { postgres: at }), { clock: () => now })
+    const [first, second, third] = [replica(early), replica(late), replica(early)]
+    await first.transaction((tx) => store.append(tx, 's', 0, [placed('s')]))
+    await second.transaction((tx) => store.append(tx, 's', 1, [confirmed('s')]))
+    await third.transaction((tx) => store.append(tx, 's', 2, [confirmed('s')]))
+    for (const replica of [first, second, third]) await replica.close()
+    const known = async (asOf: string) => (await store.read(database, 's', { asOf: new Date(asOf) })).version
+    expect([await known('2025-12-31T23:59:59Z'), await known('2026-01-01T00:05:00Z')]).toEqual([0, 1])
+    expect(await known('2026-01-01T00:10:00Z')).toBe(3)
+  })
+
+  test('goes on from a snapshot, and rebuilds where its form has changed', async () => {
+    const { database } = await freshDatabase()
+    let evolved = 0
+    const counting = (form: number): Aggregate<number, Message> => ({
+      initial: 0,
+      evolve: (count) => {
+        evolved += 1
+        return count + 1
+      },
+      snapshots: {
+        everyEvents: 10,
+        form,
+        write: (count) => Buffer.from(String(count)),
+        read: (bytes) => Number(Buffer.from(bytes)),
+      },
+    })
+    for (let version = 0; version < 25; version += 1) {
+      await decideAndAppend(database, store, counting(1), 's', () => [placed('s')])
+    }
+    const costOf = async (form: number) => {
+      evolved = 0
+      expect(await load(database, store, counting(form), 's')).toEqual({ state: 25, version: 25 })
+      return evolved
+    }
+    expect([await costOf(1), await costOf(2)]).toEqual([5, 25])
+  })
+
+  test('reads an old version as today, and says which event it does not know', async () => {
+    const { database } = await freshDatabase()
+    const then = eventStore([OrderAcceptedSchema])
+    const accepted = create(OrderAcceptedSchema, { orderId: 's', customerId: 'c-1' })
+    await database.transaction((tx) => then.append(tx, 's', 0, [accepted]))
+    await expect(store.read(database, 's').then(({ events }) => events[0]?.message)).rejects.toThrow(UnknownEvent)
+    const turn = upcast(OrderAcceptedSchema, ({ orderId, customerId }) =>
+      create(OrderPlacedSchema, { orderId, customerId }),
+    )
+    const now = eventStore([OrderPlacedSchema, OrderConfirmedSchema], [turn])
+    const { events } = await now.read(database, 's')
+    expect(events).toMatchObject([{ type: OrderAcceptedSchema.typeName, version: 1 }])
+    expect(events[0]?.message).toEqual(create(OrderPlacedSchema, { orderId: 's', customerId: 'c-1' }))
   })
 })

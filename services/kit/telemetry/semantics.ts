@@ -50,6 +50,8 @@ export const metric = {
   sagasStuck: 'parley.saga.stuck',
   sagasEnded: 'parley.saga.ended',
   sagaDuration: 'parley.saga.duration',
+  projectionLag: 'parley.projection.lag',
+  projectionParked: 'parley.projection.parked',
   eventLoopUtilization: 'nodejs.eventloop.utilization',
 } as const
 
@@ -74,6 +76,8 @@ export const metricHelp: Readonly<Record<string, string>> = {
     'Sagas that need somebody: a step past the point of no return, or a compensation, is not answered.',
   [metric.sagasEnded]: 'Sagas that ended, by outcome.',
   [metric.sagaDuration]: 'From the start of a saga to its end, by outcome.',
+  [metric.projectionLag]: 'How old the oldest event is that a read model has not applied yet.',
+  [metric.projectionParked]: 'Events that a read model could not apply, with those that wait behind them.',
   [metric.eventLoopUtilization]: 'The share of time since the last scrape in which the event loop was busy.',
 }
 

@@ -5,10 +5,16 @@ import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
 
 const orders = service('orders', { exposes: [OrderService] })
 
-// A streaming method is named like any other: rpc StreamOrders(…) returns (stream Order). Its deadline bounds the
-// whole stream, and it is not retried: the reader resumes from the last message that it has.
+// Streams have an edge of their own: their deadline is how long one may live, and idleMs how long it may be silent. They
+// are not retried: the reader goes on after the last message that it has.
 const dashboard = service('dashboard', {
-  edges: [calls(OrderService, ['getOrder'], { deadlineMs: 60_000, limits: { concurrentMax: 20, pendingMax: 5 } })],
+  edges: [
+    calls(OrderService, ['streamOrderUpdates'], {
+      deadlineMs: 900_000,
+      idleMs: 60_000,
+      limits: { concurrentMax: 20, pendingMax: 5 },
+    }),
+  ],
 })
 
 export const example = system('example', { services: [dashboard, orders] })

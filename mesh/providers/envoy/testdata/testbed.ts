@@ -11,7 +11,7 @@ import { exposure } from '#graph/exposure.ts'
 import { external, externalTcp, reaches } from '#graph/external.ts'
 import { service } from '#graph/service.ts'
 import { module } from '#graph/start.ts'
-import { system } from '#graph/system.ts'
+import { type SystemNode, system } from '#graph/system.ts'
 import { ensureCertificates } from '#local/certificates/certificates.ts'
 import { type Layout, layoutOf } from '#local/layout.ts'
 import { envoyCommand, sidecarFiles } from '#local/sidecar.ts'
@@ -71,10 +71,19 @@ const withSidecar = ['front', 'inventory', 'orders', 'catalog']
 export type Testbed = { readonly plan: Plan; readonly layout: Layout; readonly stop: () => Promise<void> }
 
 /** Starts one Envoy a service in a loopback network of its own, and waits until each is ready. */
-export async function startTestbed(envoy: string): Promise<Testbed> {
+export function startTestbed(envoy: string): Promise<Testbed> {
+  return startSidecars(envoy, bedSystem, withSidecar, `127.86.${process.pid % 250}`)
+}
+
+/** The same for some services of any system. */
+export async function startSidecars(
+  envoy: string,
+  of: SystemNode,
+  withSidecar: readonly string[],
+  subnet: string,
+): Promise<Testbed> {
   const stateDir = await mkdtemp(join(tmpdir(), 'mesh-'))
-  const subnet = `127.86.${process.pid % 250}`
-  const plan = derive(bedSystem, 'local')
+  const plan = derive(of, 'local')
   const layout = layoutOf(plan, { stateDir, subnet, host: `${subnet}.1` })
   await ensureCertificates(plan, layout)
   await Promise.all(withSidecar.map((name) => sidecarFiles(plan, layout, name)))

@@ -6,7 +6,7 @@ import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Money } from "../../money/v1/money_pb.ts";
 import { file_parley_money_v1_money } from "../../money/v1/money_pb.ts";
-import type { Fulfilment, OrderItem, StockCheck } from "./orders_pb.ts";
+import type { Fulfilment, OrderItem, OrderLine, StockCheck } from "./orders_pb.ts";
 import { file_parley_orders_v1_orders } from "./orders_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file parley/orders/v1/events.proto.
  */
 export const file_parley_orders_v1_events: GenFile = /*@__PURE__*/
-  fileDesc("Ch1wYXJsZXkvb3JkZXJzL3YxL2V2ZW50cy5wcm90bxIQcGFybGV5Lm9yZGVycy52MSKEAgoLT3JkZXJQbGFjZWQSEAoIb3JkZXJfaWQYASABKAkSEwoLY3VzdG9tZXJfaWQYAiABKAkSKgoFaXRlbXMYAyADKAsyGy5wYXJsZXkub3JkZXJzLnYxLk9yZGVySXRlbRIlCgV0b3RhbBgEIAEoCzIWLnBhcmxleS5tb25leS52MS5Nb25leRIWCg5wYXltZW50X21ldGhvZBgFIAEoCRIxCgtzdG9ja19jaGVjaxgGIAEoDjIcLnBhcmxleS5vcmRlcnMudjEuU3RvY2tDaGVjaxIwCgpmdWxmaWxtZW50GA8gASgOMhwucGFybGV5Lm9yZGVycy52MS5GdWxmaWxtZW50IrwBCg5PcmRlckNvbmZpcm1lZBIQCghvcmRlcl9pZBgBIAEoCRITCgtjdXN0b21lcl9pZBgCIAEoCRIqCgVpdGVtcxgDIAMoCzIbLnBhcmxleS5vcmRlcnMudjEuT3JkZXJJdGVtEiUKBXRvdGFsGAQgASgLMhYucGFybGV5Lm1vbmV5LnYxLk1vbmV5EjAKCmZ1bGZpbG1lbnQYDyABKA4yHC5wYXJsZXkub3JkZXJzLnYxLkZ1bGZpbG1lbnQieQoOT3JkZXJDYW5jZWxsZWQSEAoIb3JkZXJfaWQYASABKAkSEwoLY3VzdG9tZXJfaWQYAiABKAkSDgoGcmVhc29uGAMgASgJEjAKCmZ1bGZpbG1lbnQYDyABKA4yHC5wYXJsZXkub3JkZXJzLnYxLkZ1bGZpbG1lbnQiTgoMT3JkZXJTaGlwcGVkEhAKCG9yZGVyX2lkGAEgASgJEhMKC2N1c3RvbWVyX2lkGAIgASgJEhcKD3RyYWNraW5nX251bWJlchgDIAEoCWIGcHJvdG8z", [file_parley_money_v1_money, file_parley_orders_v1_orders]);
+  fileDesc("Ch1wYXJsZXkvb3JkZXJzL3YxL2V2ZW50cy5wcm90bxIQcGFybGV5Lm9yZGVycy52MSKEAgoLT3JkZXJQbGFjZWQSEAoIb3JkZXJfaWQYASABKAkSEwoLY3VzdG9tZXJfaWQYAiABKAkSKgoFaXRlbXMYAyADKAsyGy5wYXJsZXkub3JkZXJzLnYxLk9yZGVySXRlbRIlCgV0b3RhbBgEIAEoCzIWLnBhcmxleS5tb25leS52MS5Nb25leRIWCg5wYXltZW50X21ldGhvZBgFIAEoCRIxCgtzdG9ja19jaGVjaxgGIAEoDjIcLnBhcmxleS5vcmRlcnMudjEuU3RvY2tDaGVjaxIwCgpmdWxmaWxtZW50GA8gASgOMhwucGFybGV5Lm9yZGVycy52MS5GdWxmaWxtZW50IrwBCg5PcmRlckNvbmZpcm1lZBIQCghvcmRlcl9pZBgBIAEoCRITCgtjdXN0b21lcl9pZBgCIAEoCRIqCgVpdGVtcxgDIAMoCzIbLnBhcmxleS5vcmRlcnMudjEuT3JkZXJJdGVtEiUKBXRvdGFsGAQgASgLMhYucGFybGV5Lm1vbmV5LnYxLk1vbmV5EjAKCmZ1bGZpbG1lbnQYDyABKA4yHC5wYXJsZXkub3JkZXJzLnYxLkZ1bGZpbG1lbnQieQoOT3JkZXJDYW5jZWxsZWQSEAoIb3JkZXJfaWQYASABKAkSEwoLY3VzdG9tZXJfaWQYAiABKAkSDgoGcmVhc29uGAMgASgJEjAKCmZ1bGZpbG1lbnQYDyABKA4yHC5wYXJsZXkub3JkZXJzLnYxLkZ1bGZpbG1lbnQiTgoMT3JkZXJTaGlwcGVkEhAKCG9yZGVyX2lkGAEgASgJEhMKC2N1c3RvbWVyX2lkGAIgASgJEhcKD3RyYWNraW5nX251bWJlchgDIAEoCSJ3Cg1PcmRlckFjY2VwdGVkEhAKCG9yZGVyX2lkGAEgASgJEhMKC2N1c3RvbWVyX2lkGAIgASgJEioKBWxpbmVzGAMgAygLMhsucGFybGV5Lm9yZGVycy52MS5PcmRlckxpbmUSEwoLdG90YWxfY2VudHMYBCABKANiBnByb3RvMw", [file_parley_money_v1_money, file_parley_orders_v1_orders]);
 
 /**
  * An order was accepted. Stock is not reserved and nothing is charged yet.
@@ -168,4 +168,41 @@ export type OrderShipped = Message<"parley.orders.v1.OrderShipped"> & {
  */
 export const OrderShippedSchema: GenMessage<OrderShipped> = /*@__PURE__*/
   messageDesc(file_parley_orders_v1_events, 3);
+
+/**
+ * How an accepted order was written before its lines had prices of their own. Nobody writes it any more, but logs hold
+ * it for good: readers turn it into OrderPlaced.
+ *
+ * @generated from message parley.orders.v1.OrderAccepted
+ */
+export type OrderAccepted = Message<"parley.orders.v1.OrderAccepted"> & {
+  /**
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * @generated from field: string customer_id = 2;
+   */
+  customerId: string;
+
+  /**
+   * @generated from field: repeated parley.orders.v1.OrderLine lines = 3;
+   */
+  lines: OrderLine[];
+
+  /**
+   * In euro cents; the shop knew no other currency.
+   *
+   * @generated from field: int64 total_cents = 4;
+   */
+  totalCents: bigint;
+};
+
+/**
+ * Describes the message parley.orders.v1.OrderAccepted.
+ * Use `create(OrderAcceptedSchema)` to create a new message.
+ */
+export const OrderAcceptedSchema: GenMessage<OrderAccepted> = /*@__PURE__*/
+  messageDesc(file_parley_orders_v1_events, 4);
 

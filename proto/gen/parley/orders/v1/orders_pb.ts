@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file parley/orders/v1/orders.proto.
  */
 export const file_parley_orders_v1_orders: GenFile = /*@__PURE__*/
-  fileDesc("Ch1wYXJsZXkvb3JkZXJzL3YxL29yZGVycy5wcm90bxIQcGFybGV5Lm9yZGVycy52MSJdCglPcmRlckl0ZW0SEgoKcHJvZHVjdF9pZBgBIAEoCRIQCghxdWFudGl0eRgCIAEoBRIqCgp1bml0X3ByaWNlGAMgASgLMhYucGFybGV5Lm1vbmV5LnYxLk1vbmV5IukCCgVPcmRlchIQCghvcmRlcl9pZBgBIAEoCRITCgtjdXN0b21lcl9pZBgCIAEoCRIqCgVpdGVtcxgDIAMoCzIbLnBhcmxleS5vcmRlcnMudjEuT3JkZXJJdGVtEiUKBXRvdGFsGAQgASgLMhYucGFybGV5Lm1vbmV5LnYxLk1vbmV5Ei0KBnN0YXR1cxgFIAEoDjIdLnBhcmxleS5vcmRlcnMudjEuT3JkZXJTdGF0dXMSMQoLc3RvY2tfY2hlY2sYBiABKA4yHC5wYXJsZXkub3JkZXJzLnYxLlN0b2NrQ2hlY2sSFQoNY2FuY2VsX3JlYXNvbhgHIAEoCRIXCg90cmFja2luZ19udW1iZXIYCCABKAkSDwoHdmVyc2lvbhgJIAEoAxIRCglwbGFjZWRfYXQYCiABKAkSMAoKZnVsZmlsbWVudBgPIAEoDjIcLnBhcmxleS5vcmRlcnMudjEuRnVsZmlsbWVudCIxCglPcmRlckxpbmUSEgoKcHJvZHVjdF9pZBgBIAEoCRIQCghxdWFudGl0eRgCIAEoBSK4AQoSQ3JlYXRlT3JkZXJSZXF1ZXN0EhMKC2N1c3RvbWVyX2lkGAEgASgJEioKBWxpbmVzGAIgAygLMhsucGFybGV5Lm9yZGVycy52MS5PcmRlckxpbmUSFwoPaWRlbXBvdGVuY3lfa2V5GAMgASgJEhYKDnBheW1lbnRfbWV0aG9kGAQgASgJEjAKCmZ1bGZpbG1lbnQYDyABKA4yHC5wYXJsZXkub3JkZXJzLnYxLkZ1bGZpbG1lbnQiTwoTQ3JlYXRlT3JkZXJSZXNwb25zZRImCgVvcmRlchgBIAEoCzIXLnBhcmxleS5vcmRlcnMudjEuT3JkZXISEAoIcmVwbGF5ZWQYAiABKAgiIwoPR2V0T3JkZXJSZXF1ZXN0EhAKCG9yZGVyX2lkGAEgASgJIjoKEEdldE9yZGVyUmVzcG9uc2USJgoFb3JkZXIYASABKAsyFy5wYXJsZXkub3JkZXJzLnYxLk9yZGVyKpYBCgtPcmRlclN0YXR1cxIcChhPUkRFUl9TVEFUVVNfVU5TUEVDSUZJRUQQABIXChNPUkRFUl9TVEFUVVNfUExBQ0VEEAESGgoWT1JERVJfU1RBVFVTX0NPTkZJUk1FRBACEhgKFE9SREVSX1NUQVRVU19TSElQUEVEEAMSGgoWT1JERVJfU1RBVFVTX0NBTkNFTExFRBAEKl0KClN0b2NrQ2hlY2sSGwoXU1RPQ0tfQ0hFQ0tfVU5TUEVDSUZJRUQQABIZChVTVE9DS19DSEVDS19BVkFJTEFCTEUQARIXChNTVE9DS19DSEVDS19VTktOT1dOEAIqYwoKRnVsZmlsbWVudBIaChZGVUxGSUxNRU5UX1VOU1BFQ0lGSUVEEAASHAoYRlVMRklMTUVOVF9DSE9SRU9HUkFQSEVEEAESGwoXRlVMRklMTUVOVF9PUkNIRVNUUkFURUQQAjLCAQoMT3JkZXJTZXJ2aWNlEloKC0NyZWF0ZU9yZGVyEiQucGFybGV5Lm9yZGVycy52MS5DcmVhdGVPcmRlclJlcXVlc3QaJS5wYXJsZXkub3JkZXJzLnYxLkNyZWF0ZU9yZGVyUmVzcG9uc2USVgoIR2V0T3JkZXISIS5wYXJsZXkub3JkZXJzLnYxLkdldE9yZGVyUmVxdWVzdBoiLnBhcmxleS5vcmRlcnMudjEuR2V0T3JkZXJSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_parley_money_v1_money]);
+  fileDesc("Ch1wYXJsZXkvb3JkZXJzL3YxL29yZGVycy5wcm90bxIQcGFybGV5Lm9yZGVycy52MSJdCglPcmRlckl0ZW0SEgoKcHJvZHVjdF9pZBgBIAEoCRIQCghxdWFudGl0eRgCIAEoBRIqCgp1bml0X3ByaWNlGAMgASgLMhYucGFybGV5Lm1vbmV5LnYxLk1vbmV5IukCCgVPcmRlchIQCghvcmRlcl9pZBgBIAEoCRITCgtjdXN0b21lcl9pZBgCIAEoCRIqCgVpdGVtcxgDIAMoCzIbLnBhcmxleS5vcmRlcnMudjEuT3JkZXJJdGVtEiUKBXRvdGFsGAQgASgLMhYucGFybGV5Lm1vbmV5LnYxLk1vbmV5Ei0KBnN0YXR1cxgFIAEoDjIdLnBhcmxleS5vcmRlcnMudjEuT3JkZXJTdGF0dXMSMQoLc3RvY2tfY2hlY2sYBiABKA4yHC5wYXJsZXkub3JkZXJzLnYxLlN0b2NrQ2hlY2sSFQoNY2FuY2VsX3JlYXNvbhgHIAEoCRIXCg90cmFja2luZ19udW1iZXIYCCABKAkSDwoHdmVyc2lvbhgJIAEoAxIRCglwbGFjZWRfYXQYCiABKAkSMAoKZnVsZmlsbWVudBgPIAEoDjIcLnBhcmxleS5vcmRlcnMudjEuRnVsZmlsbWVudCIxCglPcmRlckxpbmUSEgoKcHJvZHVjdF9pZBgBIAEoCRIQCghxdWFudGl0eRgCIAEoBSK4AQoSQ3JlYXRlT3JkZXJSZXF1ZXN0EhMKC2N1c3RvbWVyX2lkGAEgASgJEioKBWxpbmVzGAIgAygLMhsucGFybGV5Lm9yZGVycy52MS5PcmRlckxpbmUSFwoPaWRlbXBvdGVuY3lfa2V5GAMgASgJEhYKDnBheW1lbnRfbWV0aG9kGAQgASgJEjAKCmZ1bGZpbG1lbnQYDyABKA4yHC5wYXJsZXkub3JkZXJzLnYxLkZ1bGZpbG1lbnQiTwoTQ3JlYXRlT3JkZXJSZXNwb25zZRImCgVvcmRlchgBIAEoCzIXLnBhcmxleS5vcmRlcnMudjEuT3JkZXISEAoIcmVwbGF5ZWQYAiABKAgiMgoPR2V0T3JkZXJSZXF1ZXN0EhAKCG9yZGVyX2lkGAEgASgJEg0KBWFzX29mGAIgASgJIjoKEEdldE9yZGVyUmVzcG9uc2USJgoFb3JkZXIYASABKAsyFy5wYXJsZXkub3JkZXJzLnYxLk9yZGVyIikKFUdldE9yZGVyRGV0YWlsUmVxdWVzdBIQCghvcmRlcl9pZBgBIAEoCSJuChZHZXRPcmRlckRldGFpbFJlc3BvbnNlEiYKBW9yZGVyGAEgASgLMhcucGFybGV5Lm9yZGVycy52MS5PcmRlchIsCgdoaXN0b3J5GAIgAygLMhsucGFybGV5Lm9yZGVycy52MS5PcmRlclN0ZXAiZQoJT3JkZXJTdGVwEg8KB3ZlcnNpb24YASABKAMSLQoGc3RhdHVzGAIgASgOMh0ucGFybGV5Lm9yZGVycy52MS5PcmRlclN0YXR1cxIKCgJhdBgDIAEoCRIMCgRub3RlGAQgASgJIjcKEUxpc3RPcmRlcnNSZXF1ZXN0EhMKC2N1c3RvbWVyX2lkGAEgASgJEg0KBWxpbWl0GAIgASgFIkMKEkxpc3RPcmRlcnNSZXNwb25zZRItCgVvcmRlchgBIAEoCzIeLnBhcmxleS5vcmRlcnMudjEuT3JkZXJTdW1tYXJ5Ir4BCgxPcmRlclN1bW1hcnkSEAoIb3JkZXJfaWQYASABKAkSEwoLY3VzdG9tZXJfaWQYAiABKAkSLQoGc3RhdHVzGAMgASgOMh0ucGFybGV5Lm9yZGVycy52MS5PcmRlclN0YXR1cxIlCgV0b3RhbBgEIAEoCzIWLnBhcmxleS5tb25leS52MS5Nb25leRINCgVsaW5lcxgFIAEoBRIPCgd2ZXJzaW9uGAYgASgDEhEKCXBsYWNlZF9hdBgHIAEoCSJYChlTdHJlYW1PcmRlclVwZGF0ZXNSZXF1ZXN0EhAKCG9yZGVyX2lkGAEgASgJEhYKDmFmdGVyX3Bvc2l0aW9uGAIgASgJEhEKCXVudGlsX25vdxgDIAEoCCJdChpTdHJlYW1PcmRlclVwZGF0ZXNSZXNwb25zZRIQCghwb3NpdGlvbhgBIAEoCRItCgZ1cGRhdGUYAiABKAsyHS5wYXJsZXkub3JkZXJzLnYxLk9yZGVyVXBkYXRlIpEBCgtPcmRlclVwZGF0ZRIQCghvcmRlcl9pZBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgDEi0KBnN0YXR1cxgDIAEoDjIdLnBhcmxleS5vcmRlcnMudjEuT3JkZXJTdGF0dXMSCgoCYXQYBCABKAkSFgoOY29ycmVsYXRpb25faWQYBSABKAkSDAoEbm90ZRgGIAEoCSJKChNVcGxvYWRPcmRlcnNSZXF1ZXN0EjMKBW9yZGVyGAEgASgLMiQucGFybGV5Lm9yZGVycy52MS5DcmVhdGVPcmRlclJlcXVlc3QiewoUVXBsb2FkT3JkZXJzUmVzcG9uc2USEAoIcmVjZWl2ZWQYASABKAUSDgoGcGxhY2VkGAIgASgFEhAKCHJlcGxheWVkGAMgASgFEi8KB3JlZnVzZWQYBCADKAsyHi5wYXJsZXkub3JkZXJzLnYxLlJlZnVzZWRPcmRlciJUCgxSZWZ1c2VkT3JkZXISDAoEbGluZRgBIAEoBRIXCg9pZGVtcG90ZW5jeV9rZXkYAiABKAkSDAoEY29kZRgDIAEoCRIPCgdtZXNzYWdlGAQgASgJIksKFFByb2Nlc3NPcmRlcnNSZXF1ZXN0EjMKBW9yZGVyGAEgASgLMiQucGFybGV5Lm9yZGVycy52MS5DcmVhdGVPcmRlclJlcXVlc3QiuwEKFVByb2Nlc3NPcmRlcnNSZXNwb25zZRIMCgRsaW5lGAEgASgFEikKBnBsYWNlZBgCIAEoCzIXLnBhcmxleS5vcmRlcnMudjEuT3JkZXJIABIrCghyZXBsYXllZBgDIAEoCzIXLnBhcmxleS5vcmRlcnMudjEuT3JkZXJIABIxCgdyZWZ1c2VkGAQgASgLMh4ucGFybGV5Lm9yZGVycy52MS5SZWZ1c2VkT3JkZXJIAEIJCgdvdXRjb21lKpYBCgtPcmRlclN0YXR1cxIcChhPUkRFUl9TVEFUVVNfVU5TUEVDSUZJRUQQABIXChNPUkRFUl9TVEFUVVNfUExBQ0VEEAESGgoWT1JERVJfU1RBVFVTX0NPTkZJUk1FRBACEhgKFE9SREVSX1NUQVRVU19TSElQUEVEEAMSGgoWT1JERVJfU1RBVFVTX0NBTkNFTExFRBAEKl0KClN0b2NrQ2hlY2sSGwoXU1RPQ0tfQ0hFQ0tfVU5TUEVDSUZJRUQQABIZChVTVE9DS19DSEVDS19BVkFJTEFCTEUQARIXChNTVE9DS19DSEVDS19VTktOT1dOEAIqYwoKRnVsZmlsbWVudBIaChZGVUxGSUxNRU5UX1VOU1BFQ0lGSUVEEAASHAoYRlVMRklMTUVOVF9DSE9SRU9HUkFQSEVEEAESGwoXRlVMRklMTUVOVF9PUkNIRVNUUkFURUQQAjLLBQoMT3JkZXJTZXJ2aWNlEloKC0NyZWF0ZU9yZGVyEiQucGFybGV5Lm9yZGVycy52MS5DcmVhdGVPcmRlclJlcXVlc3QaJS5wYXJsZXkub3JkZXJzLnYxLkNyZWF0ZU9yZGVyUmVzcG9uc2USVgoIR2V0T3JkZXISIS5wYXJsZXkub3JkZXJzLnYxLkdldE9yZGVyUmVxdWVzdBoiLnBhcmxleS5vcmRlcnMudjEuR2V0T3JkZXJSZXNwb25zZSIDkAIBEmgKDkdldE9yZGVyRGV0YWlsEicucGFybGV5Lm9yZGVycy52MS5HZXRPcmRlckRldGFpbFJlcXVlc3QaKC5wYXJsZXkub3JkZXJzLnYxLkdldE9yZGVyRGV0YWlsUmVzcG9uc2UiA5ACARJeCgpMaXN0T3JkZXJzEiMucGFybGV5Lm9yZGVycy52MS5MaXN0T3JkZXJzUmVxdWVzdBokLnBhcmxleS5vcmRlcnMudjEuTGlzdE9yZGVyc1Jlc3BvbnNlIgOQAgEwARJ2ChJTdHJlYW1PcmRlclVwZGF0ZXMSKy5wYXJsZXkub3JkZXJzLnYxLlN0cmVhbU9yZGVyVXBkYXRlc1JlcXVlc3QaLC5wYXJsZXkub3JkZXJzLnYxLlN0cmVhbU9yZGVyVXBkYXRlc1Jlc3BvbnNlIgOQAgEwARJfCgxVcGxvYWRPcmRlcnMSJS5wYXJsZXkub3JkZXJzLnYxLlVwbG9hZE9yZGVyc1JlcXVlc3QaJi5wYXJsZXkub3JkZXJzLnYxLlVwbG9hZE9yZGVyc1Jlc3BvbnNlKAESZAoNUHJvY2Vzc09yZGVycxImLnBhcmxleS5vcmRlcnMudjEuUHJvY2Vzc09yZGVyc1JlcXVlc3QaJy5wYXJsZXkub3JkZXJzLnYxLlByb2Nlc3NPcmRlcnNSZXNwb25zZSgBMAFiBnByb3RvMw", [file_parley_money_v1_money]);
 
 /**
  * One product of an order.
@@ -225,6 +225,13 @@ export type GetOrderRequest = Message<"parley.orders.v1.GetOrderRequest"> & {
    * @generated from field: string order_id = 1;
    */
   orderId: string;
+
+  /**
+   * Asks what was known then: the order as the events recorded up to this moment tell it. RFC 3339; empty for now.
+   *
+   * @generated from field: string as_of = 2;
+   */
+  asOf: string;
 };
 
 /**
@@ -252,6 +259,466 @@ export type GetOrderResponse = Message<"parley.orders.v1.GetOrderResponse"> & {
  */
 export const GetOrderResponseSchema: GenMessage<GetOrderResponse> = /*@__PURE__*/
   messageDesc(file_parley_orders_v1_orders, 6);
+
+/**
+ * Names an order.
+ *
+ * @generated from message parley.orders.v1.GetOrderDetailRequest
+ */
+export type GetOrderDetailRequest = Message<"parley.orders.v1.GetOrderDetailRequest"> & {
+  /**
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+};
+
+/**
+ * Describes the message parley.orders.v1.GetOrderDetailRequest.
+ * Use `create(GetOrderDetailRequestSchema)` to create a new message.
+ */
+export const GetOrderDetailRequestSchema: GenMessage<GetOrderDetailRequest> = /*@__PURE__*/
+  messageDesc(file_parley_orders_v1_orders, 7);
+
+/**
+ * The order that was asked for, and its history.
+ *
+ * @generated from message parley.orders.v1.GetOrderDetailResponse
+ */
+export type GetOrderDetailResponse = Message<"parley.orders.v1.GetOrderDetailResponse"> & {
+  /**
+   * @generated from field: parley.orders.v1.Order order = 1;
+   */
+  order?: Order | undefined;
+
+  /**
+   * @generated from field: repeated parley.orders.v1.OrderStep history = 2;
+   */
+  history: OrderStep[];
+};
+
+/**
+ * Describes the message parley.orders.v1.GetOrderDetailResponse.
+ * Use `create(GetOrderDetailResponseSchema)` to create a new message.
+ */
+export const GetOrderDetailResponseSchema: GenMessage<GetOrderDetailResponse> = /*@__PURE__*/
+  messageDesc(file_parley_orders_v1_orders, 8);
+
+/**
+ * One thing that happened to an order.
+ *
+ * @generated from message parley.orders.v1.OrderStep
+ */
+export type OrderStep = Message<"parley.orders.v1.OrderStep"> & {
+  /**
+   * The number of the event, from 1.
+   *
+   * @generated from field: int64 version = 1;
+   */
+  version: bigint;
+
+  /**
+   * What the order was afterwards.
+   *
+   * @generated from field: parley.orders.v1.OrderStatus status = 2;
+   */
+  status: OrderStatus;
+
+  /**
+   * RFC 3339.
+   *
+   * @generated from field: string at = 3;
+   */
+  at: string;
+
+  /**
+   * Why it was cancelled, or the tracking number; empty otherwise.
+   *
+   * @generated from field: string note = 4;
+   */
+  note: string;
+};
+
+/**
+ * Describes the message parley.orders.v1.OrderStep.
+ * Use `create(OrderStepSchema)` to create a new message.
+ */
+export const OrderStepSchema: GenMessage<OrderStep> = /*@__PURE__*/
+  messageDesc(file_parley_orders_v1_orders, 9);
+
+/**
+ * Which orders to list.
+ *
+ * @generated from message parley.orders.v1.ListOrdersRequest
+ */
+export type ListOrdersRequest = Message<"parley.orders.v1.ListOrdersRequest"> & {
+  /**
+   * Only this customer's; empty for everyone's.
+   *
+   * @generated from field: string customer_id = 1;
+   */
+  customerId: string;
+
+  /**
+   * How many at most, 1 to 100,000; 0 for 1,000.
+   *
+   * @generated from field: int32 limit = 2;
+   */
+  limit: number;
+};
+
+/**
+ * Describes the message parley.orders.v1.ListOrdersRequest.
+ * Use `create(ListOrdersRequestSchema)` to create a new message.
+ */
+export const ListOrdersRequestSchema: GenMessage<ListOrdersRequest> = /*@__PURE__*/
+  messageDesc(file_parley_orders_v1_orders, 10);
+
+/**
+ * One order of the list.
+ *
+ * @generated from message parley.orders.v1.ListOrdersResponse
+ */
+export type ListOrdersResponse = Message<"parley.orders.v1.ListOrdersResponse"> & {
+  /**
+   * @generated from field: parley.orders.v1.OrderSummary order = 1;
+   */
+  order?: OrderSummary | undefined;
+};
+
+/**
+ * Describes the message parley.orders.v1.ListOrdersResponse.
+ * Use `create(ListOrdersResponseSchema)` to create a new message.
+ */
+export const ListOrdersResponseSchema: GenMessage<ListOrdersResponse> = /*@__PURE__*/
+  messageDesc(file_parley_orders_v1_orders, 11);
+
+/**
+ * An order in a list.
+ *
+ * @generated from message parley.orders.v1.OrderSummary
+ */
+export type OrderSummary = Message<"parley.orders.v1.OrderSummary"> & {
+  /**
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * @generated from field: string customer_id = 2;
+   */
+  customerId: string;
+
+  /**
+   * @generated from field: parley.orders.v1.OrderStatus status = 3;
+   */
+  status: OrderStatus;
+
+  /**
+   * @generated from field: parley.money.v1.Money total = 4;
+   */
+  total?: Money | undefined;
+
+  /**
+   * How many lines it has.
+   *
+   * @generated from field: int32 lines = 5;
+   */
+  lines: number;
+
+  /**
+   * The number of the last event that the list knows.
+   *
+   * @generated from field: int64 version = 6;
+   */
+  version: bigint;
+
+  /**
+   * RFC 3339.
+   *
+   * @generated from field: string placed_at = 7;
+   */
+  placedAt: string;
+};
+
+/**
+ * Describes the message parley.orders.v1.OrderSummary.
+ * Use `create(OrderSummarySchema)` to create a new message.
+ */
+export const OrderSummarySchema: GenMessage<OrderSummary> = /*@__PURE__*/
+  messageDesc(file_parley_orders_v1_orders, 12);
+
+/**
+ * What to tell of, and from where on.
+ *
+ * @generated from message parley.orders.v1.StreamOrderUpdatesRequest
+ */
+export type StreamOrderUpdatesRequest = Message<"parley.orders.v1.StreamOrderUpdatesRequest"> & {
+  /**
+   * Only this order; empty for all.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * A position of an earlier answer, which is not told again; empty for all that ever happened.
+   *
+   * @generated from field: string after_position = 2;
+   */
+  afterPosition: string;
+
+  /**
+   * Ends the stream once all that has happened is told, instead of waiting for more.
+   *
+   * @generated from field: bool until_now = 3;
+   */
+  untilNow: boolean;
+};
+
+/**
+ * Describes the message parley.orders.v1.StreamOrderUpdatesRequest.
+ * Use `create(StreamOrderUpdatesRequestSchema)` to create a new message.
+ */
+export const StreamOrderUpdatesRequestSchema: GenMessage<StreamOrderUpdatesRequest> = /*@__PURE__*/
+  messageDesc(file_parley_orders_v1_orders, 13);
+
+/**
+ * One thing that happened, or a sign of life while nothing does.
+ *
+ * @generated from message parley.orders.v1.StreamOrderUpdatesResponse
+ */
+export type StreamOrderUpdatesResponse = Message<"parley.orders.v1.StreamOrderUpdatesResponse"> & {
+  /**
+   * Where to go on after this answer. Keep it as it is: its form may change.
+   *
+   * @generated from field: string position = 1;
+   */
+  position: string;
+
+  /**
+   * Absent in a sign of life.
+   *
+   * @generated from field: parley.orders.v1.OrderUpdate update = 2;
+   */
+  update?: OrderUpdate | undefined;
+};
+
+/**
+ * Describes the message parley.orders.v1.StreamOrderUpdatesResponse.
+ * Use `create(StreamOrderUpdatesResponseSchema)` to create a new message.
+ */
+export const StreamOrderUpdatesResponseSchema: GenMessage<StreamOrderUpdatesResponse> = /*@__PURE__*/
+  messageDesc(file_parley_orders_v1_orders, 14);
+
+/**
+ * One thing that happened to an order.
+ *
+ * @generated from message parley.orders.v1.OrderUpdate
+ */
+export type OrderUpdate = Message<"parley.orders.v1.OrderUpdate"> & {
+  /**
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * The number of the event in its order, from 1 without a gap.
+   *
+   * @generated from field: int64 version = 2;
+   */
+  version: bigint;
+
+  /**
+   * @generated from field: parley.orders.v1.OrderStatus status = 3;
+   */
+  status: OrderStatus;
+
+  /**
+   * RFC 3339.
+   *
+   * @generated from field: string at = 4;
+   */
+  at: string;
+
+  /**
+   * Ties it to the request that caused it.
+   *
+   * @generated from field: string correlation_id = 5;
+   */
+  correlationId: string;
+
+  /**
+   * Why it was cancelled, or the tracking number; empty otherwise.
+   *
+   * @generated from field: string note = 6;
+   */
+  note: string;
+};
+
+/**
+ * Describes the message parley.orders.v1.OrderUpdate.
+ * Use `create(OrderUpdateSchema)` to create a new message.
+ */
+export const OrderUpdateSchema: GenMessage<OrderUpdate> = /*@__PURE__*/
+  messageDesc(file_parley_orders_v1_orders, 15);
+
+/**
+ * One order to place.
+ *
+ * @generated from message parley.orders.v1.UploadOrdersRequest
+ */
+export type UploadOrdersRequest = Message<"parley.orders.v1.UploadOrdersRequest"> & {
+  /**
+   * @generated from field: parley.orders.v1.CreateOrderRequest order = 1;
+   */
+  order?: CreateOrderRequest | undefined;
+};
+
+/**
+ * Describes the message parley.orders.v1.UploadOrdersRequest.
+ * Use `create(UploadOrdersRequestSchema)` to create a new message.
+ */
+export const UploadOrdersRequestSchema: GenMessage<UploadOrdersRequest> = /*@__PURE__*/
+  messageDesc(file_parley_orders_v1_orders, 16);
+
+/**
+ * What became of an upload.
+ *
+ * @generated from message parley.orders.v1.UploadOrdersResponse
+ */
+export type UploadOrdersResponse = Message<"parley.orders.v1.UploadOrdersResponse"> & {
+  /**
+   * @generated from field: int32 received = 1;
+   */
+  received: number;
+
+  /**
+   * @generated from field: int32 placed = 2;
+   */
+  placed: number;
+
+  /**
+   * Known already by their idempotency keys.
+   *
+   * @generated from field: int32 replayed = 3;
+   */
+  replayed: number;
+
+  /**
+   * @generated from field: repeated parley.orders.v1.RefusedOrder refused = 4;
+   */
+  refused: RefusedOrder[];
+};
+
+/**
+ * Describes the message parley.orders.v1.UploadOrdersResponse.
+ * Use `create(UploadOrdersResponseSchema)` to create a new message.
+ */
+export const UploadOrdersResponseSchema: GenMessage<UploadOrdersResponse> = /*@__PURE__*/
+  messageDesc(file_parley_orders_v1_orders, 17);
+
+/**
+ * An order that was not placed. The same line may be sent again.
+ *
+ * @generated from message parley.orders.v1.RefusedOrder
+ */
+export type RefusedOrder = Message<"parley.orders.v1.RefusedOrder"> & {
+  /**
+   * Where in the stream it came, from 1.
+   *
+   * @generated from field: int32 line = 1;
+   */
+  line: number;
+
+  /**
+   * @generated from field: string idempotency_key = 2;
+   */
+  idempotencyKey: string;
+
+  /**
+   * The stable code of the error.
+   *
+   * @generated from field: string code = 3;
+   */
+  code: string;
+
+  /**
+   * @generated from field: string message = 4;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message parley.orders.v1.RefusedOrder.
+ * Use `create(RefusedOrderSchema)` to create a new message.
+ */
+export const RefusedOrderSchema: GenMessage<RefusedOrder> = /*@__PURE__*/
+  messageDesc(file_parley_orders_v1_orders, 18);
+
+/**
+ * One order to place.
+ *
+ * @generated from message parley.orders.v1.ProcessOrdersRequest
+ */
+export type ProcessOrdersRequest = Message<"parley.orders.v1.ProcessOrdersRequest"> & {
+  /**
+   * @generated from field: parley.orders.v1.CreateOrderRequest order = 1;
+   */
+  order?: CreateOrderRequest | undefined;
+};
+
+/**
+ * Describes the message parley.orders.v1.ProcessOrdersRequest.
+ * Use `create(ProcessOrdersRequestSchema)` to create a new message.
+ */
+export const ProcessOrdersRequestSchema: GenMessage<ProcessOrdersRequest> = /*@__PURE__*/
+  messageDesc(file_parley_orders_v1_orders, 19);
+
+/**
+ * What became of one order.
+ *
+ * @generated from message parley.orders.v1.ProcessOrdersResponse
+ */
+export type ProcessOrdersResponse = Message<"parley.orders.v1.ProcessOrdersResponse"> & {
+  /**
+   * Which request of the stream this answers, from 1.
+   *
+   * @generated from field: int32 line = 1;
+   */
+  line: number;
+
+  /**
+   * @generated from oneof parley.orders.v1.ProcessOrdersResponse.outcome
+   */
+  outcome: {
+    /**
+     * @generated from field: parley.orders.v1.Order placed = 2;
+     */
+    value: Order;
+    case: "placed";
+  } | {
+    /**
+     * Known already by its idempotency key.
+     *
+     * @generated from field: parley.orders.v1.Order replayed = 3;
+     */
+    value: Order;
+    case: "replayed";
+  } | {
+    /**
+     * @generated from field: parley.orders.v1.RefusedOrder refused = 4;
+     */
+    value: RefusedOrder;
+    case: "refused";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message parley.orders.v1.ProcessOrdersResponse.
+ * Use `create(ProcessOrdersResponseSchema)` to create a new message.
+ */
+export const ProcessOrdersResponseSchema: GenMessage<ProcessOrdersResponse> = /*@__PURE__*/
+  messageDesc(file_parley_orders_v1_orders, 20);
 
 /**
  * How far an order is.
@@ -403,6 +870,57 @@ export const OrderService: GenService<{
     methodKind: "unary";
     input: typeof GetOrderRequestSchema;
     output: typeof GetOrderResponseSchema;
+  },
+  /**
+   * Shows an order with what happened to it and when, from a read model that follows the events within moments.
+   *
+   * @generated from rpc parley.orders.v1.OrderService.GetOrderDetail
+   */
+  getOrderDetail: {
+    methodKind: "unary";
+    input: typeof GetOrderDetailRequestSchema;
+    output: typeof GetOrderDetailResponseSchema;
+  },
+  /**
+   * Lists orders, newest first, from a read model that follows the events within moments.
+   *
+   * @generated from rpc parley.orders.v1.OrderService.ListOrders
+   */
+  listOrders: {
+    methodKind: "server_streaming";
+    input: typeof ListOrdersRequestSchema;
+    output: typeof ListOrdersResponseSchema;
+  },
+  /**
+   * Tells what happens to orders as it happens, from any position on. Ends only with the call, or with UNAVAILABLE when
+   * the instance stops; go on elsewhere after the last position.
+   *
+   * @generated from rpc parley.orders.v1.OrderService.StreamOrderUpdates
+   */
+  streamOrderUpdates: {
+    methodKind: "server_streaming";
+    input: typeof StreamOrderUpdatesRequestSchema;
+    output: typeof StreamOrderUpdatesResponseSchema;
+  },
+  /**
+   * Places many orders and tells at the end what became of them. A refused line does not keep the others.
+   *
+   * @generated from rpc parley.orders.v1.OrderService.UploadOrders
+   */
+  uploadOrders: {
+    methodKind: "client_streaming";
+    input: typeof UploadOrdersRequestSchema;
+    output: typeof UploadOrdersResponseSchema;
+  },
+  /**
+   * Places many orders and tells of each at once: one answer a request, in their order.
+   *
+   * @generated from rpc parley.orders.v1.OrderService.ProcessOrders
+   */
+  processOrders: {
+    methodKind: "bidi_streaming";
+    input: typeof ProcessOrdersRequestSchema;
+    output: typeof ProcessOrdersResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_parley_orders_v1_orders, 0);

@@ -1,0 +1,158 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { create } from '@bufbuild/protobuf'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
+import { service } from '#graph/service.ts'
+import { postgres } from '#graph/store.ts'
+import { OrderCancelledSchema, OrderConfirmedSchema, OrderPlacedSchema } from '#proto/parley/orders/v1/events_pb.ts'
+import { silentLog } from '../telemetry/log.ts'
+import { type Database, statement } from './database.ts'
+import { freshDatabases } from './database-fixture.ts'
+import { eventStore } from './event-store.ts'
+import { type PostgresFixture, startPostgres } from './postgres-fixture.ts'
+import { type Projection, type Projections, startProjections } from './projection.ts'
+
+const orders = service('orders', { owns: [postgres({ connectionsMax: 30 })] })
+type Tables = { seen: { id: string; events: number; last: string } }
+const store = eventStore([OrderPlacedSchema, OrderConfirmedSchema])
+type Event = Parameters<(typeof store)['append']>[3][number]
+
+let server: PostgresFixture
+const databases = freshDatabases<Tables>(orders)
+const running: Projections[] = []
+
+beforeAll(async () => {
+  server = await startPostgres()
+}, 60_000)
+afterEach(async () => {
+  for (const projections of running.splice(0)) await projections.close()
+  await databases.close()
+})
+afterAll(() => server?.stop())
+
+/** How many events each stream has, and the last one: wrong as soon as one is skipped, repeated or overtaken. */
+const seen: Projection<Tables, Event, 'seen'> = {
+  name: 'seen',
+  version: 1,
+  columns: 'id text primary key, events integer not null, last text not null',
+  indexes: ['last'],
+  async apply({ db, table }, { streamId, version, message }) {
+    const row = { id: streamId, events: version, last: message.$typeName }
+    if (version === 1) {
+      await db.insertInto(table).values(row).execute()
+      return
+    }
+    const { numUpdatedRows } = await db
+      .updateTable(table)
+      .set(row)
+      .where('id', '=', streamId)
+      .where('events', '=', version - 1)
+      .executeTakeFirst()
+    if (numUpdatedRows !== 1n) throw new Error(`${streamId} misses the event before ${version}`)
+  },
+}
+
+async function start(database: Database<Tables>, projection = seen, batchMax = 50): Promise<Projections> {
+  const projections = await startProjections({ log: silentLog }, database, store, [projection], { batchMax })
+  running.push(projections)
+  return projections
+}
+
+const placed = (orderId: string) => create(OrderPlacedSchema, { orderId })
+const confirmed = (orderId: string) => create(OrderConfirmedSchema, { orderId })
+const append = (database: Database<Tables>, id: string, at: number, ...events: Event[]) =>
+  database.transaction((tx) => store.append(tx, id, at, events))
+const rows = (database: Database<Tables>) => database.db.selectFrom('seen').selectAll().orderBy('id').execute()
+const state = statement('select generation, version, state from kit.projections order by generation')
+const parked = statement('select stream_id, version, reason from kit.parked_events order by stream_id, version')
+
+describe('a read model', () => {
+  test('is built anew into an equal result while two replicas write and reads go on', async () => {
+    const { database, again } = await databases.create(server)
+    const projections = await start(database)
+    await start(again())
+    const ids = Array.from({ length: 300 }, (_, index) => `o-${index}`)
+    for (const id of ids) await append(database, id, 0, placed(id))
+    let reading = true
+    let least = 0
+    let reads = 0
+    const reader = (async () => {
+      while (reading) {
+        const count = (await rows(database)).reduce((sum, { events }) => sum + events, 0)
+        expect(count).toBeGreaterThanOrEqual(least)
+        least = count
+        reads += 1
+        await sleep(1)
+      }
+    })()
+    await projections.caughtUp()
+    const rebuilt = projections.rebuild('seen')
+    await Promise.all(ids.map((id) => append(database, id, 1, confirmed(id))))
+    await rebuilt
+    await projections.caughtUp()
+    const before = await rows(database)
+    for (let waited = 0; waited < 100 && (await database.query(state)).length > 1; waited += 1) await sleep(20)
+    expect(await database.query(state)).toEqual([{ generation: 2, version: 1, state: 'active' }])
+    reading = false
+    await reader
+    expect(reads).toBeGreaterThan(10)
+    expect(before).toHaveLength(300)
+    expect(await rows(database)).toEqual(before)
+    expect(before.every(({ events, last }) => events === 2 && last === OrderConfirmedSchema.typeName)).toBe(true)
+  }, 30_000)
+
+  test('of a newer version takes the place of the older, with other columns', async () => {
+    const { database, again } = await databases.create(server)
+    const first = await start(database)
+    await append(database, 'a', 0, placed('a'))
+    await first.caughtUp()
+    await first.close()
+    const wider = { ...seen, version: 2, columns: `${seen.columns}, note text not null default 'new'` }
+    await start(again(), wider)
+    for (let waited = 0; waited < 100 && (await database.query(state)).length > 1; waited += 1) await sleep(20)
+    expect(await database.query(state)).toEqual([{ generation: 2, version: 2, state: 'active' }])
+    expect(await rows(database)).toMatchObject([{ id: 'a', events: 1, note: 'new' }])
+  })
+
+  test('parks what it cannot apply with what follows in its stream; the others go on; mended, it catches up', async () => {
+    const { database } = await databases.create(server)
+    let broken = true
+    const failing: typeof seen = {
+      ...seen,
+      async apply(to, event) {
+        await seen.apply(to, event)
+        if (broken && event.streamId === 'bad') throw new Error('no such currency')
+      },
+    }
+    const projections = await start(database, failing)
+    await append(database, 'bad', 0, placed('bad'))
+    await append(database, 'good', 0, placed('good'), confirmed('good'))
+    await projections.caughtUp()
+    await append(database, 'bad', 1, confirmed('bad'))
+    await projections.caughtUp()
+    expect(await rows(database)).toMatchObject([{ id: 'good', events: 2 }])
+    expect(await database.query(parked)).toEqual([
+      { stream_id: 'bad', version: 1, reason: 'no such currency' },
+      { stream_id: 'bad', version: 2, reason: 'waits for an earlier event of its stream' },
+    ])
+    await projections.retryParked('seen')
+    expect(await database.query(parked)).toHaveLength(2)
+    broken = false
+    await projections.retryParked('seen')
+    expect(await database.query(parked)).toEqual([])
+    expect(await rows(database)).toMatchObject([
+      { id: 'bad', events: 2 },
+      { id: 'good', events: 2 },
+    ])
+  })
+
+  test('parks an event whose type nobody here knows', async () => {
+    const { database } = await databases.create(server)
+    const newer = eventStore([OrderCancelledSchema])
+    await database.transaction((tx) => newer.append(tx, 'x', 0, [create(OrderCancelledSchema, { orderId: 'x' })]))
+    await append(database, 'y', 0, placed('y'))
+    const projections = await start(database)
+    await projections.caughtUp()
+    expect(await rows(database)).toMatchObject([{ id: 'y' }])
+    expect(await database.query(parked)).toMatchObject([{ stream_id: 'x', reason: expect.stringContaining('add its') }])
+  })
+})

@@ -1,0 +1,45 @@
+import { create } from '@bufbuild/protobuf'
+import { describe, expect, test } from '@jest/globals'
+import { runInContext } from '#kit/context.ts'
+import { ServiceError } from '#kit/errors.ts'
+import { silentLog } from '#kit/telemetry/log.ts'
+import { OrderSchema, UploadOrdersRequestSchema } from '#proto/parley/orders/v1/orders_pb.ts'
+import { uploadOrders } from './bulk.ts'
+
+const request = create(UploadOrdersRequestSchema, { order: { idempotencyKey: 'k' } })
+const order = create(OrderSchema, {})
+
+async function* lines(count: number) {
+  for (let line = 0; line < count; line += 1) yield request
+}
+
+describe('an upload', () => {
+  test('without an end is refused, and what came before stays placed', async () => {
+    let placed = 0
+    const place = async () => {
+      placed += 1
+      return { order, replayed: false }
+    }
+    const upload = uploadOrders(lines(Number.POSITIVE_INFINITY), place, silentLog)
+    await expect(upload).rejects.toMatchObject({ code: 'invalid-argument', message: expect.stringContaining('10000') })
+    expect(placed).toBe(10_000)
+    expect(await uploadOrders(lines(10_000), place, silentLog)).toMatchObject({ received: 10_000, refused: [] })
+  })
+
+  test('names a line that failed by our fault without telling how, and ends when its caller has gone', async () => {
+    const broken = async () => {
+      throw new Error('secret')
+    }
+    const { refused } = await uploadOrders(lines(1), broken, silentLog)
+    expect(refused).toEqual([{ line: 1, idempotencyKey: 'k', code: 'internal', message: 'An internal error' }])
+    const gone = new AbortController()
+    const reason = new ServiceError('cancelled', 'The caller went away.')
+    const place = async () => {
+      gone.abort(reason)
+      throw new Error('whatever')
+    }
+    const context = { correlationId: 'c', deadline: null, signal: gone.signal }
+    const upload = runInContext(context, () => uploadOrders(lines(5), place, silentLog))
+    await expect(upload).rejects.toBe(reason)
+  })
+})
