@@ -7,11 +7,14 @@ import type { Address } from './address.ts'
 import type { Closable, ReadinessCheck } from './admin.ts'
 import type { Configuration } from './configuration.ts'
 import type { App } from './lifecycle.ts'
+import type { Operation, OperationRequest } from './operations.ts'
 
 /** An app for tests: no telemetry, no admin endpoint, and closed by the test. */
 export type TestApp<S extends ServiceNode> = App<S> & {
   /** Begins to stop and closes the parts in reverse order. */
   stop(): Promise<void>
+  /** Asks what was offered to operators. */
+  ask(name: string, request?: Partial<OperationRequest>): Promise<object>
 }
 
 /** Makes an app of a node. `given` are the parts of the configuration that the test needs. */
@@ -23,6 +26,7 @@ export function testApp<const S extends ServiceNode>(
   const stopping = new AbortController()
   const parts: Closable[] = []
   const checks = new Map<string, ReadinessCheck>()
+  const operations = new Map<string, Operation>()
   return {
     node,
     log,
@@ -34,6 +38,12 @@ export function testApp<const S extends ServiceNode>(
       return part
     },
     readyWhen: (name, check) => void checks.set(name, check),
+    operate: (name, operation) => void operations.set(name, operation),
+    async ask(name, request = {}) {
+      const operation = operations.get(name)
+      if (!operation) throw new Error(`nothing is offered as ${name}`)
+      return operation({ verb: 'GET', path: [], query: new URLSearchParams(), body: {}, ...request })
+    },
     async notReady() {
       const reasons: Record<string, string> = stopping.signal.aborted ? { lifecycle: 'stopping' } : {}
       for (const [name, check] of checks) {

@@ -5,6 +5,7 @@ import { type Log, openLog } from '../telemetry/log.ts'
 import { startTelemetry } from '../telemetry/telemetry.ts'
 import { type Closable, openAdmin, type ReadinessCheck } from './admin.ts'
 import { type Configuration, ConfigurationError, readConfiguration } from './configuration.ts'
+import type { Operation } from './operations.ts'
 
 /** A service while it runs. Every part of the kit takes it first: its type says what the part may do. */
 export type App<S extends ServiceNode = ServiceNode> = {
@@ -17,6 +18,8 @@ export type App<S extends ServiceNode = ServiceNode> = {
   add<P extends Closable>(name: string, part: P | Promise<P>): Promise<P>
   /** Registers what has to hold for the service to be ready. */
   readyWhen(name: string, check: ReadinessCheck): void
+  /** Offers something to operators under `/<name>` of the admin address, such as `dead-letters`. */
+  operate(name: string, operation: Operation): void
   /** Why the service is not ready, by part; empty when it is. */
   notReady(): Promise<Readonly<Record<string, string>>>
 }
@@ -84,6 +87,7 @@ export async function launch<const S extends ServiceNode>(
   const beganMs = performance.now()
   const parts: { readonly name: string; readonly part: Closable }[] = []
   const checks = new Map<string, ReadinessCheck>()
+  const operations = new Map<string, Operation>()
   const stopping = new AbortController()
   let started = false
   const notReady = async () => {
@@ -101,6 +105,7 @@ export async function launch<const S extends ServiceNode>(
       return part
     },
     readyWhen: (name, check) => void checks.set(name, check),
+    operate: (name, operation) => void operations.set(name, operation),
     notReady,
   }
   const stop = async ({ lingerMs = 0, drainMsMax = drainMsDefault }: RunOptions = {}) => {
@@ -111,7 +116,8 @@ export async function launch<const S extends ServiceNode>(
   try {
     const telemetry = await startTelemetry(configuration, log)
     await app.add('telemetry', { close: telemetry.stop })
-    await app.add('admin', openAdmin(configuration.admin, { notReady, serveMetrics: telemetry.serveMetrics }))
+    const { serveMetrics } = telemetry
+    await app.add('admin', openAdmin(configuration.admin, { notReady, serveMetrics, operations }))
     await start(app)
   } catch (thrown) {
     await stop()

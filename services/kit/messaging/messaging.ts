@@ -4,9 +4,10 @@ import type { Configuration } from '../app/configuration.ts'
 import type { App } from '../app/lifecycle.ts'
 import type { Kafka } from '../kafka/port.ts'
 import { connect } from '../kafka/select.ts'
-import type { AnyDatabase } from '../store/database.ts'
 import { type Consumer, consumeEdges } from './consumer.ts'
+import { startDeadLetters } from './dead-letter-office.ts'
 import { startGroups } from './groups.ts'
+import type { Transactions } from './handling.ts'
 import { pruneInbox } from './inbox.ts'
 import { confirmingPublisher, connectRabbitmq } from './rabbitmq.ts'
 import { type RelayOptions, startRelay } from './relay.ts'
@@ -16,7 +17,7 @@ import { type Worker, workEdges } from './worker.ts'
 
 /** What a service's messaging is made of. */
 export type MessagingParts = {
-  readonly database: AnyDatabase
+  readonly database: Transactions
   /** One for every topic that is consumed. */
   readonly consumers?: readonly Consumer[]
   /** One for every queue that is worked. */
@@ -24,7 +25,7 @@ export type MessagingParts = {
   readonly relay?: RelayOptions
 }
 
-type MessagingApp = Pick<App, 'node' | 'log' | 'readyWhen'> & {
+type MessagingApp = Pick<App, 'node' | 'log' | 'readyWhen' | 'operate'> & {
   readonly configuration: Pick<Configuration, 'kafka' | 'rabbitmq'>
 }
 
@@ -67,6 +68,7 @@ export async function startMessaging(app: MessagingApp, parts: MessagingParts): 
   const stopPruning = pruneInbox(database, keepMs(consumers), (error) =>
     log.warn('The inbox could not be pruned.', { error }),
   )
+  const deadLetters = startDeadLetters(app, { database, consumers, workers, rabbitmq })
   const groups = startGroups(app, consumers.length > 0 ? need(kafka, app.node) : null, consumers)
   const running = rabbitmq ? workers.map((worker) => ({ worker, run: startWorker(worker, rabbitmq, log) })) : []
   for (const { worker, run } of running) {
@@ -74,7 +76,7 @@ export async function startMessaging(app: MessagingApp, parts: MessagingParts): 
   }
   const close = async () => {
     stopPruning()
-    await Promise.all([groups.close(), ...running.map(({ run }) => run.close())])
+    await Promise.all([deadLetters.close(), groups.close(), ...running.map(({ run }) => run.close())])
     await relay.close()
     await Promise.all([
       ...topics.map(({ producer }) => producer.close()),

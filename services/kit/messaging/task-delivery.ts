@@ -10,6 +10,7 @@ import { readMessage } from './handlers.ts'
 import { type Delivery, handleOnce } from './handling.ts'
 import { confirmingPublisher, publishConfirmed } from './rabbitmq.ts'
 import { pause } from './relay-lease.ts'
+import { bodyOf, textHeaders } from './task-message.ts'
 import type { Worker } from './worker.ts'
 
 /** A worker at work. */
@@ -166,18 +167,4 @@ async function handOver(
 function deliveriesBefore({ headers }: AsyncMessage): number {
   const count: unknown = headers?.['x-delivery-count']
   return typeof count === 'number' || typeof count === 'bigint' ? Number(count) : 0
-}
-
-/** The headers that are text, with the content type among them. The broker's own notes are left out. */
-function textHeaders({ headers = {}, contentType }: AsyncMessage): Record<string, string> {
-  const entries = Object.entries(headers as Record<string, unknown>).filter(
-    (entry): entry is [string, string] => typeof entry[1] === 'string' && !entry[0].startsWith('x-'),
-  )
-  return { ...Object.fromEntries(entries), ...(contentType !== undefined && { 'content-type': contentType }) }
-}
-
-/** The client has parsed what said to be JSON or text. */
-function bodyOf({ body }: AsyncMessage): Buffer {
-  if (Buffer.isBuffer(body)) return body
-  return Buffer.from(typeof body === 'string' ? body : JSON.stringify(body))
 }
