@@ -2,7 +2,7 @@ import { rest } from '#graph/api.ts'
 import { calls } from '#graph/call.ts'
 import { exposure } from '#graph/exposure.ts'
 import { external, externalTcp, reaches } from '#graph/external.ts'
-import { queue, sends, works } from '#graph/queue.ts'
+import { asks, queue, sends, works } from '#graph/queue.ts'
 import { choreography, step } from '#graph/saga.ts'
 import { service } from '#graph/service.ts'
 import { module } from '#graph/start.ts'
@@ -29,6 +29,7 @@ import {
   PaymentRefundedSchema as PaymentRefunded,
 } from '#proto/parley/payments/v1/events_pb.ts'
 import { ShipmentDispatchedSchema as ShipmentDispatched } from '#proto/parley/shipping/v1/events_pb.ts'
+import { QuoteSchema as Quote, QuoteRequestSchema as QuoteRequest } from '#proto/parley/shipping/v1/quotes_pb.ts'
 
 // What travels. A topic belongs to the service that publishes it.
 export const orderEvents = topic('orders', {
@@ -45,9 +46,19 @@ export const emails = queue('emails', {
   carries: [SendEmail],
   redelivery: { attempts: 10, backoff: { baseMs: 200, maxMs: 5_000 } },
 })
+export const quotes = queue('quotes', {
+  carries: [QuoteRequest],
+  replies: Quote,
+  redelivery: { attempts: 3, backoff: { baseMs: 50, maxMs: 500 } },
+  lengthMax: 10_000,
+})
 
 // What is outside.
-export const ordersApi = rest('orders-api', { createOrder: 'POST /api/v1/orders', getOrder: 'GET /api/v1/orders/{id}' })
+export const ordersApi = rest('orders-api', {
+  createOrder: 'POST /api/v1/orders',
+  getOrder: 'GET /api/v1/orders/{id}',
+  quoteShipping: 'GET /api/v1/quotes',
+})
 export const bank = external('bank', {
   host: 'bank.example',
   port: 443,
@@ -76,6 +87,7 @@ export const gateway = service('gateway', {
       breaker: ordersBreaker,
     }),
     calls(OrderService, ['getOrder'], { deadlineMs: 500, breaker: ordersBreaker }),
+    asks(quotes, { deadlineMs: 2_000, inFlightMax: 200 }),
   ],
 })
 
@@ -115,7 +127,7 @@ export const payments = service('payments', {
 export const shipping = service('shipping', {
   owns: [postgres()],
   publishes: [shipmentEvents],
-  edges: [consumes(orderEvents, [OrderConfirmed])],
+  edges: [consumes(orderEvents, [OrderConfirmed]), works(quotes, { prefetch: 20 })],
 })
 
 export const notifications = service('notifications', {

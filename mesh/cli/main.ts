@@ -10,6 +10,7 @@ import { checkCommand } from './check.ts'
 import { chooseCommand } from './choose.ts'
 import { devCommand } from './dev.ts'
 import { diffCommand } from './diff.ts'
+import { dlqCommand } from './dlq.ts'
 import { downCommand } from './down.ts'
 import { exitCodes, UsageError } from './exit.ts'
 import { graphCommand } from './graph.ts'
@@ -45,11 +46,15 @@ for (const register of [
   stopCommand,
   restartCommand,
   rotateCommand,
+  dlqCommand,
   devCommand,
 ]) {
   register(program)
 }
-for (const command of program.commands) command.exitOverride()
+for (const command of program.commands) {
+  command.exitOverride()
+  for (const nested of command.commands) nested.exitOverride()
+}
 
 // Whoever reads may have read enough, as `head` does.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

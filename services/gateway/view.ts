@@ -49,6 +49,7 @@ export function orderJson(order: Order | undefined): OrderJson {
   }
 }
 
-function moneyJson(money: Money | undefined): MoneyJson {
+/** An amount as clients outside see it. */
+export function moneyJson(money: Money | undefined): MoneyJson {
   return { currency: money?.currency ?? '', minorUnits: Number(money?.minorUnits ?? 0n) }
 }

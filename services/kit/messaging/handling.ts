@@ -6,6 +6,7 @@ import { attribute, metric } from '../telemetry/semantics.ts'
 import { counter, durations, extractTrace, inSpan, linkTo } from '../telemetry/telemetry.ts'
 import type { MessageMeta, Readable } from './handlers.ts'
 import { type Claimed, claim, forgetAttempts, isHandled, peek, reclaim } from './inbox.ts'
+import { replyToHeader } from './question.ts'
 
 /** One delivery of a message that can be read. */
 export type Delivery = Readable & {
@@ -17,6 +18,8 @@ export type Delivery = Readable & {
   readonly key: string
   readonly headers: Readonly<Record<string, string>>
   readonly attributes: Attributes
+  /** How much longer somebody waits for the answer; absent where nobody does. */
+  readonly waitsMs?: number
 }
 
 /** How long a handler may take. */
@@ -158,7 +161,7 @@ function traced<T>(
   const { system, destination, consumer, envelope, headers, key, attributes } = delivery
   const { id, type, time, source, correlationId } = envelope
   const beganMs = performance.now()
-  const timer = startTimer(handlerMsMax, signal)
+  const timer = startTimer(Math.min(handlerMsMax, delivery.waitsMs ?? handlerMsMax), signal)
   const spec = {
     kind: SpanKind.CONSUMER,
     parent: extractTrace(headers),
@@ -180,10 +183,12 @@ function traced<T>(
     runAsMessage(
       correlationId || undefined,
       () => {
-        const meta = { id, type, time, source, key, correlationId, attempt, destination, signal: timer.signal }
+        const replyTo = headers[replyToHeader] ?? ''
+        const meta = { id, type, time, source, key, correlationId, attempt, destination, replyTo, signal: timer.signal }
         return abortable(timer.signal, run(meta))
       },
       timer.signal,
+      delivery.waitsMs === undefined ? null : timer.deadline,
     ),
   )
   return work.then(

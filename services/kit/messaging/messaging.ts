@@ -1,4 +1,4 @@
-import { deadLetterTopic } from '#graph/names.ts'
+import { deadLetterTopic, replyExchange } from '#graph/names.ts'
 import type { ServiceNode } from '#graph/service.ts'
 import type { Configuration } from '../app/configuration.ts'
 import type { App } from '../app/lifecycle.ts'
@@ -11,7 +11,7 @@ import type { Transactions } from './handling.ts'
 import { pruneInbox } from './inbox.ts'
 import { confirmingPublisher, connectRabbitmq } from './rabbitmq.ts'
 import { type RelayOptions, startRelay } from './relay.ts'
-import { queueDestination, topicDestination } from './relay-destinations.ts'
+import { queueDestination, replyDestination, topicDestination } from './relay-destinations.ts'
 import { startWorker } from './task-delivery.ts'
 import { type Worker, workEdges } from './worker.ts'
 
@@ -57,12 +57,13 @@ export async function startMessaging(app: MessagingApp, parts: MessagingParts): 
     topic,
     producer: need(kafka, app.node).producer({ deliveryTimeoutMs }),
   }))
-  const queues = rabbitmq
-    ? queuesOf(app.node).map((queue) => ({ queue, publisher: confirmingPublisher(rabbitmq) }))
-    : []
+  const publisherOf = (name: string) => (rabbitmq ? [{ name, publisher: confirmingPublisher(rabbitmq) }] : [])
+  const queues = queuesOf(app.node).flatMap(publisherOf)
+  const replies = answeredOf(app.node).map(replyExchange).flatMap(publisherOf)
   const destinations = [
     ...topics.map(({ topic, producer }) => topicDestination(topic, producer)),
-    ...queues.map(({ queue, publisher }) => queueDestination(queue, publisher)),
+    ...queues.map(({ name, publisher }) => queueDestination(name, publisher)),
+    ...replies.map(({ name, publisher }) => replyDestination(name, publisher)),
   ]
   const relay = startRelay(database, destinations, log, parts.relay)
   const stopPruning = pruneInbox(database, keepMs(consumers), (error) =>
@@ -80,7 +81,7 @@ export async function startMessaging(app: MessagingApp, parts: MessagingParts): 
     await relay.close()
     await Promise.all([
       ...topics.map(({ producer }) => producer.close()),
-      ...queues.map(({ publisher }) => publisher.close()),
+      ...[...queues, ...replies].map(({ publisher }) => publisher.close()),
     ])
     await rabbitmq?.close()
   }
@@ -120,6 +121,11 @@ function topicsOf(node: ServiceNode): readonly string[] {
 
 function queuesOf(node: ServiceNode): readonly string[] {
   return (node.spec.edges ?? []).flatMap((edge) => (edge.kind === 'sends' ? edge.queue.name : []))
+}
+
+/** The queues whose tasks this service answers. */
+function answeredOf(node: ServiceNode): readonly string[] {
+  return workEdges(node).flatMap(({ queue }) => (queue.replies === null ? [] : queue.name))
 }
 
 function assertComplete(node: ServiceNode, consumers: readonly Consumer[], workers: readonly Worker[]): void {

@@ -177,9 +177,14 @@ function deliveryOf(parts: ReplayParts, letter: Letter): Delivery {
   if (!handlers) throw new Unreadable(`This service no longer consumes ${destination} as ${consumer}.`)
   const readable = readMessage(decodeEnvelope(headers, bindings[kind]), payload, handlers)
   if (!readable.ok) throw new Unreadable(readable.reason)
+  if (asked(parts, letter)) throw new Unreadable('It is a question, and nobody waits for its answer: discard it.')
   if (!readable.value)
     throw new Unreadable(`This service has no handler for it: it was not declared for ${destination}.`)
   return { ...readable.value, system: systems[kind], consumer, destination, key, headers, attributes: {} }
+}
+
+function asked({ workers }: ReplayParts, { kind, destination }: Letter): boolean {
+  return kind === 'queue' && workers.some(({ queue }) => queue.name === destination && queue.replies !== null)
 }
 
 function handlersOf(

@@ -1,4 +1,5 @@
 import type { AsyncMessage } from 'rabbitmq-client'
+import { replyToHeader } from './question.ts'
 
 /** The headers that are text, with the content type and who wants an answer among them. The broker's own notes are left out. */
 export function textHeaders({ headers = {}, contentType, replyTo }: AsyncMessage): Record<string, string> {
@@ -11,9 +12,6 @@ export function textHeaders({ headers = {}, contentType, replyTo }: AsyncMessage
     ...(replyTo !== undefined && { [replyToHeader]: replyTo }),
   }
 }
-
-/** Where the property `reply-to` stands while a task waits for its next attempt. */
-export const replyToHeader = 'parley-reply-to'
 
 /** The bytes of a task: the client has parsed what said to be JSON or text. */
 export function bodyOf({ body }: AsyncMessage): Buffer {
