@@ -40,6 +40,8 @@ const checkoutGroup = 'consumergroup="payments",topic="stock",partition="0"'
 const end = (topic: string) => `kafka_topic_partition_current_offset{namespace="shop",topic="${topic}",partition="0"}`
 const ready = (queue: string) =>
   `rabbitmq_detailed_queue_messages_ready{namespace="shop",vhost="shop",queue="${queue}"}`
+const waiting = (service: string, destination: string) =>
+  `parley_dead_letters_waiting{namespace="shop",service="${service}",destination="${destination}"}`
 const age = (service: string) => `parley_outbox_age_seconds{namespace="shop",service="${service}",destination="x"}`
 
 const cases: readonly Case[] = [
@@ -146,10 +148,22 @@ const cases: readonly Case[] = [
     fires: [],
   },
   {
-    what: 'a task waits among the dead',
+    what: 'a task waits among the dead, and nobody fetches it',
     series: { [ready('emails')]: '40x20', [ready('emails.dead-letter')]: '1x20' },
     after: '10m',
     fires: ['DeadLetters notifications ticket'],
+  },
+  {
+    what: 'a task that was put aside waits for a decision, and then for none',
+    series: { [ready('emails.dead-letter')]: '0x30', [waiting('notifications', 'emails')]: '0x5 1x5 0x20' },
+    after: '8m',
+    fires: ['DeadLetters notifications ticket'],
+  },
+  {
+    what: 'a decision was taken',
+    series: { [ready('emails.dead-letter')]: '0x30', [waiting('notifications', 'emails')]: '0x5 1x5 0x20' },
+    after: '20m',
+    fires: [],
   },
   {
     what: 'events of a service outside of the saga wait in its outbox',

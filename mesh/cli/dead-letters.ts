@@ -53,7 +53,7 @@ export async function listLetters(admins: Admins, filter: LetterFilter): Promise
   const asked = [...chosen(admins, filter.service)].map(async ([service, ask]) => {
     const answer = await ask('GET', `/dead-letters?${query}`).catch(() => null)
     if (!answer) return { service, silent: true, counts: [], letters: [], next: null }
-    if (answer.status === 404) return { service, silent: false, counts: [], letters: [], next: null }
+    if (offersNone(answer, 'letters')) return { service, silent: false, counts: [], letters: [], next: null }
     const { counts, letters, next } = expectFine(answer) as unknown as {
       counts: Omit<LetterCount, 'service'>[]
       letters: Omit<Letter, 'service'>[]
@@ -106,7 +106,7 @@ export async function replayLetters(
   for (const [service, ask] of chosen(admins, wanted)) {
     for (let after: string | null = '0'; after !== null; ) {
       const answer: AdminAnswer = await ask('POST', '/dead-letters/replay', { after, destination })
-      if (answer.status === 404) break
+      if (offersNone(answer, 'outcomes')) break
       const replayed = expectFine(answer) as unknown as Replayed
       for (const outcome of replayed.outcomes) tell({ service, ...outcome })
       after = replayed.next
@@ -136,6 +136,11 @@ function addressed(admins: Admins, id: string): { service: string; ask: AskAdmin
   const ask = chosen(admins, service).get(service)
   if (!ask) throw new UsageError(`There is no service ${service}.`)
   return { service, ask, number }
+}
+
+/** A service that handles no messages, or a stand-in, which answers whatever it is asked. */
+function offersNone({ status, body }: AdminAnswer, wanted: string): boolean {
+  return status === 404 || (status === 200 && !Array.isArray(body[wanted]))
 }
 
 function expectFine({ status, body }: AdminAnswer): Readonly<Record<string, unknown>> {

@@ -64,7 +64,8 @@ async function adminsOf(options: RunOptions): Promise<Admins> {
 }
 
 async function replay(ids: string[], options: ReplayOptions): Promise<void> {
-  if (options.all === ids.length > 0) throw new UsageError('Name the dead letters, or say --all.')
+  const named = ids.length > 0
+  if (named === (options.all ?? false)) throw new UsageError('Name the dead letters, or say --all.')
   const admins = await adminsOf(options)
   const counts = { handled: 0, repeat: 0, failed: 0, busy: 0 } satisfies Record<Outcome['outcome'], number>
   const tell = (outcome: Outcome) => {

@@ -50,7 +50,8 @@ const rememberedMax = 1_000
 /**
  * Opens the way to ask over a queue that the service declared to ask. Each replica has a reply queue of its own, which lives as
  * long as its connection and is declared again with a new one. Answers are matched by the question's id; one that
- * comes late, twice or unasked is dropped and counted. Waits for no broker: until there is one, asking fails with `unavailable`.
+ * comes late, twice or unasked is dropped and counted. Waits for no broker: the first questions do, and where it is lost later
+ * asking fails with `unavailable` at once.
  */
 export function openAsker<const S extends ServiceNode, const Q extends QueueOf<S, 'asks'> & Asked>(
   app: Pick<App<S>, 'node' | 'configuration' | 'log'>,
@@ -72,28 +73,26 @@ export function openAsker<const S extends ServiceNode, const Q extends QueueOf<S
   })
   replies.on('error', (error) => log.warn('Answers do not arrive for now.', { queue: queue.name, error }))
 
+  const publish = ({ id, headers, payload }: ReturnType<typeof questionOf>) => {
+    const target = { exchange: queue.name, routingKey: queue.name, messageId: id, correlationId: id, replyTo }
+    return publishConfirmed(publisher, { ...target, headers }, payload)
+  }
   const ask = async (schema: DescMessage, message: MessageShape<DescMessage>): Promise<MessageShape<DescMessage>> => {
     if (waiting.size >= inFlightMax) {
       throw new ServiceError('overloaded', `${inFlightMax} questions to ${queue.name} are open; ask again later.`)
     }
-    if (!replies.ready()) throw new ServiceError('unavailable', `${queue.name} cannot be asked: the broker is away.`)
     const waitMs = callTimeoutMs(deadlineMs)
     const question = questionOf(node, schema, message, waitMs)
     const { promise, resolve, reject } = Promise.withResolvers<AsyncMessage>()
     waiting.set(question.id, { resolve, reject })
     let end: 'late' | 'repeat' = 'late'
     try {
-      const target = {
-        exchange: queue.name,
-        routingKey: queue.name,
-        messageId: question.id,
-        replyTo,
-        correlationId: question.id,
-      }
-      const sent = publishConfirmed(publisher, { ...target, headers: question.headers }, question.payload)
-      // The answer may come before the confirmation, and then that does not matter.
-      sent.catch((thrown: unknown) => reject(notAsked(queue, thrown)))
-      const reply = await withDeadline(waitMs, (signal) => abortable(signal, promise))
+      const reply = await withDeadline(waitMs, async (signal) => {
+        await abortable(signal, replies.opened())
+        // The answer may come before the confirmation, and then that does not matter.
+        publish(question).catch((thrown: unknown) => reject(notAsked(queue, thrown)))
+        return abortable(signal, promise)
+      })
       end = 'repeat'
       return readReply(queue, reply)
     } finally {
@@ -141,14 +140,21 @@ function consumeReplies(
     },
   )
   let ready = false
+  const first = Promise.withResolvers<void>()
   consumer.on('ready', () => {
     ready = true
+    first.resolve()
   })
   consumer.on('error', () => {
     ready = false
   })
   return {
     ready: () => ready && connection.ready,
+    /** Waits for the start alone: a broker that is lost later may be away for long, and that is said at once. */
+    async opened() {
+      await first.promise
+      if (!ready || !connection.ready) throw notAsked(queue, 'the broker is away')
+    },
     on: (event: 'error', listener: (error: unknown) => void) => consumer.on(event, listener),
     close: () => consumer.close(),
   }
