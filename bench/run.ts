@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 
-const scenarios = ['hop', 'orders', 'render'] as const
+const scenarios = ['hop', 'orders', 'queue', 'render'] as const
 
 const chosen = scenarios.filter((name) => process.argv.length < 3 || process.argv.includes(name))
 const failed = chosen.filter((name) => {
