@@ -8,6 +8,7 @@ import { type PostgresFixture, startPostgres } from '../store/postgres-fixture.t
 import { silentLog } from '../telemetry/log.ts'
 import { deadLetterOperation } from './dead-letter-operation.ts'
 import { deliverTo } from './delivery.ts'
+import { unpark } from './inbox.ts'
 import {
   type Before,
   type EffectTables,
@@ -176,6 +177,29 @@ describe('a dead letter', () => {
     await replay(1)
     await coming
     expect(await effects()).toEqual(ids)
+    expect(await parked()).toEqual([])
+  })
+
+  test('is none where its key becomes free while it is being put aside: it is its turn then', async () => {
+    let broken = true
+    const { take } = group(() => {
+      if (broken) throw new Error('no')
+    })
+    await take('a/1')
+    broken = false
+    const waits = statement(
+      `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%parked_keys%'`,
+    )
+    let taking: Promise<void> | undefined
+    // As the replay of the last letter of the key, just before its commit.
+    await database.transaction(async (tx) => {
+      await tx.query(statement(`update kit.dead_letters set state = 'replayed'`))
+      await unpark(tx, 'shipping', 'orders', 'a')
+      taking = take('a/2')
+      await until(async () => (await database.query(waits)).length > 0, 'the next event is about to stay behind')
+    })
+    await taking
+    expect(await effects()).toEqual(['2'])
     expect(await parked()).toEqual([])
   })
 
