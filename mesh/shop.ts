@@ -2,7 +2,7 @@ import { rest } from '#graph/api.ts'
 import { calls } from '#graph/call.ts'
 import { exposure } from '#graph/exposure.ts'
 import { external, externalTcp, reaches } from '#graph/external.ts'
-import { queue, sends, works } from '#graph/queue.ts'
+import { asks, queue, sends, works } from '#graph/queue.ts'
 import { choreography, command, orchestration, step } from '#graph/saga.ts'
 import { service } from '#graph/service.ts'
 import { module } from '#graph/start.ts'
@@ -44,6 +44,7 @@ import {
 import { StepReplySchema as StepReply } from '#proto/parley/saga/v1/saga_pb.ts'
 import { DispatchParcelSchema as DispatchParcel } from '#proto/parley/shipping/v1/commands_pb.ts'
 import { ShipmentDispatchedSchema as ShipmentDispatched } from '#proto/parley/shipping/v1/events_pb.ts'
+import { QuoteSchema as Quote, QuoteRequestSchema as QuoteRequest } from '#proto/parley/shipping/v1/quotes_pb.ts'
 
 // What travels. A topic belongs to the service that publishes it.
 export const orderEvents = topic('orders', {
@@ -59,6 +60,12 @@ export const shipmentEvents = topic('shipments', { carries: [ShipmentDispatched]
 export const emails = queue('emails', {
   carries: [SendEmail],
   redelivery: { attempts: 10, backoff: { baseMs: 200, maxMs: 5_000 } },
+})
+export const quotes = queue('quotes', {
+  carries: [QuoteRequest],
+  replies: Quote,
+  redelivery: { attempts: 3, backoff: { baseMs: 50, maxMs: 500 } },
+  lengthMax: 10_000,
 })
 
 // What the fulfilment service tells others to do, and what they reply.
@@ -80,6 +87,7 @@ export const ordersApi = rest(
     createOrder: 'POST /api/v1/orders',
     getOrder: 'GET /api/v1/orders/{id}',
     orderUpdates: 'GET /api/v1/orders/{id}/updates',
+    quoteShipping: 'GET /api/v1/quotes',
   },
   { streams: ['orderUpdates'] },
 )
@@ -120,6 +128,7 @@ export const gateway = service('gateway', {
       breaker: ordersBreaker,
       limits: ordersLimits,
     }),
+    asks(quotes, { deadlineMs: 2_000, inFlightMax: 200 }),
   ],
 })
 
@@ -163,7 +172,12 @@ export const payments = service('payments', {
 export const shipping = service('shipping', {
   owns: [postgres()],
   publishes: [shipmentEvents],
-  edges: [consumes(orderEvents, [OrderConfirmed]), works(parcelCommands), sends(fulfilmentReplies)],
+  edges: [
+    consumes(orderEvents, [OrderConfirmed]),
+    works(quotes, { prefetch: 20 }),
+    works(parcelCommands),
+    sends(fulfilmentReplies),
+  ],
 })
 
 export const notifications = service('notifications', {

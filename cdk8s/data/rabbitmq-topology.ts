@@ -50,7 +50,7 @@ function maySend({ name }: PlannedQueue): Reach {
 function mayWork({ name, deadLetterQueue: dead, replies }: PlannedQueue): Reach {
   const dying = dead ? [escaped(dead)] : []
   const answers = replies ? [escaped(replyExchange(name))] : []
-  // It reads its own dead letters to list them, and puts them back through the retry exchange.
+  // It fetches its own dead letters into its database; what failed waits in the retry queue.
   return { configure: [], write: [escaped(retryQueue(name)), ...dying, ...answers], read: [escaped(name), ...dying] }
 }
 

@@ -26,8 +26,9 @@ export function lagRule(site: Site, { service, topic, group, recordsMax, severit
 }
 
 /**
- * Something was put aside. A topic of dead letters keeps what was replayed, so its growth tells; a queue holds only what
- * still waits. Both are there before the first dead letter is, and count it.
+ * Something was put aside. A topic of dead letters keeps what was replayed, so its growth tells. What comes into a queue of dead
+ * letters its worker keeps and counts until somebody decides; what lies there longer, nobody has fetched. All are there
+ * before the first dead letter is, and count it.
  */
 export function deadLetterRule(
   site: Site,
@@ -35,10 +36,12 @@ export function deadLetterRule(
   { service, destination, severity }: Of<'dead-letter'>,
 ): AlertRule {
   const { namespace } = site
-  const isQueue = works.some(({ deadLetterQueue }) => deadLetterQueue === destination)
-  const waiting = matching({ namespace, vhost: site.system, queue: destination })
-  const expr = isQueue
-    ? `max by (queue) (rabbitmq_detailed_queue_messages_ready${waiting}) > 0`
+  const queue = works.find(({ deadLetterQueue }) => deadLetterQueue === destination)
+  const expr = queue
+    ? [
+        `max by (destination) (parley_dead_letters_waiting${matching({ namespace, service, destination: queue.name })}) > 0`,
+        `max by (queue) (rabbitmq_detailed_queue_messages_ready${matching({ namespace, vhost: site.system, queue: destination })}) > 0`,
+      ].join(' or ')
     : deadLetterGrowth(site, destination, '1h')
   return {
     alert: 'DeadLetters',
@@ -48,7 +51,7 @@ export function deadLetterRule(
       { service, severity, about: { destination } },
       {
         summary: `${service} put messages aside that it could not handle`,
-        description: `{{ $value | humanize }} messages came into ${destination}${isQueue ? ' and wait there' : ' within an hour'}.`,
+        description: `{{ $value | humanize }} messages came into ${destination}${queue ? ' and wait for a decision' : ' within an hour'}.`,
         runbook: 'messages-became-dead-letters',
       },
     ),

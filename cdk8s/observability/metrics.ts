@@ -10,6 +10,7 @@ export const metricSources = {
     'messaging_client_sent_messages_total',
     'messaging_client_consumed_messages_total',
     'parley_messaging_delay_seconds',
+    'parley_dead_letters_waiting',
     'parley_outbox_age_seconds',
     'parley_projection_lag_seconds',
     'parley_projection_parked',

@@ -46,6 +46,8 @@ const leaderGroup = 'consumergroup="fulfilment",topic="orders",partition="0"'
 const sagaAge = (service: string, saga: string) =>
   `parley_saga_age_seconds{namespace="shop",service="${service}",saga="${saga}"}`
 const sagaStuck = (saga: string) => `parley_saga_stuck{namespace="shop",service="fulfilment",saga="${saga}"}`
+const waiting = (service: string, destination: string) =>
+  `parley_dead_letters_waiting{namespace="shop",service="${service}",destination="${destination}"}`
 const age = (service: string) => `parley_outbox_age_seconds{namespace="shop",service="${service}",destination="x"}`
 const readModel = (what: string, state: string) =>
   `parley_projection_${what}{namespace="shop",service="orders",projection="order_list",state="${state}"}`
@@ -166,10 +168,22 @@ const cases: readonly Case[] = [
     fires: [],
   },
   {
-    what: 'a task waits among the dead',
+    what: 'a task waits among the dead, and nobody fetches it',
     series: { [ready('emails')]: '40x20', [ready('emails.dead-letter')]: '1x20' },
     after: '10m',
     fires: ['DeadLetters notifications ticket'],
+  },
+  {
+    what: 'a task that was put aside waits for a decision, and then for none',
+    series: { [ready('emails.dead-letter')]: '0x30', [waiting('notifications', 'emails')]: '0x5 1x5 0x20' },
+    after: '8m',
+    fires: ['DeadLetters notifications ticket'],
+  },
+  {
+    what: 'a decision was taken',
+    series: { [ready('emails.dead-letter')]: '0x30', [waiting('notifications', 'emails')]: '0x5 1x5 0x20' },
+    after: '20m',
+    fires: [],
   },
   {
     what: 'events of a service outside of the saga wait in its outbox',

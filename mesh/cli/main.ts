@@ -10,6 +10,7 @@ import { checkCommand } from './check.ts'
 import { chooseCommand } from './choose.ts'
 import { devCommand } from './dev.ts'
 import { diffCommand } from './diff.ts'
+import { dlqCommand } from './dlq.ts'
 import { downCommand } from './down.ts'
 import { exitCodes, UsageError } from './exit.ts'
 import { graphCommand } from './graph.ts'
@@ -46,6 +47,7 @@ for (const register of [
   stopCommand,
   restartCommand,
   rotateCommand,
+  dlqCommand,
   devCommand,
   sagaCommand,
 ]) {

@@ -2,7 +2,7 @@ import { request } from 'node:http'
 import { RunFailure } from './supervisor/failure.ts'
 
 /** What a service's admin endpoint answered; the body is the parsed JSON. */
-export type AdminAnswer = { readonly status: number; readonly body: unknown }
+type AdminAnswer = { readonly status: number; readonly body: unknown }
 
 const answerBytesMax = 16 * 1024 * 1024
 const timeoutMs = 10_000

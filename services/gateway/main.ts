@@ -1,15 +1,18 @@
-/** The gateway: the shop's REST interface to the outside, in front of orders. */
+/** The gateway: the shop's REST interface to the outside, in front of orders and of shipping's quotes. */
 
 import { run } from '#kit/app/lifecycle.ts'
 import { client } from '#kit/grpc/client.ts'
 import { restServer } from '#kit/http/server.ts'
-import { gateway, ordersApi, shopExposure } from '#mesh/shop.ts'
+import { openAsker } from '#kit/messaging/asker.ts'
+import { gateway, ordersApi, quotes, shopExposure } from '#mesh/shop.ts'
 import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
 import { createOrder, getOrder, orderUpdates } from './handlers.ts'
+import { quoteQuery, quoteSchema, quoteShipping } from './quotes.ts'
 import { newOrderHeaders, newOrderSchema, orderSchema, problemSchema, updatesHeaders } from './schemas.ts'
 
 await run(gateway, async (app) => {
   const orders = client(app, OrderService)
+  const shipping = await app.add('quotes', openAsker(app, quotes))
   const rest = restServer(
     app,
     ordersApi,
@@ -31,6 +34,12 @@ await run(gateway, async (app) => {
         headers: updatesHeaders,
         responses: { 404: problemSchema, 503: problemSchema },
         handler: ({ params, headers }) => orderUpdates(params.id, headers['last-event-id'], orders),
+      },
+      quoteShipping: {
+        summary: 'What it costs to send a parcel, and how long it takes.',
+        query: quoteQuery,
+        responses: { 200: quoteSchema, 400: problemSchema, 404: problemSchema, 503: problemSchema, 504: problemSchema },
+        handler: ({ query }) => quoteShipping(query, shipping),
       },
     },
     shopExposure,

@@ -57,6 +57,7 @@ export function updateJson({ orderId, version, status, at, note }: OrderUpdate) 
   return { orderId, version: Number(version), status: statuses[status] ?? 'unknown', at, ...(note && { note }) }
 }
 
-function moneyJson(money: Money | undefined): MoneyJson {
+/** An amount as clients outside see it. */
+export function moneyJson(money: Money | undefined): MoneyJson {
   return { currency: money?.currency ?? '', minorUnits: Number(money?.minorUnits ?? 0n) }
 }

@@ -31,10 +31,16 @@ export function runInContext<T>(context: RequestContext, run: () => T): T {
 
 /**
  * Runs a function as the work that one message or one timer causes: with the correlation id that came along (a new one
- * where it is missing or malformed), without a deadline, and with a signal where the worker can be told to stop.
+ * where it is missing or malformed), with a deadline only where somebody waits for an answer, and with a signal where the worker can
+ * be told to stop.
  */
-export function runAsMessage<T>(correlationId: string | undefined, run: () => T, signal: AbortSignal = never): T {
-  return storage.run({ correlationId: acceptCorrelationId(correlationId), deadline: null, signal }, run)
+export function runAsMessage<T>(
+  correlationId: string | undefined,
+  run: () => T,
+  signal: AbortSignal = never,
+  deadline: Deadline | null = null,
+): T {
+  return storage.run({ correlationId: acceptCorrelationId(correlationId), deadline, signal }, run)
 }
 
 /** The correlation id under way; a new one outside of any request. */

@@ -6,16 +6,24 @@ import { expect, test } from '@jest/globals'
 import { rest } from '#graph/api.ts'
 import { calls } from '#graph/call.ts'
 import { external, reaches } from '#graph/external.ts'
+import { asks, queue, works } from '#graph/queue.ts'
 import { service } from '#graph/service.ts'
+import { postgres } from '#graph/store.ts'
 import { Health } from '#proto/grpc/health/v1/health_pb.ts'
 import { InventoryService } from '#proto/parley/inventory/v1/inventory_pb.ts'
+import { SendEmailSchema } from '#proto/parley/notifications/v1/tasks_pb.ts'
 import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
+import { QuoteRequestSchema, QuoteSchema } from '#proto/parley/shipping/v1/quotes_pb.ts'
 import type { App } from './app/lifecycle.ts'
 import { client } from './grpc/client.ts'
 import { implement } from './grpc/implementation.ts'
 import { grpcServer } from './grpc/server.ts'
 import { reach, restClient } from './http/client.ts'
 import { restServer } from './http/server.ts'
+import { answerer } from './messaging/answerer.ts'
+import { openAsker } from './messaging/asker.ts'
+import { worker } from './messaging/worker.ts'
+import type { Database } from './store/database.ts'
 
 const api = rest('shop-api', { place: 'POST /orders', show: 'GET /orders/{id}' })
 const other = rest('other-api', { list: 'GET /others' })
@@ -31,14 +39,24 @@ const post = external('post', {
   expectedLatencyMs: 300,
   routes: { send: 'POST /letters' },
 })
+const emails = queue('emails', { carries: [SendEmailSchema] })
+const quotes = queue('quotes', { carries: [QuoteRequestSchema], replies: QuoteSchema })
 const gateway = service('gateway', {
   exposes: [api],
-  edges: [calls(OrderService, ['getOrder']), calls(other, ['list']), calls(Health, ['watch']), reaches(bank)],
+  edges: [
+    calls(OrderService, ['getOrder']),
+    calls(other, ['list']),
+    calls(Health, ['watch']),
+    reaches(bank),
+    asks(quotes, { deadlineMs: 100 }),
+  ],
 })
+const shipping = service('shipping', { owns: [postgres()], edges: [works(quotes)] })
 const orders = service('orders', { exposes: [OrderService, InventoryService] })
 
 declare const app: App<typeof gateway>
 declare const ordersApp: App<typeof orders>
+declare const database: Database<object>
 const order = {
   createOrder: async () => ({}),
   getOrder: async () => ({ order: { orderId: 'o-1' } }),
@@ -92,6 +110,21 @@ function neverRun() {
   grpcServer(ordersApp, implement(OrderService, order))
   // @ts-expect-error: an interface that is not exposed
   grpcServer(app, stock)
+
+  openAsker(app, quotes).ask(QuoteRequestSchema, { country: 'DE' })
+  // @ts-expect-error: this service did not declare to ask it
+  openAsker(ordersApp, quotes)
+  // @ts-expect-error: nobody answers what is put into a queue of tasks
+  openAsker(app, emails)
+  // @ts-expect-error: the queue carries no such question
+  openAsker(app, quotes).ask(SendEmailSchema, {})
+  answerer(shipping, quotes, database, { QuoteRequest: { prepare: async ({ country }) => ({ country }) } })
+  // @ts-expect-error: a question without an answer
+  answerer(shipping, quotes, database, { QuoteRequest: { prepare: async () => undefined } })
+  // @ts-expect-error: no such field in the answer
+  answerer(shipping, quotes, database, { QuoteRequest: async () => ({ postage: 1 }) })
+  // @ts-expect-error: a queue with replies is answered, not merely worked
+  worker(shipping, quotes, database, { QuoteRequest: async () => undefined })
 
   const show = { handler: async () => ({ status: 200 }) }
   restServer(app, api, {

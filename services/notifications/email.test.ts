@@ -23,10 +23,13 @@ describe('an e-mail', () => {
 
   test('cannot be given a header from outside', () => {
     const email = renderEmail(create(SendEmailSchema, { ...task, orderId: 'o-1\r\nBcc: everybody@example' }))
-    expect(email?.subject).not.toMatch(/[\r\n]/)
+    expect(email.subject).not.toMatch(/[\r\n]/)
   })
 
-  test('of an unknown template is none', () => {
-    expect(renderEmail(create(SendEmailSchema, { ...task, template: 'lottery' }))).toBeNull()
+  test('of an unknown template, or without what its template needs, is none', () => {
+    const render = (other: object) => () => renderEmail(create(SendEmailSchema, { ...task, ...other }))
+    for (const template of ['lottery', 'toString'])
+      expect(render({ template })).toThrow(`There is no template ${template}`)
+    expect(render({ parameters: {} })).toThrow('The template order-shipped needs trackingNumber')
   })
 })

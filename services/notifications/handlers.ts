@@ -8,7 +8,7 @@ import type { NotifyConfirmed } from '#proto/parley/notifications/v1/commands_pb
 import { type SendEmail, SendEmailSchema } from '#proto/parley/notifications/v1/tasks_pb.ts'
 import type { OrderCancelled, OrderConfirmed, OrderShipped } from '#proto/parley/orders/v1/events_pb.ts'
 import { Fulfilment } from '#proto/parley/orders/v1/orders_pb.ts'
-import { renderEmail } from './email.ts'
+import { type Email, NoSuchEmail, renderEmail } from './email.ts'
 import type { Mailer } from './mailer.ts'
 
 const send = sender(notifications, emails)
@@ -39,13 +39,19 @@ export const commands = {
 
 /**
  * Sends one e-mail; all that is left for the transaction is the note that it was. A crash in between sends a second copy,
- * under the same Message-ID. A task that names no known text can never be done, so it is not tried again.
+ * under the same Message-ID. A task of which no e-mail can be made can never be done, so it is not tried again.
  */
 export async function deliver(task: SendEmail, mailer: Mailer): Promise<() => Promise<void>> {
-  const email = renderEmail(task)
-  if (!email) throw new PermanentFailure(`There is no template ${task.template.slice(0, 50)}`)
-  await mailer.send(email)
+  await mailer.send(rendered(task))
   return async () => {}
+}
+
+function rendered(task: SendEmail): Email {
+  try {
+    return renderEmail(task)
+  } catch (thrown) {
+    throw thrown instanceof NoSuchEmail ? new PermanentFailure(thrown.message) : thrown
+  }
 }
 
 function ask(

@@ -6,8 +6,10 @@ import type { OrderConfirmed } from '#proto/parley/orders/v1/events_pb.ts'
 import { Fulfilment } from '#proto/parley/orders/v1/orders_pb.ts'
 import type { DispatchParcel } from '#proto/parley/shipping/v1/commands_pb.ts'
 import { ShipmentDispatchedSchema } from '#proto/parley/shipping/v1/events_pb.ts'
+import type { QuoteRequest } from '#proto/parley/shipping/v1/quotes_pb.ts'
 import { type Shipment, shipmentOf } from './shipment.ts'
 import { insertShipment, type ShippingTables } from './store.ts'
+import { priceParcel } from './tariff.ts'
 
 const publish = publisher(shipping, shipmentEvents)
 
@@ -33,4 +35,10 @@ async function dispatch(orderId: string, tx: Tx<ShippingTables>): Promise<Shipme
   const shipment = shipmentOf(orderId)
   if (await insertShipment(tx, orderId, shipment)) publish(tx, ShipmentDispatchedSchema, { orderId, ...shipment })
   return shipment
+}
+
+/** Says what a parcel costs. Nothing is written for it, so it needs no transaction. */
+export async function quote({ country, weightGrams }: QuoteRequest) {
+  const { minorUnits, daysMin, daysMax } = priceParcel(country, weightGrams)
+  return { country, weightGrams, price: { currency: 'EUR', minorUnits: BigInt(minorUnits) }, daysMin, daysMax }
 }

@@ -1,6 +1,8 @@
 /** Declared = allowed, for every pair: each attempt is really made, at the part that has to decide. */
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import type { Channel } from 'rabbitmq-client'
+import { replyExchange, replyQueuePrefix } from '#graph/names.ts'
 import { type Authority, issue, newAuthority } from '#local/certificates/authority.ts'
 import { certFiles } from '#local/layout.ts'
 import { channelAllows, kafkaAllows, postgresAllows, rabbitmqAs } from '#local/parts/access-fixture.ts'
@@ -90,12 +92,12 @@ describe('the broker', () => {
 })
 
 describe('the queue server', () => {
-  test('lets an identity send to and work a queue if and only if that is declared', async () => {
+  test('lets an identity send to, work and ask over a queue if and only if that is declared', async () => {
     const { system, queues, grants } = shop.plan
     const allowed: string[] = []
     for (const service of holders(shop.plan, 'rabbitmq').slice(1)) {
       const connection = await rabbitmqAs(shop.layout, system, service)
-      for (const { name, deadLetterQueue } of queues) {
+      for (const { name, deadLetterQueue, replies } of queues) {
         const send = await channelAllows(connection, async (channel) => {
           await channel.confirmSelect()
           await channel.basicPublish({ exchange: name, routingKey: 'nowhere' }, 'x')
@@ -103,15 +105,21 @@ describe('the queue server', () => {
         if (send) allowed.push(`${service} send ${name}`)
         if (await channelAllows(connection, (channel) => channel.basicGet(name)))
           allowed.push(`${service} work ${name}`)
+        // To ask is to send, and to take answers in a queue of one's own.
+        if (replies && (await channelAllows(connection, (channel) => awaitReplies(channel, service, name)))) {
+          allowed.push(`${service} ask ${name}`)
+        }
+        expect(await channelAllows(connection, (channel) => awaitReplies(channel, 'nobody', name))).toBe(false)
         expect(
           await channelAllows(connection, (channel) => channel.queueDelete({ queue: deadLetterQueue ?? '' })),
         ).toBe(false)
       }
       await connection.close()
     }
-    expect(allowed.sort()).toEqual(
-      grants.queues.map(({ service, operation, queue }) => `${service} ${operation} ${queue}`).sort(),
+    const declared = grants.queues.flatMap(({ service, operation, queue }) =>
+      (operation === 'ask' ? ['ask', 'send'] : [operation]).map((one) => `${service} ${one} ${queue}`),
     )
+    expect(allowed.sort()).toEqual(declared.sort())
   })
 
   test('has no user for a service without a queue', async () => {
@@ -160,4 +168,11 @@ async function eachOf<T>(items: readonly T[], atOnce: number, work: (item: T) =>
     for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) await work(item)
   }
   await Promise.all(Array.from({ length: atOnce }, worker))
+}
+
+/** What an asker does before it asks. */
+async function awaitReplies(channel: Channel, asker: string, name: string): Promise<void> {
+  const replyTo = `${replyQueuePrefix(asker)}test`
+  await channel.queueDeclare({ queue: replyTo, exclusive: true })
+  await channel.queueBind({ queue: replyTo, exchange: replyExchange(name), routingKey: replyTo })
 }

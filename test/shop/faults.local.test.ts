@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { Producer } from '@platformatic/kafka'
 import { issue } from '#local/certificates/authority.ts'
 import { certFiles } from '#local/layout.ts'
-import { kafkaOptions, recordCount } from '#local/parts/access-fixture.ts'
+import { kafkaOptions, recordCount, withPostgres } from '#local/parts/access-fixture.ts'
 import { controlOf } from '#local/supervisor/control.ts'
 import { StockReservedSchema } from '#proto/parley/inventory/v1/events_pb.ts'
 import { eventually, type Stack, startShop, startTimeoutMs } from '../stack.ts'
@@ -92,6 +92,37 @@ describe('an event', () => {
       (count) => count === (before[1] ?? 0) + 1,
     )
     expect(await recordCount(shop.layout, 'stock.orders.dead-letter')).toBe(before[0])
+  }, 60_000)
+})
+
+describe('a dead letter', () => {
+  test('is listed with its reason and its trace, and replayed once though two ask at once; the order is shipped', async () => {
+    const rename = (from: string, to: string) =>
+      withPostgres(shop.layout, 'shipping', 'shipping', (client) => client.query(`alter table ${from} rename to ${to}`))
+    await rename('shipment', 'mislaid')
+    const { body } = await placeOrder(shop)
+    const list = async () => JSON.parse((await shop.parley('dlq', 'list', 'shipping', '--json')).stdout)
+    const { letters } = await eventually(list, (found) => found.letters.length > 0)
+    expect(letters).toMatchObject([
+      { service: 'shipping', key: body.orderId, type: 'parley.orders.v1.OrderConfirmed', code: 'ATTEMPTS_USED_UP' },
+    ])
+    expect(letters[0]).toMatchObject({
+      reason: 'relation "shipment" does not exist',
+      attempts: 5,
+      traceId: expect.stringMatching(/^[0-9a-f]{32}$/),
+    })
+    const id = `shipping/${letters[0].number}`
+    const failed = await shop.parley('dlq', 'replay', id)
+    expect(failed).toMatchObject({
+      code: 3,
+      stdout: expect.stringContaining(`${id} failed again: relation "shipment"`),
+    })
+    await rename('mislaid', 'shipment')
+    const before = await recordCount(shop.layout, 'shipments')
+    await Promise.all([shop.parley('dlq', 'replay', id), shop.parley('dlq', 'replay', '--all')])
+    await orderIn(shop, body.orderId, 'shipped')
+    expect((await list()).letters).toEqual([])
+    expect(await recordCount(shop.layout, 'shipments')).toBe(before + 1)
   }, 60_000)
 })
 

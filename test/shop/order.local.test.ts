@@ -12,6 +12,21 @@ beforeAll(async () => {
 }, startTimeoutMs)
 afterAll(async () => shop?.stop(), 60_000)
 
+describe('a quote for a parcel', () => {
+  test('is asked of shipping over a queue, and its refusals come back in the words of the gateway', async () => {
+    const ask = (query: string) => request(`${shop.url}/api/v1/quotes?${query}`)
+    expect(await ask('country=DE&weightGrams=1500')).toMatchObject({
+      status: 200,
+      body: { country: 'DE', price: { currency: 'EUR', minorUnits: 510 }, daysMin: 1, daysMax: 2 },
+    })
+    expect(await ask('country=XX&weightGrams=1')).toMatchObject({ status: 404, body: { code: 'not-found' } })
+    expect(await ask('country=DE&weightGrams=99999')).toMatchObject({
+      status: 400,
+      body: { code: 'invalid-argument', errors: [{ field: 'query:weightGrams' }] },
+    })
+  })
+})
+
 describe('an order', () => {
   test('is accepted, confirmed, shipped, and its news reach the customer', async () => {
     const placed = await placeOrder(shop, { quantity: 2 })

@@ -187,6 +187,7 @@ describe('the environment of a process', () => {
     expect(names('gateway')).toEqual([
       ...['PARLEY_SYSTEM', 'PARLEY_SERVICE', 'PARLEY_ENVIRONMENT', 'PARLEY_VERSION', 'PARLEY_LISTEN', 'PARLEY_ADMIN'],
       ...['PARLEY_CALL_ORDERS', 'PARLEY_CALLEES'],
+      ...['AMQP_HOST', 'AMQP_PORT', 'AMQP_VHOST', 'AMQP_USERNAME', 'AMQP_PASSWORD_FILE', 'AMQP_TLS_CA'],
     ])
     expect(names('orders').some((name) => name.startsWith('AMQP_'))).toBe(false)
     expect(of('notifications').PARLEY_LISTEN).toBeUndefined()

@@ -126,7 +126,7 @@ function reachOf(service: string, name: string, operation: 'send' | 'work' | 'as
     case 'work': {
       const dead = queue?.deadLetterQueue ? [escaped(queue.deadLetterQueue)] : []
       const answers = queue?.replies ? [escaped(replyExchange(name))] : []
-      // It reads its own dead letters to list them, and puts them back through the retry exchange.
+      // It fetches its own dead letters into its database; what failed waits in the retry queue.
       return { configure: [], write: [escaped(retryQueue(name)), ...dead, ...answers], read: [escaped(name), ...dead] }
     }
     case 'ask':

@@ -58,6 +58,42 @@ export function deadLetterHeaders(
   }
 }
 
+const codes: Readonly<Record<DeadLetterCode, true>> = {
+  ATTEMPTS_USED_UP: true,
+  PERMANENT: true,
+  BEHIND: true,
+  PAYLOAD_MALFORMED: true,
+  ENVELOPE_ATTRIBUTE_MISSING: true,
+  ENVELOPE_ATTRIBUTE_MALFORMED: true,
+  ENVELOPE_VERSION_UNKNOWN: true,
+  ENVELOPE_CONTENT_TYPE_UNKNOWN: true,
+}
+
+/** Takes apart what `deadLetterHeaders` put together; the reason is null where somebody else put the letter there. */
+export function readDeadLetterHeaders(headers: Readonly<Record<string, string>>): {
+  readonly headers: Record<string, string>
+  readonly reason: DeadLetterReason | null
+} {
+  const original = Object.fromEntries(Object.entries(headers).filter(([name]) => !name.startsWith(prefix)))
+  const told = (name: string) => headers[prefix + name] ?? ''
+  const code = told('code')
+  if (!isCode(code)) return { headers: original, reason: null }
+  const attempts = Number(told('attempts'))
+  return {
+    headers: original,
+    reason: {
+      code,
+      message: told('reason'),
+      exception: told('exception'),
+      attempts: Number.isInteger(attempts) ? attempts : 0,
+    },
+  }
+}
+
+function isCode(code: string): code is DeadLetterCode {
+  return Object.hasOwn(codes, code)
+}
+
 /** Drops what is too large to be sent on; the origin in the headers tells where the whole message lies. */
 export function withinLimit(
   headers: Readonly<Record<string, string>>,

@@ -6,10 +6,11 @@ import { attribute, metric } from '../telemetry/semantics.ts'
 import { counter } from '../telemetry/telemetry.ts'
 import type { Consumer } from './consumer.ts'
 import { type DeadLetterReason, deadLetterHeaders, isPermanent, reasonOf, withinLimit } from './dead-letter.ts'
+import { keepDeadLetter } from './dead-letters.ts'
 import { decodeEnvelope } from './envelope.ts'
 import { readMessage } from './handlers.ts'
 import { type Delivery, handleOnce, handleTogether, type Transactions } from './handling.ts'
-import { claim, countAttempt, forgetAttempts, giveAttemptBack, park } from './inbox.ts'
+import { claim, countAttempt, forgetAttempts, giveAttemptBack, holdParked, park } from './inbox.ts'
 import { enqueue } from './outbox.ts'
 
 /** What a group of a service's consumers works with. */
@@ -159,11 +160,11 @@ function chainOf({ record, consumer }: Item): unknown {
 
 /** Brings one record to its end: an effect, or a dead letter. Throws where it has to be tried again. */
 async function settle(group: Group, item: Item, signal: AbortSignal, owed: Owed, attemptHere: number): Promise<void> {
-  if ('poison' in item) return bury(group, item, item.poison)
+  if ('poison' in item) return void (await bury(group, item, item.poison))
   const { attempts: attemptsMax } = item.consumer.policy.redelivery
   const counted = owed && (owed.get(item.id) ?? (await countAttempt(group.database, group.group, item.id, unfinished)))
   if (counted !== undefined && counted > attemptsMax) {
-    return bury(group, item, { ...reasonOf(new Error(unfinished), attemptsMax) })
+    return void (await bury(group, item, reasonOf(new Error(unfinished), attemptsMax)))
   }
   try {
     const handled = await handleOnce(group.database, item.delivery, counted ?? attemptHere, signal)
@@ -171,7 +172,8 @@ async function settle(group: Group, item: Item, signal: AbortSignal, owed: Owed,
     if (handled.outcome === 'repeat' && owed) await group.database.transaction((tx) => forget(tx, group, item))
     if (handled.outcome !== 'parked') return
     const message = `behind ${handled.behind}`
-    await bury(group, item, { code: 'BEHIND', message, exception: '', attempts: 0 })
+    if (await bury(group, item, { code: 'BEHIND', message, exception: '', attempts: 0 })) return
+    if (counted !== undefined) await giveBack(group, item, counted, owed)
   } catch (thrown) {
     if (thrown instanceof StoreUnavailable || signal.aborted) {
       if (counted !== undefined) await giveBack(group, item, counted, owed)
@@ -180,8 +182,10 @@ async function settle(group: Group, item: Item, signal: AbortSignal, owed: Owed,
     owed?.delete(item.id)
     const attempts = counted ?? (await countAttempt(group.database, group.group, item.id, String(thrown)))
     if (!isPermanent(thrown) && attempts < attemptsMax) throw thrown
-    await bury(group, item, reasonOf(thrown, attempts))
+    return void (await bury(group, item, reasonOf(thrown, attempts)))
   }
+  // Meanwhile the last dead letter of its key was settled, so it is its turn.
+  return settle(group, item, signal, owed, attemptHere)
 }
 
 /** For suspects, the attempts that are counted already; undefined for all others, which are not counted beforehand. */
@@ -205,26 +209,34 @@ function forget(tx: Parameters<typeof forgetAttempts>[0], group: Group, { id }: 
 }
 
 /**
- * Makes a dead letter of a record. It goes through the outbox, in one transaction with the note that the record is settled
- * and that its key is parked: durable before the offset is committed, and written once.
+ * Makes a dead letter of a record: whole in the table from which it is replayed, and through the outbox in the topic of dead
+ * letters. That is one transaction with the note that the record is settled and that its key is parked: durable before
+ * the offset is committed, and written once. False, with nothing written, for one that is no longer behind another.
  */
-async function bury(group: Group, item: Item, reason: DeadLetterReason): Promise<void> {
+async function bury(group: Group, item: Item, reason: DeadLetterReason): Promise<boolean> {
   const { record, consumer, partition, id } = item
   const { topic, policy } = consumer
-  const target = { consumer: group.group, topic: topic.name, ids: [id], keys: [] }
+  const key = topic.key === null ? '' : record.key
   const origin = { consumer: group.group, destination: topic.name, eventId: id, partition, offset: record.offset }
-  const buried = await group.database.transaction(async (tx) => {
-    const { fresh } = await claim(tx, target, 'dead')
-    if (fresh.size === 0) return false
+  const outcome = await group.database.transaction(async (tx) => {
+    if (reason.code === 'BEHIND' && !(await holdParked(tx, group.group, topic.name, key))) return 'free'
+    const { fresh } = await claim(tx, { consumer: group.group, topic: topic.name, ids: [id], keys: [] }, 'dead')
+    if (fresh.size === 0) return 'repeat'
     await forgetAttempts(tx, group.group, id)
-    if (!policy.deadLetter) return true
-    if (topic.key !== null && record.key !== '') await park(tx, group.group, topic.name, record.key, id)
-    const headers = deadLetterHeaders(record.headers, origin, reason, tx.at)
+    if (!policy.deadLetter) return 'buried'
+    if (key !== '') await park(tx, group.group, topic.name, key, id)
+    const { headers, value: payload } = record
+    const place = `${partition}/${record.offset}`
+    const whole = { kind: 'topic', ...origin, key, place, headers, payload, reason } as const
+    await keepDeadLetter(tx, whole)
     const destination = deadLetterTopic(topic.name, group.group)
-    enqueue(tx, { kind: 'topic', destination, id, key: record.key, ...withinLimit(headers, record.value) })
-    return true
+    const told = withinLimit(deadLetterHeaders(headers, origin, reason, tx.at), payload)
+    enqueue(tx, { kind: 'topic', destination, id, key: record.key, ...told })
+    return 'buried'
   })
-  if (!buried) return
-  counter(metric.deadLetters).add(1, { destination: topic.name, code: reason.code })
-  group.log.error('A message became a dead letter.', { ...origin, offset: String(record.offset), reason })
+  if (outcome === 'buried') {
+    counter(metric.deadLetters).add(1, { destination: topic.name, code: reason.code })
+    group.log.error('A message became a dead letter.', { ...origin, offset: String(record.offset), reason })
+  }
+  return outcome !== 'free'
 }

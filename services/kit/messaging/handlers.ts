@@ -18,6 +18,8 @@ export type MessageMeta = {
   readonly attempt: number
   /** The topic or queue that it came from. */
   readonly destination: string
+  /** Where the answer to a question goes; empty where none is wanted. */
+  readonly replyTo: string
   /** Aborts when the handler's time is up, the partition was taken away, or the process stops. */
   readonly signal: AbortSignal
 }
@@ -44,8 +46,10 @@ export type Handlers<D extends DescMessage, Tables> = {
   readonly [N in NameOf<D>]: Handler<MessageNamed<D, N>, Tables>
 }
 
-type NameOf<D extends DescMessage> = D extends DescMessage ? ShortName<MessageShape<D>['$typeName']> : never
-type MessageNamed<D extends DescMessage, N> = D extends DescMessage
+/** The short names of some messages. */
+export type NameOf<D extends DescMessage> = D extends DescMessage ? ShortName<MessageShape<D>['$typeName']> : never
+/** The message of that short name. */
+export type MessageNamed<D extends DescMessage, N> = D extends DescMessage
   ? ShortName<MessageShape<D>['$typeName']> extends N
     ? MessageShape<D>
     : never

@@ -5,7 +5,8 @@ import type { AnyDatabase, AnyTx } from '../store/database.ts'
 import { attribute, metric } from '../telemetry/semantics.ts'
 import { counter, durations, extractTrace, inSpan, linkTo } from '../telemetry/telemetry.ts'
 import type { MessageMeta, Readable } from './handlers.ts'
-import { type Claimed, claim, forgetAttempts, peek } from './inbox.ts'
+import { type Claimed, claim, forgetAttempts, isHandled, peek, reclaim } from './inbox.ts'
+import { replyToHeader } from './question.ts'
 
 /** One delivery of a message that can be read. */
 export type Delivery = Readable & {
@@ -17,6 +18,8 @@ export type Delivery = Readable & {
   readonly key: string
   readonly headers: Readonly<Record<string, string>>
   readonly attributes: Attributes
+  /** How much longer somebody waits for the answer; absent where nobody does. */
+  readonly waitsMs?: number
 }
 
 /** How long a handler may take. */
@@ -70,6 +73,32 @@ async function claimAndApply(
     if (thrown instanceof Parked) return { outcome: 'parked', behind: thrown.behind }
     throw thrown
   }
+}
+
+/**
+ * Handles a dead letter: as `handleOnce`, though its inbox row says that it is settled and its key is parked by itself.
+ * `settled` runs in the transaction of the effect, also where the message had its effect before; what it throws undoes both.
+ */
+export function handleAgain(
+  database: Transactions,
+  delivery: Delivery,
+  attempt: number,
+  signal: AbortSignal,
+  settled: (tx: AnyTx) => Promise<void>,
+): Promise<Handled> {
+  const { consumer, envelope, handler, message } = delivery
+  const { prepare, effect } = handler
+  return traced(delivery, attempt, signal, async (meta) => {
+    const known = prepare !== undefined && (await isHandled(database, consumer, envelope.id))
+    const prepared = known ? undefined : await prepare?.(message, meta)
+    return database.transaction(async (tx): Promise<Handled> => {
+      const fresh = await reclaim(tx, consumer, envelope.id)
+      if (fresh) await (prepare ? prepared?.(tx) : effect?.(message, tx, meta))
+      await forgetAttempts(tx, consumer, envelope.id)
+      await settled(tx)
+      return { outcome: fresh ? 'handled' : 'repeat' }
+    })
+  })
 }
 
 function outcomeOf(parked: ReadonlyMap<string, string>, key: string): Handled {
@@ -132,7 +161,7 @@ function traced<T>(
   const { system, destination, consumer, envelope, headers, key, attributes } = delivery
   const { id, type, time, source, correlationId } = envelope
   const beganMs = performance.now()
-  const timer = startTimer(handlerMsMax, signal)
+  const timer = startTimer(Math.min(handlerMsMax, delivery.waitsMs ?? handlerMsMax), signal)
   const spec = {
     kind: SpanKind.CONSUMER,
     parent: extractTrace(headers),
@@ -154,10 +183,12 @@ function traced<T>(
     runAsMessage(
       correlationId || undefined,
       () => {
-        const meta = { id, type, time, source, key, correlationId, attempt, destination, signal: timer.signal }
+        const replyTo = headers[replyToHeader] ?? ''
+        const meta = { id, type, time, source, key, correlationId, attempt, destination, replyTo, signal: timer.signal }
         return abortable(timer.signal, run(meta))
       },
       timer.signal,
+      delivery.waitsMs === undefined ? null : timer.deadline,
     ),
   )
   return work.then(

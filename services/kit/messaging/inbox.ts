@@ -60,18 +60,53 @@ function read(rows: readonly ClaimRow[]): Claim {
   return { fresh, parked }
 }
 
+const upsertOutcome = statement(`
+  insert into kit.inbox as seen (consumer, event_id, outcome) values ($1, $2, 'handled')
+  on conflict (consumer, event_id) do update set outcome = 'handled', at = clock_timestamp() where seen.outcome = 'dead'
+  returning 1`)
+
+/** Takes a dead letter for this transaction: false where the message has had its effect already. */
+export async function reclaim(tx: AnyTx, consumer: string, eventId: string): Promise<boolean> {
+  return (await tx.query(upsertOutcome, [consumer, eventId])).length > 0
+}
+
+const selectHandled = statement(`
+  select from kit.inbox where consumer = $1 and event_id = $2 and outcome = 'handled'`)
+
+/** Whether a message has had its effect. */
+export async function isHandled(database: AnyDatabase, consumer: string, eventId: string): Promise<boolean> {
+  return (await database.query(selectHandled, [consumer, eventId])).length > 0
+}
+
+// The row is locked also where it was there before: nobody may free the key while a letter of it is being written.
 const insertParked = statement(`
-  insert into kit.parked_keys (consumer, topic, key, event_id) values ($1, $2, $3, $4) on conflict do nothing`)
+  insert into kit.parked_keys as parked (consumer, topic, key, event_id) values ($1, $2, $3, $4)
+  on conflict (consumer, topic, key) do update set at = parked.at`)
 
 /**
- * From now on later messages of this key become dead letters, too, so that they do not overtake this one. Nothing ends this
- * by itself, neither time nor a restart: the key stays parked for this consumer until its row in `kit.parked_keys` is
- * deleted. From then on new messages of the key are handled. Those that became dead letters stay settled: their inbox rows
- * (outcome `dead`) are kept for good, so one that is published again under its own id has an effect only once its
- * inbox row is deleted as well.
+ * From now on later messages of this key become dead letters, too, so that they do not overtake this one. Neither time nor a
+ * restart ends this: the key is free again once every dead letter of it was replayed or discarded, see `unpark`.
  */
 export async function park(tx: AnyTx, consumer: string, topic: string, key: string, eventId: string): Promise<void> {
   await tx.query(insertParked, [consumer, topic, key, eventId])
+}
+
+const lockParked = statement(`
+  select from kit.parked_keys where consumer = $1 and topic = $2 and key = $3 for update`)
+
+/** Whether a key is parked, and until this transaction ends it stays so. */
+export async function holdParked(tx: AnyTx, consumer: string, topic: string, key: string): Promise<boolean> {
+  return (await tx.query(lockParked, [consumer, topic, key])).length > 0
+}
+
+// A statement of its own: only what begins after the lock was had sees every letter of the key.
+const deleteParked = statement(`
+  delete from kit.parked_keys where consumer = $1 and topic = $2 and key = $3 and not exists (
+    select from kit.dead_letters where consumer = $1 and destination = $2 and key = $3 and state = 'waiting')`)
+
+/** Frees a key of which no dead letter waits any more, in the transaction that settled the last: later messages go on. */
+export async function unpark(tx: AnyTx, consumer: string, topic: string, key: string): Promise<void> {
+  if (await holdParked(tx, consumer, topic, key)) await tx.query(deleteParked, [consumer, topic, key])
 }
 
 const upsertAttempt = statement(`

@@ -7,7 +7,7 @@ import type { NodeSDKConfiguration } from '@opentelemetry/sdk-node'
 import kafkajs from 'kafkajs'
 import { deadLetterTopic } from '#graph/names.ts'
 import { OrderCancelledSchema, OrderConfirmedSchema, OrderPlacedSchema } from '#proto/parley/orders/v1/events_pb.ts'
-import { testApp } from '../app/app-fixture.ts'
+import { type TestApp, testApp } from '../app/app-fixture.ts'
 import type { KafkaConfiguration, PostgresConfiguration } from '../app/configuration.ts'
 import { runAsMessage } from '../context.ts'
 import { type BrokerFixture, startBroker } from '../kafka/broker-fixture.ts'
@@ -30,6 +30,7 @@ import {
   shippingConsumer,
 } from './messaging-fixture.ts'
 import { publisher } from './publisher.ts'
+import type { Replayed } from './replay.ts'
 import { until } from './until-fixture.ts'
 
 jest.setTimeout(40_000)
@@ -49,6 +50,7 @@ let sink: Database<EffectTables>
 let sinkAt: PostgresConfiguration
 let sourceMessaging: Messaging
 let running: Messaging | undefined
+let app: TestApp<typeof shipping>
 const children: ChildProcess[] = []
 const deadLetters: IncomingRecord[] = []
 
@@ -81,7 +83,7 @@ afterEach(async () => {
   for (const child of children.splice(0)) child.kill('SIGKILL')
   await running?.close()
   running = undefined
-  await sink.query(statement('truncate effect, kit.parked_keys, kit.inbox'))
+  await sink.query(statement('truncate effect, kit.parked_keys, kit.inbox, kit.dead_letters'))
   deadLetters.length = 0
 })
 
@@ -105,7 +107,7 @@ async function createTopics(): Promise<void> {
 }
 
 async function start(before: Before = () => undefined): Promise<void> {
-  const app = testApp(shipping, { kafka, postgres: sinkAt })
+  app = testApp(shipping, { kafka, postgres: sinkAt })
   running = await startMessaging(app, { database: sink, consumers: [shippingConsumer(sink, before)] })
   await until(async () => Object.keys(await app.notReady()).length === 0, 'joined')
 }
@@ -258,6 +260,25 @@ describe('dead letters', () => {
     }
     // A batch that failed as a whole is tried one by one, so the first attempt may run twice.
     expect(attempts).toBeLessThanOrEqual(4)
+  })
+
+  test('is replayed for its own group alone, and what follows it goes on behind it', async () => {
+    let broken = true
+    await start((orderId) => {
+      if (broken && orderId === 'mended') throw new TypeError('not yet')
+    })
+    const ids = [await place('mended'), await place('mended')]
+    await until(() => deadLetters.length === 2, 'two dead letters')
+    broken = false
+    const ask = async () => (await app.ask('dead-letters', { verb: 'POST', path: ['replay'] })) as Replayed
+    const [one, two] = await Promise.all([ask(), ask()])
+    const handled = [...one.outcomes, ...two.outcomes].filter(({ outcome }) => outcome === 'handled')
+    expect(handled.map(({ eventId }) => eventId)).toEqual(ids)
+    ids.push(await place('mended'))
+    await until(async () => (await effectsOf()).length === 3, 'the next event handled')
+    expect(await effectsOf()).toEqual(ids)
+    expect(await source.query(statement('select * from kit.outbox'))).toEqual([])
+    expect(deadLetters).toHaveLength(2)
   })
 
   test('a permanent failure is not tried again', async () => {

@@ -1,22 +1,23 @@
-import { deadLetterTopic } from '#graph/names.ts'
+import { deadLetterTopic, replyExchange } from '#graph/names.ts'
 import type { ServiceNode } from '#graph/service.ts'
 import type { Configuration } from '../app/configuration.ts'
 import type { App } from '../app/lifecycle.ts'
 import type { Kafka } from '../kafka/port.ts'
 import { connect } from '../kafka/select.ts'
-import type { AnyDatabase } from '../store/database.ts'
 import { type Consumer, consumeEdges } from './consumer.ts'
+import { startDeadLetters } from './dead-letter-office.ts'
 import { startGroups } from './groups.ts'
+import type { Transactions } from './handling.ts'
 import { pruneInbox } from './inbox.ts'
 import { confirmingPublisher, connectRabbitmq } from './rabbitmq.ts'
 import { type RelayOptions, startRelay } from './relay.ts'
-import { queueDestination, topicDestination } from './relay-destinations.ts'
+import { queueDestination, replyDestination, topicDestination } from './relay-destinations.ts'
 import { startWorker } from './task-delivery.ts'
 import { type Worker, workEdges } from './worker.ts'
 
 /** What a service's messaging is made of. */
 export type MessagingParts = {
-  readonly database: AnyDatabase
+  readonly database: Transactions
   /** One for every topic that is consumed. */
   readonly consumers?: readonly Consumer[]
   /** One for every queue that is worked. */
@@ -24,7 +25,7 @@ export type MessagingParts = {
   readonly relay?: RelayOptions
 }
 
-type MessagingApp = Pick<App, 'node' | 'log' | 'readyWhen'> & {
+type MessagingApp = Pick<App, 'node' | 'log' | 'readyWhen' | 'operate'> & {
   readonly configuration: Pick<Configuration, 'kafka' | 'rabbitmq'>
 }
 
@@ -56,17 +57,19 @@ export async function startMessaging(app: MessagingApp, parts: MessagingParts): 
     topic,
     producer: need(kafka, app.node).producer({ deliveryTimeoutMs }),
   }))
-  const queues = rabbitmq
-    ? queuesOf(app.node).map((queue) => ({ queue, publisher: confirmingPublisher(rabbitmq) }))
-    : []
+  const publisherOf = (name: string) => (rabbitmq ? [{ name, publisher: confirmingPublisher(rabbitmq) }] : [])
+  const queues = queuesOf(app.node).flatMap(publisherOf)
+  const replies = answeredOf(app.node).map(replyExchange).flatMap(publisherOf)
   const destinations = [
     ...topics.map(({ topic, producer }) => topicDestination(topic, producer)),
-    ...queues.map(({ queue, publisher }) => queueDestination(queue, publisher)),
+    ...queues.map(({ name, publisher }) => queueDestination(name, publisher)),
+    ...replies.map(({ name, publisher }) => replyDestination(name, publisher)),
   ]
   const relay = startRelay(database, destinations, log, parts.relay)
   const stopPruning = pruneInbox(database, keepMs(consumers), (error) =>
     log.warn('The inbox could not be pruned.', { error }),
   )
+  const deadLetters = startDeadLetters(app, { database, consumers, workers, rabbitmq })
   const groups = startGroups(app, consumers.length > 0 ? need(kafka, app.node) : null, consumers)
   const running = rabbitmq ? workers.map((worker) => ({ worker, run: startWorker(worker, rabbitmq, log) })) : []
   for (const { worker, run } of running) {
@@ -74,11 +77,11 @@ export async function startMessaging(app: MessagingApp, parts: MessagingParts): 
   }
   const close = async () => {
     stopPruning()
-    await Promise.all([groups.close(), ...running.map(({ run }) => run.close())])
+    await Promise.all([deadLetters.close(), groups.close(), ...running.map(({ run }) => run.close())])
     await relay.close()
     await Promise.all([
       ...topics.map(({ producer }) => producer.close()),
-      ...queues.map(({ publisher }) => publisher.close()),
+      ...[...queues, ...replies].map(({ publisher }) => publisher.close()),
     ])
     await rabbitmq?.close()
   }
@@ -118,6 +121,11 @@ function topicsOf(node: ServiceNode): readonly string[] {
 
 function queuesOf(node: ServiceNode): readonly string[] {
   return (node.spec.edges ?? []).flatMap((edge) => (edge.kind === 'sends' ? edge.queue.name : []))
+}
+
+/** The queues whose tasks this service answers. */
+function answeredOf(node: ServiceNode): readonly string[] {
+  return workEdges(node).flatMap(({ queue }) => (queue.replies === null ? [] : queue.name))
 }
 
 function assertComplete(node: ServiceNode, consumers: readonly Consumer[], workers: readonly Worker[]): void {

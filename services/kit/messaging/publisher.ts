@@ -1,5 +1,6 @@
 import { create, type DescMessage, type MessageInitShape, type MessageShape, toBinary } from '@bufbuild/protobuf'
 import { context, SpanKind, trace } from '@opentelemetry/api'
+import { replyExchange } from '#graph/names.ts'
 import type { QueueNode } from '#graph/queue.ts'
 import type { PublishedTopic, QueueOf, ServiceNode } from '#graph/service.ts'
 import type { TopicNode } from '#graph/topic.ts'
@@ -9,6 +10,7 @@ import { attribute } from '../telemetry/semantics.ts'
 import { injectTrace, tracer } from '../telemetry/telemetry.ts'
 import { type Binding, dataVersion, decodeEnvelope, encodeEnvelope, newId } from './envelope.ts'
 import { enqueue } from './outbox.ts'
+import { answersHeader } from './question.ts'
 
 /** How one message differs from the default. */
 export type PublishOptions = {
@@ -73,6 +75,22 @@ export function keyOf(topic: TopicNode, schema: DescMessage, message: MessageSha
   throw new Error(`${schema.typeName} for topic ${topic.name} has no ${topic.key}: it is the key, so it must be set.`)
 }
 
+/** The question that an answer belongs to. */
+export type Question = { readonly id: string; readonly replyTo: string }
+
+/** Answers a question with a transaction's commit: once, however often the question was delivered. */
+export function putAnswer<const R extends DescMessage>(
+  tx: AnyTx,
+  { node, queue, schema }: { readonly node: ServiceNode; readonly queue: QueueNode; readonly schema: R },
+  { id, replyTo }: Question,
+  payload: MessageInitShape<R>,
+): void {
+  put(tx, {
+    ...{ node, kind: 'queue', destination: replyExchange(queue.name), schema, message: create(schema, payload) },
+    ...{ id: `${id}.reply`, key: replyTo, extra: { [answersHeader]: id } },
+  })
+}
+
 type Outgoing = {
   readonly node: ServiceNode
   readonly kind: 'topic' | 'queue'
@@ -81,12 +99,13 @@ type Outgoing = {
   readonly message: MessageShape<DescMessage>
   readonly id: string
   readonly key: string
+  readonly extra?: Readonly<Record<string, string>>
 }
 
 const bindings = { topic: 'kafka', queue: 'amqp' } as const satisfies Record<Outgoing['kind'], Binding>
 const systems = { topic: 'kafka', queue: 'rabbitmq' } as const
 
-function put(tx: AnyTx, { node, kind, destination, schema, message, id, key }: Outgoing): void {
+function put(tx: AnyTx, { node, kind, destination, schema, message, id, key, extra = {} }: Outgoing): void {
   const payload = Buffer.from(toBinary(schema, message))
   if (payload.length > payloadBytesMax) {
     throw new Error(`${schema.typeName} has ${payload.length} bytes; ${payloadBytesMax} may go to ${destination}.`)
@@ -116,7 +135,7 @@ function put(tx: AnyTx, { node, kind, destination, schema, message, id, key }: O
     [attribute.eventType]: schema.typeName,
   }
   const span = tracer().startSpan(`publish ${destination}`, { kind: SpanKind.PRODUCER, attributes })
-  const headers = injectTrace(envelope, trace.setSpan(context.active(), span))
+  const headers = injectTrace({ ...envelope, ...extra }, trace.setSpan(context.active(), span))
   span.end()
   enqueue(tx, { kind, destination, id, key, headers, payload })
 }

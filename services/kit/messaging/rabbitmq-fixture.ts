@@ -5,12 +5,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect } from 'node:tls'
-import { deadLetterQueue, retryQueue } from '#graph/names.ts'
+import { deadLetterQueue, replyExchange, replyQueuePrefix, retryQueue } from '#graph/names.ts'
 import type { RabbitmqConfiguration } from '../app/configuration.ts'
 
 /** One real RabbitMQ node over TLS, with one queue and all that belongs to it, for tests. */
 export type RabbitmqFixture = {
   readonly configuration: RabbitmqConfiguration
+  /** The same for the service `planning`, which may ask over the queue and no more. */
+  readonly asking: RabbitmqConfiguration
   /** Ends the node as a crash would, until `start`. */
   crash(): Promise<void>
   start(): Promise<void>
@@ -19,6 +21,7 @@ export type RabbitmqFixture = {
 
 const installed = '/usr/lib/rabbitmq/lib/rabbitmq_server-3.10.8'
 const startTimeoutMs = 40_000
+const asker = 'planning'
 const ports = { amqp: 5671, distribution: 25_672 }
 
 /** Starts a node whose user may do just what a worker and sender of the queue may; `deliveries` is its delivery limit. */
@@ -53,15 +56,17 @@ export async function startRabbitmq(queue: string, deliveries: number): Promise<
   // As on a cluster, where the operator makes the name up.
   const usernameFile = join(home, 'username')
   writeFileSync(usernameFile, 'notifications\n')
+  const configuration = {
+    host,
+    port: ports.amqp,
+    virtualHost: 'test',
+    username: { file: usernameFile },
+    passwordFile: files.password,
+    tls: { authorityFile: files.cert },
+  }
   return {
-    configuration: {
-      host,
-      port: ports.amqp,
-      virtualHost: 'test',
-      username: { file: usernameFile },
-      passwordFile: files.password,
-      tls: { authorityFile: files.cert },
-    },
+    configuration,
+    asking: { ...configuration, username: asker },
     crash,
     start,
     async stop() {
@@ -130,25 +135,35 @@ function definitions(queue: string, deliveries: number): object {
     { name: retry, definition: { ...bounded, ...deadTo(queue), 'message-ttl': 5_000 } },
     { name: dead, definition: bounded },
   ]
-  const pattern = (allowed: readonly string[]) => `^(${allowed.join('|').replaceAll('.', '\\.')})$`
+  const pattern = (allowed: readonly string[]) => `^(${allowed.join('|')})$`
+  const escaped = (name: string) => name.replaceAll('.', '\\.')
+  const [answers, replies] = [replyExchange(queue), `${escaped(replyQueuePrefix(asker))}.*`]
   const salt = Buffer.from('salt')
   const digest = createHash('sha256').update(salt).update('secret').digest()
   const password_hash = Buffer.concat([salt, digest]).toString('base64')
-  const user = { name: 'notifications', password_hash, hashing_algorithm: 'rabbit_password_hashing_sha256', tags: [] }
+  const user = (name: string) => ({
+    ...{ name, password_hash, hashing_algorithm: 'rabbit_password_hashing_sha256', tags: [] },
+  })
+  const may = (name: string, configure: string, write: readonly string[], read: readonly string[]) => ({
+    ...{ user: name, vhost: 'test', configure, write: pattern(write), read: pattern(read) },
+  })
   return {
     vhosts: [{ name: 'test' }],
-    users: [user],
+    users: [user('notifications'), user(asker)],
     permissions: [
-      { user: user.name, vhost: 'test', configure: '^$', write: pattern(names), read: pattern([queue, dead]) },
+      may('notifications', '^$', [...names, answers].map(escaped), [queue, dead].map(escaped)),
+      may(asker, `^${replies}$`, [escaped(queue), replies], [escaped(answers), replies]),
     ],
     policies: policies.map((policy) => ({
       ...policy,
       vhost: 'test',
-      pattern: pattern([policy.name]),
+      pattern: pattern([escaped(policy.name)]),
       'apply-to': 'queues',
       priority: 1,
     })),
-    exchanges: names.map((name) => ({ ...common, name, type: 'fanout', internal: false, arguments: {} })),
+    exchanges: [...names, answers].map((name) => ({
+      ...{ ...common, name, type: name === answers ? 'direct' : 'fanout', internal: false, arguments: {} },
+    })),
     queues: names.map((name) => ({ ...common, name, arguments: { 'x-queue-type': 'quorum' } })),
     bindings: names.map((name) => ({
       source: name,

@@ -13,6 +13,10 @@ export type TaskEnvelope = {
   readonly headers: Readonly<Record<string, unknown>>
   /** How long it waits in a queue at most, such as the one for retries. */
   readonly expirationMs?: number
+  /** The queue in which the answer is awaited. */
+  readonly replyTo?: string
+  /** The id of the question that this answers. */
+  readonly correlationId?: string
 }
 
 const reconnect = { retryLow: 100, retryHigh: 2_000 } as const
@@ -60,7 +64,7 @@ export function confirmingPublisher(connection: Connection): Publisher {
  * lost, or nothing was heard in time; in the last two cases it may have been stored.
  */
 export async function publishConfirmed(publisher: Publisher, task: TaskEnvelope, body: Buffer): Promise<void> {
-  const { exchange, routingKey, messageId, headers, expirationMs } = task
+  const { exchange, routingKey, messageId, headers, expirationMs, replyTo, correlationId } = task
   const timer = startTimer(confirmTimeoutMs)
   const properties = {
     exchange,
@@ -70,6 +74,8 @@ export async function publishConfirmed(publisher: Publisher, task: TaskEnvelope,
     contentType: protobufType,
     durable: true,
     mandatory: true,
+    ...(replyTo !== undefined && { replyTo }),
+    ...(correlationId !== undefined && { correlationId }),
     ...(expirationMs !== undefined && { expiration: String(Math.ceil(expirationMs)) }),
   }
   try {
@@ -79,6 +85,15 @@ export async function publishConfirmed(publisher: Publisher, task: TaskEnvelope,
   }
   // A message without a queue is returned first and confirmed after.
   if (returned.get(publisher)?.delete(messageId)) {
-    throw new Error(`RabbitMQ has no queue bound to the exchange ${exchange} for ${routingKey}: provision it first.`)
+    throw new Unroutable(exchange, routingKey)
+  }
+}
+
+/** No queue takes what was published. */
+export class Unroutable extends Error {
+  override readonly name = 'Unroutable'
+
+  constructor(exchange: string, routingKey: string) {
+    super(`RabbitMQ has no queue bound to the exchange ${exchange} for ${routingKey}: provision it first.`)
   }
 }

@@ -1,6 +1,9 @@
 import type { Publisher } from 'rabbitmq-client'
 import { KafkaError, type Producer } from '../kafka/port.ts'
-import { publishConfirmed } from './rabbitmq.ts'
+import { metric } from '../telemetry/semantics.ts'
+import { counter } from '../telemetry/telemetry.ts'
+import { answersHeader } from './question.ts'
+import { publishConfirmed, type TaskEnvelope, Unroutable } from './rabbitmq.ts'
 import type { Destination, Sent, WaitingRow } from './relay.ts'
 
 /** A Kafka topic: a round is one idempotent send, acknowledged by all replicas in sync. */
@@ -42,15 +45,34 @@ function tooLarge(thrown: unknown): thrown is KafkaError {
 
 /** A RabbitMQ queue: each task is confirmed on its own, and what was not confirmed is sent again. */
 export function queueDestination(queue: string, publisher: Publisher): Destination {
+  const target = ({ id, headers }: WaitingRow) => ({ exchange: queue, routingKey: queue, messageId: id, headers })
+  return confirmedEach(queue, (row) => publishConfirmed(publisher, target(row), row.payload))
+}
+
+/** The exchange of a queue's answers; the key of a row is the reply queue of whoever asked. */
+export function replyDestination(exchange: string, publisher: Publisher): Destination {
+  return confirmedEach(exchange, async ({ id, key, headers, payload }) => {
+    const correlationId = headers[answersHeader] ?? ''
+    await publishReply(publisher, { exchange, routingKey: key, messageId: id, correlationId, headers }, payload)
+  })
+}
+
+/** Sends an answer. Where its asker has gone it is dropped and counted: nobody will ever fetch it. */
+export async function publishReply(publisher: Publisher, reply: TaskEnvelope, body: Buffer): Promise<void> {
+  try {
+    await publishConfirmed(publisher, reply, body)
+  } catch (thrown) {
+    if (!(thrown instanceof Unroutable)) throw thrown
+    counter(metric.repliesDropped).add(1, { destination: reply.exchange, reason: 'asker-gone' })
+  }
+}
+
+function confirmedEach(destination: string, publish: (row: WaitingRow) => Promise<void>): Destination {
   return {
     kind: 'queue',
-    destination: queue,
+    destination,
     async send(rows) {
-      const outcomes = await Promise.allSettled(
-        rows.map(({ id, headers, payload }) =>
-          publishConfirmed(publisher, { exchange: queue, routingKey: queue, messageId: id, headers }, payload),
-        ),
-      )
+      const outcomes = await Promise.allSettled(rows.map(publish))
       const acknowledged = rows.filter((_, index) => outcomes[index]?.status === 'fulfilled').map(({ rowId }) => rowId)
       const failed = outcomes.find((outcome) => outcome.status === 'rejected')
       return { acknowledged, refused: [], ...(failed && { failure: failed.reason }) }

@@ -1,6 +1,7 @@
 import { type AsyncMessage, type Connection, ConsumerStatus, type Publisher } from 'rabbitmq-client'
-import { deadLetterQueue, retryQueue } from '#graph/names.ts'
+import { deadLetterQueue, replyExchange, retryQueue } from '#graph/names.ts'
 import { pause } from '../app/pause.ts'
+import { ServiceError } from '../errors.ts'
 import { StoreUnavailable } from '../store/errors.ts'
 import type { Log } from '../telemetry/log.ts'
 import { attribute, metric } from '../telemetry/semantics.ts'
@@ -9,7 +10,10 @@ import { type DeadLetterReason, deadLetterHeaders, isPermanent, reasonOf } from 
 import { decodeEnvelope } from './envelope.ts'
 import { readMessage } from './handlers.ts'
 import { type Delivery, handleOnce } from './handling.ts'
+import { answersHeader, errorHeaders, replyToHeader, waitsMs } from './question.ts'
 import { confirmingPublisher, publishConfirmed } from './rabbitmq.ts'
+import { publishReply } from './relay-destinations.ts'
+import { bodyOf, textHeaders } from './task-message.ts'
 import type { Worker } from './worker.ts'
 
 /** A worker at work. */
@@ -74,7 +78,8 @@ async function settle(work: Work, task: AsyncMessage): Promise<ConsumerStatus> {
   }
   const attempt = Number(headers[attemptsHeader] ?? 0) + deliveriesBefore(task) + 1
   if (attempt > redelivery.attempts) {
-    return bury(work, task, reasonOf(new Error('The process ended while it handled this task.'), attempt - 1))
+    const ended = new Error('The process ended while it handled this task.')
+    return bury(work, task, reasonOf(ended, attempt - 1), ended)
   }
   const delivery: Delivery = {
     ...readable.value,
@@ -95,10 +100,14 @@ async function attemptTask(
   attempt: number,
 ): Promise<ConsumerStatus> {
   const { worker, signal, log } = work
+  const { headers, envelope } = delivery
   for (;;) {
+    const waits = worker.queue.replies ? waitsMs(headers, envelope.time, Date.now()) : undefined
+    if (waits === 0) return expired(work, envelope.id)
     try {
       // Tasks in hand are finished when the process stops; the lifecycle bounds how long that may take.
-      await handleOnce(worker.database, delivery, attempt, never)
+      const patient = waits === undefined ? delivery : { ...delivery, waitsMs: waits }
+      await handleOnce(worker.database, patient, attempt, never)
       return ConsumerStatus.ACK
     } catch (thrown) {
       if (!(thrown instanceof StoreUnavailable)) return failed(work, task, delivery, attempt, thrown)
@@ -122,15 +131,56 @@ async function failed(
   const { worker, publisher, log } = work
   const { attempts, backoff } = worker.redelivery
   const queue = worker.queue.name
-  if (isPermanent(thrown) || attempt >= attempts) return bury(work, task, reasonOf(thrown, attempt))
+  if (worker.queue.replies && isAnswer(thrown)) return answerError(work, task, thrown)
+  if (isPermanent(thrown) || attempt >= attempts) return bury(work, task, reasonOf(thrown, attempt), thrown)
   const ceilingMs = Math.min(backoff.maxMs, backoff.baseMs * 2 ** (attempt - 1))
   const expirationMs = ceilingMs * (0.5 + Math.random() / 2)
+  const waits = worker.queue.replies ? waitsMs(headers, envelope.time, Date.now()) : undefined
+  if (waits === 0) return expired(work, envelope.id)
+  if (waits !== undefined && waits <= expirationMs) return answerError(work, task, thrown)
   log.warn('A task failed and will be tried again.', { queue, id: envelope.id, attempt, error: thrown })
   const target = { exchange: retryQueue(queue), routingKey: queue, messageId: envelope.id, expirationMs }
   return handOver(work, publisher, { ...target, headers: { ...headers, [attemptsHeader]: String(attempt) } }, task)
 }
 
-async function bury(work: Work, task: AsyncMessage, reason: DeadLetterReason): Promise<ConsumerStatus> {
+/** Nobody waits for the answer any more. */
+function expired({ worker, log }: Work, id: string): ConsumerStatus {
+  log.debug('A question came too late.', { queue: worker.queue.name, id })
+  counter(metric.questionsExpired).add(1, { destination: worker.queue.name })
+  return ConsumerStatus.ACK
+}
+
+/** A refusal in the words of the domain is an answer like any other; no further attempt would give another. */
+function isAnswer(thrown: unknown): boolean {
+  return thrown instanceof ServiceError && !thrown.transient && thrown.code !== 'internal'
+}
+
+/** Tells whoever asked that there will be no answer, and why. Should it be lost, the asker's own deadline tells. */
+async function answerError(
+  { worker, publisher, log }: Work,
+  task: AsyncMessage,
+  thrown: unknown,
+): Promise<ConsumerStatus> {
+  const { [replyToHeader]: replyTo = '' } = textHeaders(task)
+  const id = task.messageId ?? ''
+  if (replyTo === '' || id === '') return ConsumerStatus.ACK
+  const exchange = replyExchange(worker.queue.name)
+  const headers = { [answersHeader]: id, ...errorHeaders(thrown) }
+  const reply = { exchange, routingKey: replyTo, messageId: `${id}.error`, correlationId: id, headers }
+  try {
+    await publishReply(publisher, reply, Buffer.alloc(0))
+  } catch (error) {
+    log.warn('An asker could not be told that there is no answer.', { queue: worker.queue.name, id, error })
+  }
+  return ConsumerStatus.ACK
+}
+
+async function bury(
+  work: Work,
+  task: AsyncMessage,
+  reason: DeadLetterReason,
+  thrown: unknown = new ServiceError('unimplemented', reason.message),
+): Promise<ConsumerStatus> {
   const { worker, publisher, log } = work
   const { queue } = worker
   const original = textHeaders(task)
@@ -141,6 +191,7 @@ async function bury(work: Work, task: AsyncMessage, reason: DeadLetterReason): P
     const target = { exchange: deadLetterQueue(queue.name), routingKey: queue.name, messageId: eventId, headers }
     if ((await handOver(work, publisher, target, task)) === ConsumerStatus.REQUEUE) return ConsumerStatus.REQUEUE
   }
+  if (queue.replies) await answerError(work, task, thrown)
   counter(metric.deadLetters).add(1, { destination: queue.name, code: reason.code })
   log.error('A task became a dead letter.', { ...origin, reason })
   return ConsumerStatus.ACK
@@ -166,18 +217,4 @@ async function handOver(
 function deliveriesBefore({ headers }: AsyncMessage): number {
   const count: unknown = headers?.['x-delivery-count']
   return typeof count === 'number' || typeof count === 'bigint' ? Number(count) : 0
-}
-
-/** The headers that are text, with the content type among them. The broker's own notes are left out. */
-function textHeaders({ headers = {}, contentType }: AsyncMessage): Record<string, string> {
-  const entries = Object.entries(headers as Record<string, unknown>).filter(
-    (entry): entry is [string, string] => typeof entry[1] === 'string' && !entry[0].startsWith('x-'),
-  )
-  return { ...Object.fromEntries(entries), ...(contentType !== undefined && { 'content-type': contentType }) }
-}
-
-/** The client has parsed what said to be JSON or text. */
-function bodyOf({ body }: AsyncMessage): Buffer {
-  if (Buffer.isBuffer(body)) return body
-  return Buffer.from(typeof body === 'string' ? body : JSON.stringify(body))
 }

@@ -2,13 +2,12 @@ import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals'
 import { Connection } from 'rabbitmq-client'
-import { deadLetterQueue } from '#graph/names.ts'
 import { works } from '#graph/queue.ts'
 import { service } from '#graph/service.ts'
 import { postgres } from '#graph/store.ts'
 import { SendEmailSchema } from '#proto/parley/notifications/v1/tasks_pb.ts'
 import { OrderPlacedSchema } from '#proto/parley/orders/v1/events_pb.ts'
-import { testApp } from '../app/app-fixture.ts'
+import { type TestApp, testApp } from '../app/app-fixture.ts'
 import type { PostgresConfiguration } from '../app/configuration.ts'
 import { type Database, openDatabase, statement } from '../store/database.ts'
 import { migrate } from '../store/migrations.ts'
@@ -23,7 +22,6 @@ import { worker } from './worker.ts'
 jest.setTimeout(60_000)
 
 type Handle = (emailId: string, attempt: number) => Promise<void> | void
-type Dead = { readonly id: string; readonly headers: Record<string, unknown>; readonly body: unknown }
 
 const send = sender(notifications, emails)
 let server: PostgresFixture
@@ -31,6 +29,7 @@ let rabbitmq: RabbitmqFixture
 let at: PostgresConfiguration
 let database: Database<EffectTables>
 let running: Messaging | undefined
+let app: TestApp<typeof notifications>
 
 beforeAll(async () => {
   ;[server, rabbitmq] = await Promise.all([startPostgres(), startRabbitmq(emails.name, 3)])
@@ -51,16 +50,19 @@ afterAll(async () => {
 })
 
 async function start(handle: Handle): Promise<void> {
-  await database.query(statement('truncate effect, kit.inbox, kit.outbox'))
-  const app = testApp(notifications, { rabbitmq: rabbitmq.configuration, postgres: at })
+  await database.query(statement('truncate effect, kit.inbox, kit.outbox, kit.dead_letters'))
+  app = testApp(notifications, { rabbitmq: rabbitmq.configuration, postgres: at })
+  running = await startMessaging(app, { database, workers: [emailWorker(handle)] })
+}
+
+function emailWorker(handle: Handle) {
   const prepare = async ({ emailId }: { emailId: string }, { id, attempt, correlationId }: Meta) => {
     await handle(emailId, attempt)
     const row = { event_id: id, order_id: emailId, attempt, correlation_id: correlationId }
     return async (tx: { db: Database<EffectTables>['db'] }) =>
       void (await tx.db.insertInto('effect').values(row).execute())
   }
-  const workers = [worker(notifications, emails, database, { SendEmail: { prepare } })]
-  running = await startMessaging(app, { database, workers })
+  return worker(notifications, emails, database, { SendEmail: { prepare } })
 }
 type Meta = { readonly id: string; readonly attempt: number; readonly correlationId: string }
 
@@ -85,17 +87,16 @@ function connect(): Connection {
   return connection
 }
 
-async function takeDead(count: number): Promise<Dead[]> {
-  const connection = connect()
-  const found: Dead[] = []
+/** What the owner of the queue says of its dead letters, once there are so many. */
+async function dead(count: number): Promise<ReadonlyMap<string, Letter>> {
+  let letters: readonly Letter[] = []
   await until(async () => {
-    const message = await connection.basicGet({ queue: deadLetterQueue(emails.name), noAck: true })
-    if (message) found.push({ id: message.messageId ?? '', headers: message.headers ?? {}, body: message.body })
-    return found.length >= count
+    letters = ((await app.ask('dead-letters')) as { letters: Letter[] }).letters
+    return letters.length >= count
   }, `${count} dead letters`)
-  await connection.close()
-  return found
+  return new Map(letters.map((letter) => [letter.eventId, letter]))
 }
+type Letter = { readonly number: string; readonly eventId: string; readonly code: string }
 
 describe('a worker', () => {
   test('does every task once, and tries a failed one again later', async () => {
@@ -125,18 +126,75 @@ describe('a worker', () => {
     )
     await publisher.close()
     await connection.close()
-    const dead = new Map((await takeDead(2)).map((message) => [message.id, message]))
-    expect(dead.get('hopeless')?.headers).toMatchObject({
-      'dead-letter-code': 'ATTEMPTS_USED_UP',
-      'dead-letter-reason': 'no such mailbox',
-      'dead-letter-exception': 'RangeError',
-      'dead-letter-attempts': '3',
-      'dead-letter-origin': 'emails',
-      'cloudEvents:type': SendEmailSchema.typeName,
+    const letters = await dead(2)
+    expect(letters.get('hopeless')).toMatchObject({
+      code: 'ATTEMPTS_USED_UP',
+      reason: 'no such mailbox',
+      exception: 'RangeError',
+      attempts: 3,
+      destination: 'emails',
+      type: SendEmailSchema.typeName,
     })
-    expect(Buffer.isBuffer(dead.get('hopeless')?.body)).toBe(true)
-    expect(dead.get('foreign')?.headers['dead-letter-code']).toMatch(/^ENVELOPE_/)
+    const number = letters.get('hopeless')?.number ?? ''
+    expect(await app.ask('dead-letters', { path: [number] })).toMatchObject({ message: { emailId: 'hopeless' } })
+    expect(letters.get('foreign')?.code).toMatch(/^ENVELOPE_/)
     expect(await effects()).toEqual([])
+  })
+
+  test('a task that was given up has one effect, though it is replayed twice at once and lies in the queue twice', async () => {
+    let broken = true
+    await start(async () => {
+      if (broken) throw new Error('no')
+      await sleep(20)
+    })
+    await ask('given up')
+    const number = (await dead(1)).get('given up')?.number ?? ''
+    broken = false
+    const replay = () => app.ask('dead-letters', { verb: 'POST', path: [number, 'replay'] })
+    await Promise.allSettled([replay(), replay(), ask('given up')])
+    await until(async () => (await effects()).length > 0, 'an effect')
+    await sleep(200)
+    expect((await effects()).map((row) => row.event_id)).toEqual(['given up'])
+  })
+
+  test('what the broker itself gave up is kept, with its reason', async () => {
+    await start(() => undefined)
+    await running?.close()
+    const connection = connect()
+    const publisher = connection.createPublisher({ confirm: true })
+    await publisher.send({ exchange: emails.name, messageId: 'killer', durable: true }, 'kills whoever takes it')
+    for (let delivery = 1; delivery <= 3; delivery += 1) {
+      const channel = await connection.acquire()
+      await until(async () => (await channel.basicGet({ queue: emails.name })) !== undefined, `delivery ${delivery}`)
+      await channel.close()
+    }
+    await publisher.close()
+    await connection.close()
+    await start(() => undefined)
+    expect((await dead(1)).get('killer')).toMatchObject({
+      code: 'ATTEMPTS_USED_UP',
+      reason: expect.stringContaining('delivery_limit'),
+    })
+  })
+
+  test('two workers share a backlog about evenly: none hoards more than its prefetch', async () => {
+    const done: Record<string, number> = {}
+    const by = (name: string) => async () => {
+      done[name] = (done[name] ?? 0) + 1
+      await sleep(5)
+    }
+    await start(by('first'))
+    const other = testApp(notifications, { rabbitmq: rabbitmq.configuration, postgres: at })
+    const second = await startMessaging(other, { database, workers: [emailWorker(by('second'))] })
+    await until(async () => Object.keys(await other.notReady()).length === 0, 'the second is there')
+    await database.transaction(async (tx) => {
+      for (let index = 0; index < 200; index += 1)
+        send(tx, SendEmailSchema, { emailId: `${index}` }, { id: `b${index}` })
+    })
+    await until(async () => (await effects()).length === 200, 'all done')
+    await second.close()
+    expect((done.first ?? 0) + (done.second ?? 0)).toBe(200)
+    expect(Math.min(done.first ?? 0, done.second ?? 0)).toBeGreaterThanOrEqual(70)
   })
 
   test('loses nothing over a crash of the broker, and repeats nothing', async () => {

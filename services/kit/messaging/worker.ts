@@ -16,12 +16,15 @@ export type Worker = {
   readonly handlers: ReadonlyMap<string, AnyHandler>
 }
 
+/** A queue whose tasks nobody waits for; those with replies are for `answerer`. */
+type Tasks = QueueNode<string, DescMessage, null>
+
 /**
  * Says how a service does the tasks of a queue that it declared to work: one handler for each kind, by name, in the same
  * forms as a consumer's. Replicas compete for the tasks; a task has its effect once, in no particular order. Where a
  * handler throws, the task waits in the retry queue and is tried again as the queue declares, and then becomes a dead letter.
  */
-export function worker<const S extends ServiceNode, const Q extends QueueOf<S, 'works'>, Tables>(
+export function worker<const S extends ServiceNode, const Q extends QueueOf<S, 'works'> & Tasks, Tables>(
   node: S,
   queue: Q,
   database: Database<Tables>,

@@ -1,0 +1,149 @@
+import type { AdminAnswer, AskAdmin } from '#local/admin.ts'
+import { RunFailure } from '#local/supervisor/failure.ts'
+import { UsageError } from './exit.ts'
+
+/** The services that can be asked, each with the way to its admin address: sockets of a local run, or forwarded ports. */
+export type Admins = ReadonlyMap<string, AskAdmin>
+
+/** A dead letter as its owner lists it. */
+export type Letter = {
+  readonly service: string
+  readonly number: string
+  readonly eventId: string
+  readonly type: string | null
+  readonly destination: string
+  readonly consumer: string
+  readonly key: string | null
+  readonly code: string
+  readonly reason: string
+  readonly attempts: number
+  readonly diedAt: string
+  readonly state: string
+  readonly note: string
+  readonly traceId: string | null
+  readonly correlationId: string | null
+}
+
+/** What is listed: of one service or all, of one topic or queue or all, in one state. */
+export type LetterFilter = { readonly service?: string; readonly destination?: string; readonly state?: string }
+
+/** How many wait where. */
+export type LetterCount = {
+  readonly service: string
+  readonly destination: string
+  readonly count: number
+  readonly oldest: string
+}
+
+/** The dead letters of a system, and of whom nothing could be learnt. */
+export type LetterList = {
+  readonly counts: readonly LetterCount[]
+  readonly letters: readonly Letter[]
+  /** There are more than are listed. */
+  readonly more: boolean
+  readonly silent: readonly string[]
+}
+
+const pageMax = 100
+
+/** Asks every service for its dead letters. One that handles no messages has none, and one that does not answer is named. */
+export async function listLetters(admins: Admins, filter: LetterFilter): Promise<LetterList> {
+  const { destination, state = 'waiting' } = filter
+  const query = new URLSearchParams({ limit: String(pageMax), state, ...(destination && { destination }) })
+  const asked = [...chosen(admins, filter.service)].map(async ([service, ask]) => {
+    const answer = await ask('GET', `/dead-letters?${query}`).catch(() => null)
+    if (!answer) return { service, silent: true, counts: [], letters: [], next: null }
+    if (offersNone(answer, 'letters')) return { service, silent: false, counts: [], letters: [], next: null }
+    const { counts, letters, next } = expectFine(answer) as unknown as {
+      counts: Omit<LetterCount, 'service'>[]
+      letters: Omit<Letter, 'service'>[]
+      next: string | null
+    }
+    return { service, silent: false, counts, letters, next }
+  })
+  const answers = await Promise.all(asked)
+  return {
+    counts: answers.flatMap(({ service, counts }) => counts.map((count) => ({ service, ...count }))),
+    letters: answers.flatMap(({ service, letters }) => letters.map((letter) => ({ service, ...letter }))),
+    more: answers.some(({ next }) => next !== null),
+    silent: answers.filter(({ silent }) => silent).map(({ service }) => service),
+  }
+}
+
+/** Everything about one: `notifications/12`. */
+export async function showLetter(admins: Admins, id: string): Promise<Readonly<Record<string, unknown>>> {
+  const { ask, number } = addressed(admins, id)
+  return expectFine(await ask('GET', `/dead-letters/${number}`))
+}
+
+/** What came of one letter of a replay. */
+export type Outcome = {
+  readonly service: string
+  readonly number: string
+  readonly eventId: string
+  readonly outcome: 'handled' | 'repeat' | 'failed' | 'busy'
+  readonly reason?: string
+}
+
+type Replayed = { readonly outcomes: readonly Omit<Outcome, 'service'>[]; readonly next: string | null }
+
+/** Replays one, and what waited behind it; each outcome is told as it comes. */
+export async function replayLetter(admins: Admins, id: string, tell: (outcome: Outcome) => void): Promise<void> {
+  const { service, ask, number } = addressed(admins, id)
+  for (let next: string | null = number; next !== null; ) {
+    const replayed = expectFine(await ask('POST', `/dead-letters/${next}/replay`)) as unknown as Replayed
+    for (const outcome of replayed.outcomes) tell({ service, ...outcome })
+    next = replayed.next
+  }
+}
+
+/** Replays all of one service or of every, of one topic or queue or of all. */
+export async function replayLetters(
+  admins: Admins,
+  { service: wanted, destination }: LetterFilter,
+  tell: (outcome: Outcome) => void,
+): Promise<void> {
+  for (const [service, ask] of chosen(admins, wanted)) {
+    for (let after: string | null = '0'; after !== null; ) {
+      const answer: AdminAnswer = await ask('POST', '/dead-letters/replay', { after, destination })
+      if (offersNone(answer, 'outcomes')) break
+      const replayed = expectFine(answer) as unknown as Replayed
+      for (const outcome of replayed.outcomes) tell({ service, ...outcome })
+      after = replayed.next
+    }
+  }
+}
+
+/** Discards one for a reason; answers the next of its key, which waits still. */
+export async function discardLetter(admins: Admins, id: string, reason: string): Promise<string | null> {
+  const { service, ask, number } = addressed(admins, id)
+  const { next } = expectFine(await ask('POST', `/dead-letters/${number}/discard`, { reason }))
+  return typeof next === 'string' ? `${service}/${next}` : null
+}
+
+function chosen(admins: Admins, service: string | undefined): Admins {
+  if (service === undefined) return admins
+  const ask = admins.get(service)
+  if (ask) return new Map([[service, ask]])
+  throw new UsageError(`There is no service ${service}. There are: ${[...admins.keys()].join(', ')}.`)
+}
+
+function addressed(admins: Admins, id: string): { service: string; ask: AskAdmin; number: string } {
+  const [service = '', number = '', ...rest] = id.split('/')
+  if (!/^\d+$/.test(number) || rest.length > 0) {
+    throw new UsageError(`${id} is no dead letter: it is named like notifications/12, see bin/parley dlq list.`)
+  }
+  const ask = chosen(admins, service).get(service)
+  if (!ask) throw new UsageError(`There is no service ${service}.`)
+  return { service, ask, number }
+}
+
+/** A service that handles no messages, or a stand-in, which answers whatever it is asked. */
+function offersNone({ status, body }: AdminAnswer, wanted: string): boolean {
+  return status === 404 || (status === 200 && !Array.isArray(body[wanted]))
+}
+
+function expectFine({ status, body }: AdminAnswer): Readonly<Record<string, unknown>> {
+  if (status === 200) return body
+  throw new RunFailure(String(body.message ?? body.error ?? `The service answered ${status}.`))
+}

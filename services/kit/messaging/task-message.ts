@@ -1,0 +1,20 @@
+import type { AsyncMessage } from 'rabbitmq-client'
+import { replyToHeader } from './question.ts'
+
+/** The headers that are text, with the content type and who wants an answer among them. The broker's own notes are left out. */
+export function textHeaders({ headers = {}, contentType, replyTo }: AsyncMessage): Record<string, string> {
+  const entries = Object.entries(headers as Record<string, unknown>).filter(
+    (entry): entry is [string, string] => typeof entry[1] === 'string' && !entry[0].startsWith('x-'),
+  )
+  return {
+    ...Object.fromEntries(entries),
+    ...(contentType !== undefined && { 'content-type': contentType }),
+    ...(replyTo !== undefined && { [replyToHeader]: replyTo }),
+  }
+}
+
+/** The bytes of a task: the client has parsed what said to be JSON or text. */
+export function bodyOf({ body }: AsyncMessage): Buffer {
+  if (Buffer.isBuffer(body)) return body
+  return Buffer.from(typeof body === 'string' ? body : JSON.stringify(body ?? null))
+}
