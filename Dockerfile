@@ -1,7 +1,9 @@
 # One image for every service: each Deployment starts its own module of it. It holds Node, the bundled modules and their
-# migrations; no shell, no packages, no tools. The same sources give the same files; with
+# migrations; no shell, no packages, no tools. The same sources give the same files, and with
 #   docker buildx build --build-arg SOURCE_DATE_EPOCH=0 --output type=image,rewrite-timestamp=true .
-# they give the same digest too. SYSTEM chooses another system than mesh/shop.ts.
+# the same layers of ours. The bases below are tags, which move: whoever wants the same image again pins both,
+#   --build-arg BUILD_BASE=…@sha256:… --build-arg RUN_BASE=…@sha256:…
+# SYSTEM chooses another system than mesh/shop.ts.
 ARG BUILD_BASE=docker.io/library/node:24-bookworm-slim
 ARG RUN_BASE=gcr.io/distroless/cc-debian12:nonroot
 

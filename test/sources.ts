@@ -6,12 +6,13 @@ import { parseSync } from '@swc/core'
 /** The checkout. */
 export const rootDir = join(import.meta.dirname, '..')
 
-/** A TypeScript file of ours: its path from the root with forward slashes, its text, and what it imports of ours. */
+/** A TypeScript file of ours: its path from the root with forward slashes, its text, and what it imports of ours; `reads` are single names, as `path name`, or `path *`. */
 export type Source = {
   readonly path: string
   readonly text: string
   readonly lines: number
   readonly imports: readonly string[]
+  readonly reads: readonly string[]
 }
 
 /** Every TypeScript file that git tracks or would track, generated ones left out. */
@@ -28,7 +29,15 @@ export function sources(): Source[] {
       const text = readIfThere(path)
       return text === null
         ? []
-        : [{ path, text, lines: text.split('\n').length - 1, imports: importsOf(path, text, aliases) }]
+        : [
+            {
+              path,
+              text,
+              lines: text.split('\n').length - 1,
+              imports: importsOf(path, text, aliases),
+              reads: readsOf(path, text, aliases),
+            },
+          ]
     })
 }
 
@@ -76,11 +85,30 @@ function functionSpans(node: unknown, found: { from: number; to: number }[] = []
 
 function importsOf(path: string, text: string, aliases: ReadonlyMap<string, string>): string[] {
   const specifiers = [...text.matchAll(/(?:from|import|import\()\s*'([^']+)'/g)].map((match) => match[1] ?? '')
-  return specifiers.flatMap((specifier) => {
-    if (specifier.startsWith('.')) return [posix.normalize(posix.join(dirname(path), specifier))]
-    const alias = [...aliases.keys()].find((prefix) => specifier.startsWith(prefix))
-    return alias ? [`${aliases.get(alias)}${specifier.slice(alias.length)}`] : []
+  return specifiers.flatMap((specifier) => pathOf(path, specifier, aliases))
+}
+
+/** An import without a list of names reads all of them. */
+function readsOf(path: string, text: string, aliases: ReadonlyMap<string, string>): string[] {
+  const imports = [
+    ...text.matchAll(/(?:\b(?:im|ex)port\s+(?:type\s+)?\{([^}]*)\}\s*from|from|import|import\()\s*'([^']+)'/g),
+  ]
+  return imports.flatMap(([, list, specifier = '']) => {
+    const names = list?.split(',').map(
+      (one) =>
+        one
+          .trim()
+          .replace(/^type\s+/, '')
+          .split(/\s/)[0] ?? '',
+    ) ?? ['*']
+    return pathOf(path, specifier, aliases).flatMap((from) => names.map((name) => `${from} ${name}`))
   })
+}
+
+function pathOf(path: string, specifier: string, aliases: ReadonlyMap<string, string>): string[] {
+  if (specifier.startsWith('.')) return [posix.normalize(posix.join(dirname(path), specifier))]
+  const alias = [...aliases.keys()].find((prefix) => specifier.startsWith(prefix))
+  return alias ? [`${aliases.get(alias)}${specifier.slice(alias.length)}`] : []
 }
 
 function importAliases(): Map<string, string> {

@@ -61,6 +61,10 @@ const importTable: readonly { folder: string; may: readonly string[]; because: s
   },
 ]
 
+/** Where processes start, and what a command is told to read. */
+const startsProcess =
+  /(^|\/)main\.ts$|^mesh\/shop\.ts$|^examples\/[^/]+\/system\.ts$|^test\/run\.ts$|^bench\/(run|hop\/echo|render\/contender)\.ts$/
+
 describe('imports', () => {
   test.each(importTable)('$folder: $because', ({ folder, may }) => {
     const wrong = code
@@ -86,11 +90,24 @@ describe('imports', () => {
     expect(wrong).toEqual([])
   })
 
+  test('an export has a reader in another file: what is a file’s own business can change', () => {
+    const read = new Set(all.flatMap(({ reads }) => reads))
+    const unread = all
+      .filter(
+        ({ path }) => !startsProcess.test(path) && !read.has(`${path} *`) && !/(^|\/)testdata\/|\.test\.ts$/.test(path),
+      )
+      .flatMap(({ path, text }) =>
+        // A type may stand in the signature of what is read.
+        [...text.matchAll(/^export (?:async )?(?:function\*?|const|class) (\w+)/gm)]
+          .filter(([, name]) => !read.has(`${path} ${name}`))
+          .map(([, name]) => `${path} ${name}`),
+      )
+    expect(unread).toEqual([])
+  })
+
   test('no file is dead: each is imported, or is where a process starts', () => {
     const imported = new Set(all.flatMap(({ imports }) => imports))
-    const entry =
-      /(^|\/)main\.ts$|^mesh\/shop\.ts$|^examples\/[^/]+\/system\.ts$|^test\/run\.ts$|^bench\/(run|hop\/echo|render\/contender)\.ts$/
-    expect(code.map(({ path }) => path).filter((path) => !imported.has(path) && !entry.test(path))).toEqual([])
+    expect(code.map(({ path }) => path).filter((path) => !imported.has(path) && !startsProcess.test(path))).toEqual([])
   })
 })
 

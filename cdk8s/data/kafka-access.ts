@@ -25,7 +25,7 @@ export type KafkaAcl = {
  * What follows from a service's edges. Reading and writing include describing; whoever may write a topic may do it
  * idempotently, and the kit uses no transactions, so that there is nothing else.
  */
-export function kafkaAcls({ topics, subscriptions }: ServiceSlice): readonly KafkaAcl[] {
+function kafkaAcls({ topics, subscriptions }: ServiceSlice): readonly KafkaAcl[] {
   const allow = (type: 'topic' | 'group', name: string, operation: 'Read' | 'Write'): KafkaAcl => ({
     type: 'allow',
     resource: { type, name, patternType: 'literal' },

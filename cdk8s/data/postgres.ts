@@ -28,7 +28,7 @@ export const postgres: SystemPart = {
  * Who may connect to what: each role to its own database, with the certificate that its DatabaseRole was given, over TLS.
  * The lines come after the operator's own, for itself and for replicas, and before its default, which the last one shuts.
  */
-export function postgresAccess({ grants }: Pick<Plan, 'grants'>): readonly string[] {
+function postgresAccess({ grants }: Pick<Plan, 'grants'>): readonly string[] {
   return [
     ...grants.databases.map(({ database, service }) => `hostssl "${database}" "${service}" all cert`),
     'host all all all reject',

@@ -27,7 +27,7 @@ export function topologyObject(site: Site, kind: string, name: string, spec: obj
 }
 
 /** What a user may do, as regular expressions over the names of queues and exchanges. */
-export function permissionsOf(slice: ServiceSlice): { configure: string; write: string; read: string } {
+function permissionsOf(slice: ServiceSlice): { configure: string; write: string; read: string } {
   const reach = [
     ...slice.sends.map((queue) => ({ queue, ...maySend(queue) })),
     ...slice.works.map((queue) => ({ queue, ...mayWork(queue) })),

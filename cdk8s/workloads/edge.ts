@@ -21,7 +21,7 @@ export const edge: SystemPart = {
 }
 
 /** Plain HTTP is answered where nobody from outside comes; elsewhere it is sent on to HTTPS. */
-export function plainIsOpen({ environment }: Pick<Site, 'environment'>): boolean {
+function plainIsOpen({ environment }: Pick<Site, 'environment'>): boolean {
   return environment !== 'production'
 }
 

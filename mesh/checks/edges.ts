@@ -48,11 +48,6 @@ const exposersByApi = remembered((system: SystemNode) => {
   return exposers
 })
 
-/** Whether a service exposes an interface. */
-export function exposes(service: ServiceNode, api: Api): boolean {
-  return (service.spec.exposes ?? []).some((own) => apiKey(own) === apiKey(api))
-}
-
 /** Every call whose callee is known, by caller, callee and methods. */
 export const hopsOf = remembered((system: SystemNode): readonly Hop[] => {
   const hops = allEdges(system, 'calls').flatMap(({ service: from, edge }) =>

@@ -15,7 +15,7 @@ import { edgeAuthority, orderExposure, placeSmokeOrder, type Smoke } from './smo
 import { waitDefaults } from './wait.ts'
 
 /** The steps to a running system on kind, in order. */
-export const steps = ['preflight', 'cluster', 'operators', 'image', 'system', 'order'] as const
+const steps = ['preflight', 'cluster', 'operators', 'image', 'system', 'order'] as const
 /** One of them. */
 export type Step = (typeof steps)[number]
 

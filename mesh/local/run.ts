@@ -47,7 +47,7 @@ export function toolNeeds(plan: Plan, telemetry: boolean): ToolName[] {
 }
 
 /** Every process of a run. */
-export function processesOf(request: RunRequest, layout: Layout, tools: Tools): ProcessSpec[] {
+function processesOf(request: RunRequest, layout: Layout, tools: Tools): ProcessSpec[] {
   const { plan, telemetry } = request
   const parts = telemetry
     ? partsOf(plan, layout, tools)

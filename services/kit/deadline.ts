@@ -8,7 +8,7 @@ export type Deadline = { readonly atMs: number }
 const timerMsMax = 2 ** 31 - 1
 
 /** The deadline that lies `timeoutMs` ahead. */
-export function deadlineIn(timeoutMs: number): Deadline {
+function deadlineIn(timeoutMs: number): Deadline {
   return { atMs: performance.now() + timeoutMs }
 }
 

@@ -262,9 +262,9 @@ function without(objects: readonly Manifest[], key: string): readonly (readonly 
 
 function pathsTo(value: unknown, key: string): readonly (readonly string[])[] {
   if (typeof value !== 'object' || value === null) return []
-  // A volume's claim has resources, too.
-  const own = Object.entries(value).filter(([name]) => name !== 'volumeClaimTemplates')
-  return own.flatMap(([name, field]) => (name === key ? [[name]] : pathsTo(field, key).map((path) => [name, ...path])))
+  return Object.entries(value).flatMap(([name, field]) =>
+    name === key ? [[name]] : pathsTo(field, key).map((path) => [name, ...path]),
+  )
 }
 
 function imagesIn(value: unknown): readonly unknown[] {

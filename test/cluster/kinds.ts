@@ -23,7 +23,7 @@ export const unjudgedKinds: Readonly<Record<string, string>> = {
 export type Judge = 'kubernetes' | 'definition' | 'nobody'
 
 /** The name of a schema's file, as kubeconform looks for it. */
-export function schemaFile({ apiVersion, kind }: Pick<Manifest, 'apiVersion' | 'kind'>): string {
+function schemaFile({ apiVersion, kind }: Pick<Manifest, 'apiVersion' | 'kind'>): string {
   const [group = '', version] = apiVersion.includes('/') ? apiVersion.split('/') : ['', apiVersion]
   const [first = ''] = group.split('.')
   return `${[kind.toLowerCase(), first, version].filter(Boolean).join('-')}.json`

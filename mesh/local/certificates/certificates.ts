@@ -96,7 +96,7 @@ export async function rotateCertificates(plan: Plan, layout: Layout, options: Ro
 }
 
 /** Everyone who gets a certificate: the services by their identities, and the parts that are found by address. */
-export function subjects(plan: Plan, layout: Layout): readonly Subject[] {
+function subjects(plan: Plan, layout: Layout): readonly Subject[] {
   const part = (name: string, address: string): Subject => ({
     name,
     spiffe: null,

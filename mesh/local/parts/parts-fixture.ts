@@ -15,7 +15,7 @@ export type RunningPart = {
 }
 
 /** Prepares, starts, waits for and provisions a part. On failure nothing of it is left. */
-export async function startPart(part: Part): Promise<RunningPart> {
+async function startPart(part: Part): Promise<RunningPart> {
   await part.prepare?.()
   const began = performance.now()
   const child = await spawnChild(part)

@@ -1,7 +1,7 @@
 import { closeSync, copyFileSync, fstatSync, openSync, readSync, statSync, truncateSync } from 'node:fs'
 
 /** A log keeps this much, and once more in the file beside it that ends in `.1`. */
-export const logBytesMax = 10 * 1024 * 1024
+const logBytesMax = 10 * 1024 * 1024
 
 /**
  * Bounds a log that a process holds open: what is in it is copied to `<file>.1` and the file is emptied. The process

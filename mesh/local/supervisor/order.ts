@@ -18,7 +18,7 @@ export function orderProblems(specs: readonly Named[]): string[] {
 }
 
 /** Everything that must be usable before this process, directly or not. */
-export function allNeeds(spec: Named, specs: readonly Named[]): Set<string> {
+function allNeeds(spec: Named, specs: readonly Named[]): Set<string> {
   const found = new Set<string>()
   const visit = (needs: readonly string[]): void => {
     for (const need of needs) {

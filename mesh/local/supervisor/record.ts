@@ -37,12 +37,12 @@ export type ProcessEvent =
   | { readonly kind: 'stopped' }
 
 /** The first wait before a restart; each further one is twice as long. */
-export const backoffBaseMs = 250
-export const backoffMaxMs = 10_000
+const backoffBaseMs = 250
+const backoffMaxMs = 10_000
 /** A process that was usable for this long has earned a fresh count. */
-export const healthyMs = 30_000
+const healthyMs = 30_000
 /** After so many failures in a row, whoever waits for a process to become usable is told that it does not. */
-export const patience = 3
+const patience = 3
 
 export const stoppedRecord: ProcessRecord = {
   state: 'stopped',

@@ -52,7 +52,7 @@ export function edgeRoutes(plan: Plan, service: string): Config {
 }
 
 /** The exposures of one service, in plan order. */
-export function exposuresOf(plan: Plan, service: string): readonly PlannedExposure[] {
+function exposuresOf(plan: Plan, service: string): readonly PlannedExposure[] {
   return plan.exposures.filter((exposure) => exposure.service === service)
 }
 

@@ -3,7 +3,7 @@ import type { Manifest } from '#providers/manifest.ts'
 import { istioObject } from './objects.ts'
 
 /** The name of the extension provider in Istio's own settings that sends spans to the collector, by OTLP. */
-export const tracingProvider = 'parley-tracing'
+const tracingProvider = 'parley-tracing'
 
 /** Sidecars add spans of their own to the share of traces that the environment keeps. A trace that the caller keeps is kept. */
 export function telemetry(site: Site): Manifest {

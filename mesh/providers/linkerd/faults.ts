@@ -4,10 +4,10 @@ import type { ServiceSlice } from '#plan/slices.ts'
 import { fitted, ports, type Site } from '#providers/cluster.ts'
 
 /** The header that tells the fault backend which status to answer with: a number, of gRPC or of HTTP. */
-export const faultHeader = 'x-parley-fault'
+const faultHeader = 'x-parley-fault'
 
 /** The Service that answers with faults. Where there is none, a call that should fail does so as UNKNOWN, or with 500. */
-export function faultBackend({ system }: Pick<Site, 'system'>): string {
+function faultBackend({ system }: Pick<Site, 'system'>): string {
   return fitted(`${system}-fault`)
 }
 

@@ -1,10 +1,10 @@
 import { invalidArgument } from '../errors.ts'
 
 /** The header in which a client names its request, so that a second one with the same name is recognised. */
-export const idempotencyHeader = 'idempotency-key'
+const idempotencyHeader = 'idempotency-key'
 
 /** The longest key. */
-export const idempotencyKeyCharactersMax = 255
+const idempotencyKeyCharactersMax = 255
 
 /**
  * Reads the idempotency key of a request: 1 to 255 printable ASCII characters.

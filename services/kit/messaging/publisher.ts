@@ -38,7 +38,7 @@ export type Send<Q extends QueueNode> = <const M extends Q['carries'][number]>(
 ) => string
 
 /** The most that a payload may hold: what brokers take, less room for headers. */
-export const payloadBytesMax = 800_000
+const payloadBytesMax = 800_000
 
 /** How a service publishes to a topic of its own. */
 export function publisher<const S extends ServiceNode, const T extends PublishedTopic<S> & TopicNode>(
@@ -68,7 +68,7 @@ export function taskSender<const Q extends QueueNode>(node: ServiceNode, queue: 
 }
 
 /** The value of the topic's key field; null for a topic without one. */
-export function keyOf(topic: TopicNode, schema: DescMessage, message: MessageShape<DescMessage>): string | null {
+function keyOf(topic: TopicNode, schema: DescMessage, message: MessageShape<DescMessage>): string | null {
   if (topic.key === null) return null
   const key: unknown = Reflect.get(message, topic.key)
   if (typeof key === 'string' && key !== '') return key

@@ -140,7 +140,7 @@ const getTypeParser: typeof pg.types.getTypeParser = (oid: number, format?: 'tex
   oid === int8 ? BigInt : pg.types.getTypeParser(oid, format as 'text')
 
 /** The password of the first line of a `.pgpass` file that fits; undefined where none does (then none is needed). */
-export function readPassword(configuration: PostgresConfiguration & { readonly passwordFile: string }): string {
+function readPassword(configuration: PostgresConfiguration & { readonly passwordFile: string }): string {
   const { host, port, database, user, passwordFile } = configuration
   const wanted = [host, String(port), database, user]
   for (const line of readFileSync(passwordFile, 'utf8').split('\n')) {

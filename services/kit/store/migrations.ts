@@ -12,7 +12,7 @@ export type Migration = {
 }
 
 /** The files cannot be brought together with what the database holds, or one of them failed. Nothing was changed. */
-export class MigrationError extends Error {
+class MigrationError extends Error {
   override readonly name = 'MigrationError'
 }
 
@@ -58,7 +58,7 @@ const migrationsTable = `
   )`
 
 /** Reads a folder's migrations. Numbers must differ; whatever else lies there is refused, so that none is forgotten. */
-export function readMigrations(scope: string, folder: string): readonly Migration[] {
+function readMigrations(scope: string, folder: string): readonly Migration[] {
   const names = readdirSync(folder).sort()
   const numbers = new Set<string>()
   return names.map((name) => {

@@ -57,7 +57,7 @@ function plain(fields: LogFields): LogFields {
 }
 
 /** An error as data: its kind, code, message, stack, and what caused it, at most five deep. */
-export function describeError(thrown: unknown, depthMax = 5): unknown {
+function describeError(thrown: unknown, depthMax = 5): unknown {
   if (!(thrown instanceof Error)) return thrown
   const code = 'code' in thrown ? thrown.code : undefined
   return {

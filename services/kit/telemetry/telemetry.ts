@@ -87,7 +87,7 @@ export function tracer(): Tracer {
 }
 
 /** The meter of the kit. Without a started telemetry nothing is counted. */
-export function meter(): Meter {
+function meter(): Meter {
   return metrics.getMeter(scope)
 }
 
