@@ -77,7 +77,7 @@ describe('the number of replicas', () => {
   })
 
   test('of a mere consumer is not more than its largest topic has partitions', () => {
-    expect(replicasMax(site, sliceOf('payments'))).toBe(6)
+    expect(replicasMax(site, { ...sliceOf('payments'), works: [] })).toBe(6)
     // Its interface, or its queue, gives further replicas work.
     expect(replicasMax(site, sliceOf('orders'))).toBe(8)
     expect(replicasMax(site, sliceOf('notifications'))).toBe(8)

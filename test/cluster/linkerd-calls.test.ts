@@ -8,7 +8,17 @@ import type { Plan } from '#plan/plan.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import { type LinkerdTarget, linkerdTreats } from '../evaluators/linkerd-outbound.ts'
 import type { Treatment } from '../evaluators/treatment.ts'
-import { declaredOf, isPlayed, podNamed, portOf, sample, titleOf, type Wanted, wantedIn } from '../fixtures/calls.ts'
+import {
+  declaredOf,
+  isPlayed,
+  laterMs,
+  podNamed,
+  portOf,
+  sample,
+  titleOf,
+  type Wanted,
+  wantedIn,
+} from '../fixtures/calls.ts'
 import { type RenderedCase, renderedCases } from '../fixtures/rendered.ts'
 
 const onLinkerd = renderedCases().filter(({ mesh }) => mesh === 'linkerd')
@@ -95,8 +105,12 @@ function concerns(where: string, { from, to, method }: Wanted): boolean {
 
 function deadlinesOf({ exposures }: Plan, all: readonly Wanted[]): readonly number[] {
   const path = all[0]?.method.path
-  const outside = exposures.filter(({ methods }) => methods.some((method) => method.path === path))
-  return [...all, ...outside].map(({ deadlineMs }) => deadlineMs)
+  const outside = exposures.flatMap(({ methods, deadlineMs, streamDeadlineMs }) =>
+    methods
+      .filter((method) => method.path === path)
+      .map((method) => (method.streaming ? streamDeadlineMs + laterMs(method) : deadlineMs)),
+  )
+  return [...all.map(({ deadlineMs, method }) => deadlineMs + laterMs(method)), ...outside]
 }
 
 function breakersTo(plan: Plan, { to }: Wanted): readonly number[] {

@@ -44,7 +44,7 @@ export function istioReaches(objects: readonly Manifest[], pod: Pod, known: read
 export function istioTreats(objects: readonly Manifest[], pod: Pod, call: IstioCall): Treatment | 'refused' {
   const rule = ruleFor(objects, pod, call)
   if (rule?.directResponse) return 'refused'
-  if (rule) only(rule, 'A rule', 'match', 'route', 'timeout', 'retries', 'headers')
+  if (rule) only(rule, 'A rule', 'name', 'match', 'route', 'timeout', 'retries', 'headers')
   for (const { destination, ...more } of rule?.route ?? []) {
     only(more, 'A way')
     if (destination.host !== call.host) throw new NotUnderstood(`A way from ${call.host} to ${destination.host}`)

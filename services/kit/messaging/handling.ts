@@ -23,7 +23,7 @@ export type Delivery = Readable & {
 }
 
 /** How long a handler may take. */
-const handlerMsMax = 30_000
+export const handlerMsMax = 30_000
 
 /** A database that can open a transaction on whatever tables. */
 export type Transactions = AnyDatabase & { transaction<R>(run: (tx: AnyTx) => Promise<R>): Promise<R> }

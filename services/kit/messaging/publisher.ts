@@ -38,7 +38,7 @@ export type Send<Q extends QueueNode> = <const M extends Q['carries'][number]>(
 ) => string
 
 /** The most that a payload may hold: what brokers take, less room for headers. */
-const payloadBytesMax = 800_000
+export const payloadBytesMax = 800_000
 
 /** How a service publishes to a topic of its own. */
 export function publisher<const S extends ServiceNode, const T extends PublishedTopic<S> & TopicNode>(
