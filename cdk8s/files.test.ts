@@ -18,7 +18,7 @@ test.each(meshes)('on %s a service has files of its own, whatever it is called',
   const uses = { edges: [consumes(events, [OrderPlacedSchema]), works(tasks), sends(tasks)], owns: [postgres()] }
   const names = ['kafka', 'postgres', 'rabbitmq', 'mesh', 'namespaces', 'edge']
   const services = names.map((name, index) => service(name, index === 0 ? { ...uses, publishes: [events] } : uses))
-  const files = filesOf(derive(system('shop', { services }), 'kind'), mesh, settings)
+  const files = filesOf(derive(system('shop', { services }), 'kind'), mesh, { ...settings, hosts: {} })
   for (const name of names) expect(files.get(`data/${name}.yaml`)).toContain(`app.kubernetes.io/name: ${name}`)
   for (const part of ['kafka', 'postgres', 'rabbitmq']) expect([...files.keys()]).toContain(`data/system.${part}.yaml`)
   expect(systemParts.map(({ name }) => name).filter((name) => !name.startsWith('system.'))).toEqual([])

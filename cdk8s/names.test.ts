@@ -105,7 +105,7 @@ test('whatever the checks let pass is rendered: every object has a valid name of
         fc.pre(refusals(names).length === 0)
         const plan = derive(systemOf(names), 'kind')
         for (const mesh of meshes) {
-          const objects = render(plan, mesh, { ...settings, keda }).flatMap((component) => component.objects)
+          const objects = render(plan, mesh, { ...settings, hosts: {}, keda }).flatMap((component) => component.objects)
           // Collected, because an expectation each would take seconds.
           expect(objects.flatMap(wrongIn)).toEqual([])
           const ids = objects.map(

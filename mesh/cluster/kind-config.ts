@@ -28,7 +28,7 @@ const schema: Schema = {
   type: 'object',
   description: 'a configuration of kind',
   properties: {
-    name: { type: 'string', description: 'the name of the cluster', default: 'kind' },
+    name: { type: 'string', description: 'the name of a cluster', default: 'kind' },
     nodes: {
       type: 'array',
       description: 'a list of nodes',

@@ -38,6 +38,18 @@
 {{- $sum -}}
 {{- end }}
 
+{{/* The port of the object store: that of its address, else that of https. */}}
+{{- define "backupPort" -}}
+{{- regexFind ":[0-9]+$" (urlParse .Values.backup.endpoint).host | trimPrefix ":" | default "443" -}}
+{{- end }}
+
+{{/* Where the Kubernetes API is, as peers of a NetworkPolicy. */}}
+{{- define "apiServer" -}}
+{{- $peers := list -}}
+{{- range .Values.apiServer.cidrs }}{{ $peers = append $peers (dict "ipBlock" (dict "cidr" .)) }}{{ end -}}
+{{- toJson $peers -}}
+{{- end }}
+
 {{/* Secrets with which images are pulled. */}}
 {{- define "imagePullSecrets" -}}
 {{- $secrets := list -}}
