@@ -50,7 +50,7 @@ test('names of services and exposures that a system does not have are refused, w
   const plan = derive(shop, 'production')
   const message = `The settings of production name what shop does not have:
   hosts.nope: is no name of an exposure; allowed: shop
-  replicas.ordrs: is no name of a service; allowed: gateway, inventory, notifications, orders, payments, shipping
+  replicas.ordrs: is no name of a service; allowed: fulfilment, gateway, inventory, notifications, orders, payments, shipping
 `
   expect(() => render(plan, 'istio', settings)).toThrow(message)
   expect(() => filesOf(plan, 'istio', settings)).toThrow(message)
