@@ -135,7 +135,7 @@ function siteOf(layout: Layout) {
 async function format(java: readonly [string, ...string[]], site: ReturnType<typeof siteOf>): Promise<void> {
   if (await exists(join(site.logsDir, 'meta.properties'))) return
   const [program, ...flags] = java
-  const id = randomBytes(16).toString('base64url')
+  const id = clusterId()
   try {
     await promisify(execFile)(program, [
       ...flags,
@@ -181,3 +181,9 @@ const logging = `Configuration:
   Loggers:
     Root: { level: WARN, AppenderRef: { ref: out } }
 `
+
+/** As Kafka makes its own: one that begins with a dash would be taken for an option. */
+function clusterId(): string {
+  const id = randomBytes(16).toString('base64url')
+  return id.startsWith('-') ? clusterId() : id
+}
