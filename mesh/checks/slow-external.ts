@@ -18,7 +18,7 @@ export const slowExternal = rule({
       .filter(({ edge }) => edge.external.expectedLatencyMs > slowMs)
       .flatMap(({ service, edge: { external } }) => {
         const waiters = waitersOf(system, service.name)
-        const shortest = waiters.toSorted((a, b) => a.deadlineMs - b.deadlineMs)[0]
+        const shortest = waiters.toSorted(byPatience)[0]
         if (!shortest) return []
         return [
           {
@@ -61,4 +61,13 @@ function pathTo(system: SystemNode, name: string): string[] {
   const [entry = name, ...rest] = ways[0] ?? [name]
   const [exposure] = byName(system.exposures).filter(({ service }) => service.name === entry)
   return exposure ? [`exposure ${exposure.name}`, entry, ...rest] : [entry, ...rest]
+}
+
+/** A deadline that is no number, a finding of its own, comes last: a comparison with it would hang on the order of the rest. */
+function byPatience(a: { readonly deadlineMs: number }, b: { readonly deadlineMs: number }): number {
+  const [left, right] = [a, b].map(({ deadlineMs }) =>
+    Number.isNaN(deadlineMs) ? Number.POSITIVE_INFINITY : deadlineMs,
+  )
+  if (left === right) return 0
+  return (left ?? 0) < (right ?? 0) ? -1 : 1
 }
