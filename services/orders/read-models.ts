@@ -115,8 +115,16 @@ function followed(
 function orderAfter(before: Order | undefined, event: OrderEvent, version: number, at: Date): Order {
   const changed = { status: statusAfter(event), version: BigInt(version) }
   if (event.$typeName === 'parley.orders.v1.OrderPlaced') {
-    const { orderId, customerId, items, total, stockCheck } = event
-    const placed = { orderId, customerId, items, stockCheck, placedAt: at.toISOString(), ...(total && { total }) }
+    const { orderId, customerId, items, total, stockCheck, fulfilment } = event
+    const placed = {
+      orderId,
+      customerId,
+      items,
+      stockCheck,
+      fulfilment,
+      placedAt: at.toISOString(),
+      ...(total && { total }),
+    }
     return create(OrderSchema, { ...placed, ...changed })
   }
   if (!before) throw new ServiceError('internal', `${event.$typeName} came before its order was placed.`)

@@ -8,6 +8,8 @@ import type { MethodRef } from '#plan/plan.ts'
 export type Verdict = 'allowed' | 'denied' | 'no connection'
 
 const timeoutMs = 5_000
+/** A refusal comes at once; a stream that is let in may have nothing to say for long. */
+const silentMs = 1_000
 const grpcPermissionDenied = '7'
 
 /** Calls a method straight at the callee's sidecar, past the caller's own: so it is the callee that decides. */
@@ -55,7 +57,11 @@ export async function letsIn({ address, port }: Endpoint, identity: ConnectionOp
   })
 }
 
-function ask(session: ClientHttp2Session, protocol: 'grpc' | 'http', { verb, path }: MethodRef): Promise<Verdict> {
+function ask(
+  session: ClientHttp2Session,
+  protocol: 'grpc' | 'http',
+  { verb, path, streaming }: MethodRef,
+): Promise<Verdict> {
   return new Promise((resolve, reject) => {
     session.once('error', reject)
     const stream = session.request({
@@ -76,7 +82,8 @@ function ask(session: ClientHttp2Session, protocol: 'grpc' | 'http', { verb, pat
       if (status === '') return reject(new Error('closed without an answer'))
       resolve(status === '403' || grpcStatus === grpcPermissionDenied ? 'denied' : 'allowed')
     })
-    stream.setTimeout(timeoutMs, () => reject(new Error('no answer')))
+    if (streaming) session.once('connect', () => stream.setTimeout(silentMs, () => resolve('allowed')))
+    else stream.setTimeout(timeoutMs, () => reject(new Error('no answer')))
     stream.resume()
     // An empty message: whoever may ask is told that it is wrong, which is an answer.
     stream.end(protocol === 'grpc' ? Buffer.alloc(5) : undefined)
