@@ -4,7 +4,7 @@
  */
 import { cpSync, existsSync, readFileSync, rmSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
-import { build, type Plugin } from 'esbuild'
+import { build, type Plugin, stop } from 'esbuild'
 import type { Plan } from '#plan/plan.ts'
 
 /** Where the files lie and go. All paths are absolute. */
@@ -46,7 +46,8 @@ export async function bundle({ plan, rootDir, outDir, runDir = '/app' }: BundleR
     metafile: true,
     logLevel: 'error',
     plugins: [ownFolder(rootDir, runDir)],
-  })
+    // Its process would wait for more work, and whoever bundled with it.
+  }).finally(() => stop())
   const folders = new Set(Object.keys(metafile.inputs).map((input) => dirname(input)))
   for (const folder of folders) copyData(rootDir, outDir, folder)
   return modules.map((file) => file.replace(/\.ts$/, '.js'))
