@@ -67,9 +67,10 @@ function mend(word: string, { backoff }: Required<Redelivery>, openMs: number, m
         ? [`\`redelivery\` of ${word} to \`{ attempts: ${patient}, backoff: { baseMs: 100, maxMs: 5_000 } }\``]
         : []
   const ways = [...more, ...shorter]
+  const without = ' Or declare `fallback: true` on the call, and answer without it.'
   return ways.length > 0
-    ? `Set ${ways.join(', or ')}.`
-    : `Set \`breaker.openMs\` to 5,000 and \`redelivery\` of ${word} to \`{ attempts: 12 }\`.`
+    ? `Set ${ways.join(', or ')}.${without}`
+    : `Set \`breaker.openMs\` to 5,000 and \`redelivery\` of ${word} to \`{ attempts: 12 }\`.${without}`
 }
 
 /** A service that works a queue into which it puts tasks itself takes what is slow from its consumers by that queue. */

@@ -3,8 +3,12 @@ import { mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import type { Command } from 'commander'
+import { checkSystem } from '#checks/check.ts'
+import { reportText } from '#checks/report.ts'
+import type { EnvironmentName } from '#graph/environment.ts'
 import { derive } from '#plan/derive.ts'
 import { type Change, diffPlans } from '#plan/diff.ts'
+import type { Plan } from '#plan/plan.ts'
 import { environmentName } from './environments.ts'
 import { exitCodes, UsageError } from './exit.ts'
 import { type LoadedSystem, loadSystem, projectDir } from './load.ts'
@@ -27,10 +31,26 @@ export function diffCommand(program: Command): void {
       const now = await loadSystem(options.system)
       const before = await atRevision(from, now)
       const after = to === undefined ? now : await atRevision(to, now)
-      const changes = diffPlans(derive(before.system, environment), derive(after.system, environment))
+      const report = checkSystem(after.system)
+      if (report.findings.length > 0) {
+        process.stderr.write(`${reportText(report)}\nNothing was compared.\n`)
+        process.exitCode = exitCodes.findings
+        return
+      }
+      const changes = diffPlans(planAt(from, before, environment), derive(after.system, environment))
       print(options.json ? JSON.stringify(changes, null, 2) : diffText(changes))
       if (changes.some(({ breaks }) => breaks !== null)) process.exitCode = exitCodes.findings
     })
+}
+
+/** Rules grow, so an older revision need not pass them all; but a plan it must have. */
+function planAt(revision: string, { system }: LoadedSystem, environment: EnvironmentName): Plan {
+  try {
+    return derive(system, environment)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new UsageError(`${revision} declares no system that could be compared: ${reason}`, { cause: error })
+  }
 }
 
 /** Loads a system as a revision has it, from a copy of that revision which is removed again. */

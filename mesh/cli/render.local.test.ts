@@ -108,21 +108,27 @@ describe('parley render', () => {
   })
 })
 
-test('parley diff tells a shorter deadline, and whom it breaks', async () => {
+test('parley diff tells what changed, and whom it breaks', async () => {
   const repository = join(scratch, 'repository')
   execFileSync('git', ['clone', '--quiet', '--shared', rootDir, repository])
   symlinkSync(join(rootDir, 'node_modules'), join(repository, 'node_modules'))
   const file = join(repository, 'mesh/shop.ts')
   const declared = readFileSync(file, 'utf8')
+  const diffOf = (text: string) => {
+    writeFileSync(file, text)
+    return parley('diff', 'HEAD', '--system', file)
+  }
   expect(await parley('diff', '--system', file)).toMatchObject({ code: 0, stdout: 'Nothing changed.\n' })
 
-  writeFileSync(
-    file,
-    declared.replace('deadlineMs: 1_000', 'deadlineMs: 200').replace('perTryTimeoutMs: 450', 'perTryTimeoutMs: 90'),
-  )
-  const { code, stdout } = await parley('diff', 'HEAD', '--system', file)
-  expect(code).toBe(1)
-  expect(stdout).toContain('~ policy gateway → orders.createOrder\n    deadlineMs: 1000 → 200\n')
-  expect(stdout).toContain('! breaks orders may itself wait for inventory for longer than these 200 ms')
-  expect(stdout).toContain('1 change; breaking: 1.')
+  const slower = await diffOf(declared.replace('deadlineMs: 2_000', 'deadlineMs: 2_500'))
+  expect(slower).toMatchObject({ code: 0 })
+  expect(slower.stdout).toBe('~ question gateway → quotes\n    deadlineMs: 2000 → 2500\n\n1 change; breaking: 0.\n')
+
+  const gone = await diffOf(declared.replace(/ *quoteShipping: .*\n/, ''))
+  expect(gone).toMatchObject({ code: 1 })
+  expect(gone.stdout).toContain('! breaks clients outside that ask GET /api/v1/quotes\n')
+
+  const wrong = await diffOf(declared.replace("['getOrder']", "['getOrdr']"))
+  expect(wrong).toMatchObject({ code: 1, stdout: '' })
+  expect(wrong.stderr).toMatch(/PLY109[\s\S]*Nothing was compared\./)
 }, 60_000)

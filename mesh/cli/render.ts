@@ -113,6 +113,12 @@ function variants({ environment, mesh }: Options) {
   return chosenEnvironments.flatMap((each) => chosenMeshes.map((one) => ({ environment: each, mesh: one })))
 }
 
+/** As much of a line as tells which one it is. */
+function cut(line: string): string {
+  const text = line.trim()
+  return text.length <= 100 ? text : `${text.slice(0, 100)}…`
+}
+
 function checked(name: string, wrong: readonly Difference[]): void {
   if (wrong.length === 0) {
     print(`${name}: fresh`)
@@ -120,7 +126,7 @@ function checked(name: string, wrong: readonly Difference[]): void {
   }
   process.exitCode = exitCodes.findings
   const lines = wrong.map(({ path, how, line }) => {
-    const at = line ? `, line ${line.number}: "${line.found.trim()}" should be "${line.expected.trim()}"` : ''
+    const at = line ? `, line ${line.number}: "${cut(line.found)}" should be "${cut(line.expected)}"` : ''
     return `  ${path}: ${how}${at}`
   })
   process.stderr.write(

@@ -86,7 +86,7 @@ function welcome(plan: Plan, { context, urls, smoke }: KindUp, elapsed: string):
     '',
     ...plan.exposures.flatMap(({ name, methods }) => {
       const base = urls.find((one) => one.name === name)?.url
-      return base ? methods.map(({ verb, path }) => curl(verb, `${base}${path}`)) : []
+      return base ? methods.map((method) => curl(method, base)) : []
     }),
     '',
     `bin/parley status --context ${context} · ${look} · bin/parley down --target kind`,

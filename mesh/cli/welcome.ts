@@ -1,5 +1,5 @@
 import type { RunUrl } from '#local/supervisor/status.ts'
-import type { Plan } from '#plan/plan.ts'
+import type { MethodRef, Plan } from '#plan/plan.ts'
 
 /** What a person is told when a system is up: where it is reached, what to try, and how to go on. */
 export function welcome(plan: Plan, urls: readonly RunUrl[], how: string): string {
@@ -17,13 +17,13 @@ export function welcome(plan: Plan, urls: readonly RunUrl[], how: string): strin
   ].join('\n')
 }
 
-/** A command for each exposed route, the shop's with a body that places an order. */
+/** A command for each exposed route, the shop's with what they need to succeed. */
 function tries(plan: Plan, urls: readonly RunUrl[]): string[] {
   return plan.exposures.flatMap(({ service, api }) => {
     const base = urls.find(({ name }) => name === service)?.url
     const methods =
       plan.services.find(({ name }) => name === service)?.apis.find(({ name }) => name === api)?.methods ?? []
-    return base ? methods.map(({ verb, path }) => curl(verb, `${base}${path}`)) : []
+    return base ? methods.map((method) => curl(method, base)) : []
   })
 }
 
@@ -31,11 +31,15 @@ const bodies: Readonly<Record<string, string>> = {
   'POST /api/v1/orders': '{"customerId":"c-1","items":[{"productId":"p-1","quantity":2}]}',
 }
 
-/** A command that tries a route. */
-export function curl(verb: string, url: string): string {
-  const target = /[{}]/.test(url) ? `'${url}'` : url
-  if (verb === 'GET') return `curl ${target}`
-  const body = bodies[`${verb} ${new URL(url).pathname}`] ?? '{}'
-  const key = verb === 'POST' ? " -H 'idempotency-key: k1'" : ''
+const queries: Readonly<Record<string, string>> = { 'GET /api/v1/quotes': '?country=DE&weightGrams=1500' }
+
+/** A command that tries a route of what is reached at `base`. */
+export function curl({ verb, path, streaming }: MethodRef, base: string): string {
+  const route = `${verb} ${path}`
+  const url = `${base}${path}${queries[route] ?? ''}`
+  const target = /[{}?&]/.test(url) ? `'${url}'` : url
+  if (verb === 'GET') return `curl ${streaming ? '-N ' : ''}${target}`
+  const known = bodies[route]
+  const [body, key] = known === undefined ? ['{}', ''] : [known, " -H 'idempotency-key: k1'"]
   return `curl -i ${verb === 'POST' ? '' : `-X ${verb} `}${target} -H 'content-type: application/json'${key} -d '${body}'`
 }

@@ -5,7 +5,18 @@ import type { LinkRoute, Plan, PlannedExposure, PlannedQueue, PlannedTopic } fro
 /** One difference. `breaks` says whom it breaks and how, null where nobody is. */
 export type Change = {
   readonly kind: 'added' | 'removed' | 'changed'
-  readonly what: 'service' | 'access' | 'policy' | 'topic' | 'subscription' | 'queue' | 'store' | 'egress' | 'exposure'
+  readonly what:
+    | 'service'
+    | 'access'
+    | 'policy'
+    | 'topic'
+    | 'subscription'
+    | 'queue'
+    | 'question'
+    | 'store'
+    | 'egress'
+    | 'exposure'
+    | 'saga'
   readonly subject: string
   /** For `changed`: each field with its two values. */
   readonly fields: readonly { readonly field: string; readonly from: string; readonly to: string }[]
@@ -30,9 +41,11 @@ export function diffPlans(before: Plan, after: Plan): readonly Change[] {
     ...compare(topics, before, after),
     ...compare(subscriptions, before, after),
     ...compare(queues, before, after),
+    ...compare(questions, before, after),
     ...compare(stores, before, after),
     ...compare(egress, before, after),
     ...compare(exposures, before, after),
+    ...compare(sagas, before, after),
   ]
 }
 
@@ -193,21 +206,9 @@ const subscriptions: Sort<Plan['subscriptions'][number]> = {
 const queues: Sort<PlannedQueue> = {
   what: 'queue',
   items: (plan) => plan.queues.map((queue) => [queue.name, queue]),
-  fields: ({
+  fields: ({ worker, senders, messages, replies, prefetch, deliveryLimit, backoff, lengthMax, deadLetterQueue }) => ({
     worker,
     senders,
-    askers,
-    messages,
-    replies,
-    prefetch,
-    deliveryLimit,
-    backoff,
-    lengthMax,
-    deadLetterQueue,
-  }) => ({
-    worker,
-    senders,
-    askers: askers.map(({ service }) => service),
     messages,
     replies,
     prefetch,
@@ -223,6 +224,16 @@ const queues: Sort<PlannedQueue> = {
       .filter((sender) => !after.senders.includes(sender))
       .map((sender) => `replicas of ${sender} that still send to it are refused: roll ${sender} out first`),
   ],
+}
+
+const questions: Sort<{ from: string; deadlineMs: number; inFlightMax: number }> = {
+  what: 'question',
+  items: (plan) =>
+    plan.queues.flatMap(({ name, askers }) =>
+      askers.map(({ service, ...policy }) => [`${service} → ${name}`, { from: service, ...policy }] as const),
+    ),
+  fields: ({ deadlineMs, inFlightMax }) => ({ deadlineMs, inFlightMax }),
+  removed: (subject, { from }) => `replicas of ${from} that still ask (${subject}) are refused: roll ${from} out first`,
 }
 
 const stores: Sort<Plan['stores'][number]> = {
@@ -281,4 +292,16 @@ const exposures: Sort<PlannedExposure> = {
         : null,
     ]
   },
+}
+
+const sagas: Sort<Plan['sagas'][number]> = {
+  what: 'saga',
+  items: (plan) => plan.sagas.map((saga) => [saga.name, saga]),
+  fields: ({ name: _name, steps, ...rest }) => ({ ...rest, steps: steps.map((one) => JSON.stringify(one)) }),
+  removed: (name) => `sagas of ${name} under way: let them end first`,
+  changed: (before, after) => [
+    JSON.stringify(before.steps) !== JSON.stringify(after.steps)
+      ? 'sagas under way, which go on by the new steps: let them end first'
+      : null,
+  ],
 }

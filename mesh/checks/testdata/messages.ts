@@ -186,7 +186,7 @@ export const messageCases: readonly Case[] = [
   breaking('PLY210', 'one attempt', {
     breaks: paying({ attempts: 1 }, 5_000),
     holds: paying({ attempts: 8 }, 5_000),
-    says: [/The 1 attempt at .* is used up after 0 ms/, /at least 8\.$/],
+    says: [/The 1 attempt at .* is used up after 0 ms/, /at least 8\. Or declare `fallback: true`/],
   }),
   breaking('PLY210', 'waits too short for any number of attempts', {
     breaks: paying({ backoff: { baseMs: 1, maxMs: 2 } }, 5_000),
