@@ -91,26 +91,47 @@ type Replayed = { readonly outcomes: readonly Omit<Outcome, 'service'>[]; readon
 export async function replayLetter(admins: Admins, id: string, tell: (outcome: Outcome) => void): Promise<void> {
   const { service, ask, number } = addressed(admins, id)
   for (let next: string | null = number; next !== null; ) {
-    const replayed = expectFine(await ask('POST', `/dead-letters/${next}/replay`)) as unknown as Replayed
+    const replayed = expectFine(await ask('POST', `/dead-letters/${next}/replay`), 'outcomes') as unknown as Replayed
     for (const outcome of replayed.outcomes) tell({ service, ...outcome })
     next = replayed.next
   }
 }
 
-/** Replays all of one service or of every, of one topic or queue or of all. */
+/** A service whose dead letters were not all replayed, and why. */
+export type Unfinished = { readonly service: string; readonly reason: string }
+
+/**
+ * Replays all of one service or of every, of one topic or queue or of all. A service that is down or cannot do it does not
+ * keep the others from theirs: it is answered at the end.
+ */
 export async function replayLetters(
   admins: Admins,
   { service: wanted, destination }: LetterFilter,
   tell: (outcome: Outcome) => void,
-): Promise<void> {
+): Promise<Unfinished[]> {
+  const unfinished: Unfinished[] = []
   for (const [service, ask] of chosen(admins, wanted)) {
-    for (let after: string | null = '0'; after !== null; ) {
-      const answer: AdminAnswer = await ask('POST', '/dead-letters/replay', { after, destination })
-      if (offersNone(answer, 'outcomes')) break
-      const replayed = expectFine(answer) as unknown as Replayed
-      for (const outcome of replayed.outcomes) tell({ service, ...outcome })
-      after = replayed.next
+    try {
+      await replayOfService(ask, destination, (outcome) => tell({ service, ...outcome }))
+    } catch (error) {
+      if (!(error instanceof RunFailure)) throw error
+      unfinished.push({ service, reason: error.message })
     }
+  }
+  return unfinished
+}
+
+async function replayOfService(
+  ask: AskAdmin,
+  destination: string | undefined,
+  tell: (outcome: Omit<Outcome, 'service'>) => void,
+): Promise<void> {
+  for (let after: string | null = '0'; after !== null; ) {
+    const answer: AdminAnswer = await ask('POST', '/dead-letters/replay', { after, destination })
+    if (offersNone(answer, 'outcomes')) return
+    const replayed = expectFine(answer) as unknown as Replayed
+    for (const outcome of replayed.outcomes) tell(outcome)
+    after = replayed.next
   }
 }
 
@@ -138,12 +159,12 @@ function addressed(admins: Admins, id: string): { service: string; ask: AskAdmin
   return { service, ask, number }
 }
 
-/** A service that handles no messages, or a stand-in, which answers whatever it is asked. */
+/** A service that handles no messages, or one in another language, which may answer whatever it is asked. */
 function offersNone({ status, body }: AdminAnswer, wanted: string): boolean {
   return status === 404 || (status === 200 && !Array.isArray(body[wanted]))
 }
 
-function expectFine({ status, body }: AdminAnswer): Readonly<Record<string, unknown>> {
-  if (status === 200) return body
-  throw new RunFailure(String(body.message ?? body.error ?? `The service answered ${status}.`))
+function expectFine({ status, body }: AdminAnswer, wanted?: string): Readonly<Record<string, unknown>> {
+  if (status === 200 && (wanted === undefined || Array.isArray(body[wanted]))) return body
+  throw new RunFailure(String(body.message || body.error || `The service answered ${status}.`))
 }

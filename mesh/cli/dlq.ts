@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { adminsOfRun } from '#local/admin.ts'
+import { controlOf } from '#local/supervisor/control.ts'
 import {
   type Admins,
   discardLetter,
@@ -60,7 +61,9 @@ type ListOptions = RunOptions & { readonly destination?: string; readonly status
 type ReplayOptions = RunOptions & { readonly all?: boolean; readonly service?: string; readonly destination?: string }
 
 async function adminsOf(options: RunOptions): Promise<Admins> {
-  return adminsOfRun((await liveRun(options)).file.socketsDir)
+  const { file } = await liveRun(options)
+  const { processes } = await controlOf(file.socket).status()
+  return adminsOfRun(file.socketsDir, processes)
 }
 
 async function replay(ids: string[], options: ReplayOptions): Promise<void> {
@@ -72,10 +75,11 @@ async function replay(ids: string[], options: ReplayOptions): Promise<void> {
     counts[outcome.outcome] += 1
     print(outcomeText(outcome))
   }
-  if (options.all) await replayLetters(admins, filterOf(options), tell)
+  const unfinished = options.all ? await replayLetters(admins, filterOf(options), tell) : []
   for (const id of ids) await replayLetter(admins, id, tell)
   print(`${counts.handled + counts.repeat} handled, ${counts.failed} failed again, ${counts.busy} under way elsewhere.`)
-  if (counts.failed > 0) process.exitCode = exitCodes.failed
+  for (const { service, reason } of unfinished) print(`Not all of ${service} was replayed: ${reason}`)
+  if (counts.failed > 0 || unfinished.length > 0) process.exitCode = exitCodes.failed
 }
 
 function filterOf(given: { [K in keyof LetterFilter]: string | undefined }): LetterFilter {

@@ -67,7 +67,7 @@ async function listText(options: SagaOptions & { status?: string }): Promise<str
   const found: SagaSummary[] = []
   for (const { name, socket } of await ledSagas(options)) {
     const { status, body } = await adminCall(socket, 'GET', `/sagas/${name}${query}`)
-    if (status !== 200) throw errorOf(status, body)
+    if (status !== 200 || !Array.isArray((body as { sagas?: unknown } | null)?.sagas)) throw errorOf(status, body)
     found.push(...(body as { sagas: SagaSummary[] }).sagas)
   }
   return options.json ? JSON.stringify(found, null, 2) : sagaTable(found)

@@ -1,7 +1,7 @@
 import { request } from 'node:http'
 import { RunFailure } from './supervisor/failure.ts'
 
-/** What a service's admin endpoint answered; the body is the parsed JSON. */
+/** What a service's admin endpoint answered; the body is the parsed JSON, or `{ message }` with the text that is none. */
 type AdminAnswer = { readonly status: number; readonly body: unknown }
 
 const answerBytesMax = 16 * 1024 * 1024
@@ -9,7 +9,7 @@ const timeoutMs = 10_000
 
 /**
  * Asks a service of a run on its admin socket, as `layoutOf(…).services[name].appAdminSocket` says. Any status is an answer.
- * Throws a RunFailure where nobody listens, nobody answers within 10 s, or the answer is no JSON. `body` is that of a POST.
+ * Throws a RunFailure where nobody listens, or nobody answers within 10 s. `body` is that of a POST.
  */
 export function adminCall(
   socketPath: string,
@@ -36,15 +36,19 @@ export function adminCall(
       })
       response.on('error', fail)
       response.on('end', () => {
-        try {
-          const answer: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'))
-          resolve({ status: response.statusCode ?? 0, body: answer })
-        } catch (error) {
-          fail(error instanceof Error ? error : new Error(String(error)))
-        }
+        resolve({ status: response.statusCode ?? 0, body: parsed(Buffer.concat(chunks).toString('utf8')) })
       })
     })
     outgoing.on('error', fail)
     outgoing.end(verb === 'POST' ? JSON.stringify(body) : undefined)
   })
+}
+
+/** A service in another language may answer in plain text: that is an answer too, and no reason to call it down. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return { message: text.trim() }
+  }
 }
