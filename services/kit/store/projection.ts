@@ -51,6 +51,8 @@ export type ProjectionOptions = {
 }
 
 const retryMs = { first: 200, max: 5_000 }
+/** What is committed within this time is applied in one transaction: a read model is moments behind anyway, and writers get the rest. */
+const gatherMs = 100
 
 /**
  * Keeps read models up to date, each in turns of one transaction that holds what the events changed and how far it is.
@@ -120,7 +122,10 @@ async function follow<Tables, M>(batch: Batch<Tables, M>, bell: Bell, pollMs: nu
       const left = await turn(batch)
       if (failures > 0) batch.log.info('A projection goes on.', { projection: batch.projection.name, failures })
       failures = 0
-      if (left === 'none') await bell.wait(pollMs)
+      if (left === 'none') {
+        await bell.wait(pollMs)
+        await pause(gatherMs, signal)
+      }
     } catch (error) {
       const { name } = batch.projection
       if (failures === 0) batch.log.warn('A projection cannot go on now; it keeps trying.', { projection: name, error })
