@@ -2,7 +2,7 @@
 
 import { run } from '#kit/app/lifecycle.ts'
 import { client } from '#kit/grpc/client.ts'
-import { restClient } from '#kit/http/client.ts'
+import { cachingClient } from '#kit/http/caching-client.ts'
 import { restServer } from '#kit/http/server.ts'
 import { openAsker } from '#kit/messaging/asker.ts'
 import { catalogApi, gateway, ordersApi, quotes, shopExposure } from '#mesh/shop.ts'
@@ -22,7 +22,7 @@ import {
 
 await run(gateway, async (app) => {
   const orders = client(app, OrderService)
-  const catalog = restClient(app, catalogApi)
+  const catalog = cachingClient(app, catalogApi)
   const shipping = await app.add('quotes', openAsker(app, quotes))
   const rest = restServer(
     app,

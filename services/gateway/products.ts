@@ -38,7 +38,7 @@ export async function getProduct(id: string, catalog: Catalog): Promise<RestResp
 }
 
 /** What the catalogue says of an answer holds for our clients, too: how long it is good, and what it is compared by. */
-const passedHeaders = ['etag', 'cache-control', 'age', 'vary']
+const passedHeaders = ['etag', 'cache-control', 'age', 'vary', 'cache-status']
 
 function passedOn({ status, headers, body }: RestAnswer): RestResponse {
   if (status !== 200) throw new ServiceError('internal', `The catalogue answered ${status}`)
