@@ -84,12 +84,16 @@ export const fulfilmentReplies = queue('fulfilment-replies', { carries: [StepRep
 export const ordersApi = rest(
   'orders-api',
   {
-    createOrder: 'POST /api/v1/orders',
-    getOrder: 'GET /api/v1/orders/{id}',
-    orderUpdates: 'GET /api/v1/orders/{id}/updates',
-    quoteShipping: 'GET /api/v1/quotes',
+    createOrder: 'POST /api/{version}/orders',
+    listOrders: 'GET /api/{version}/orders',
+    getOrder: 'GET /api/{version}/orders/{id}',
+    orderUpdates: 'GET /api/{version}/orders/{id}/updates',
+    quoteShipping: 'GET /api/{version}/quotes',
   },
-  { streams: ['orderUpdates'] },
+  {
+    streams: ['orderUpdates'],
+    versions: { v1: { deprecated: '2026-11-01', sunset: '2027-11-01', lacks: ['listOrders'] }, v2: {} },
+  },
 )
 export const bank = external('bank', {
   host: 'bank.example',
@@ -122,6 +126,7 @@ export const gateway = service('gateway', {
       limits: ordersLimits,
     }),
     calls(OrderService, ['getOrder'], { deadlineMs: 500, breaker: ordersBreaker, limits: ordersLimits }),
+    calls(OrderService, ['listOrders'], { deadlineMs: 1_000, breaker: ordersBreaker, limits: ordersLimits }),
     calls(OrderService, ['streamOrderUpdates'], {
       deadlineMs: 890_000,
       idleMs: 60_000,

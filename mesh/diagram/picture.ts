@@ -98,7 +98,7 @@ function wayIn(exposure: PlannedExposure): PictureNode[] {
       zone: 'mesh',
       title: name,
       lines: [
-        `${short(exposure.api)} ${versions.join(', ')}${exposure.grpcWeb ? ' · gRPC-Web' : ''}`,
+        `${[short(exposure.api), versions.map(({ name }) => name).join(', ')].join(' ').trim()}${exposure.grpcWeb ? ' · gRPC-Web' : ''}`,
         `${duration(deadlineMs)} · ${rateLimit ? `${rateLimit.perSecond}/s` : 'any rate'} · ${bodyBytesMax === null ? 'any size' : size(bodyBytesMax)}`,
         authentication.kind === 'none' ? 'no authentication' : 'JWT',
       ],

@@ -141,7 +141,8 @@ export type PlannedExposure = {
   readonly client: 'browser' | 'machine'
   readonly grpcWeb: boolean
   readonly host: string
-  readonly versions: readonly string[]
+  /** The versions that are open, the oldest first; none where the interface has no versions. */
+  readonly versions: readonly PlannedVersion[]
   readonly rateLimit: RateLimit | null
   readonly authentication:
     | { readonly kind: 'none' }
@@ -150,6 +151,13 @@ export type PlannedExposure = {
   readonly deadlineMs: number
   /** The life of a stream, where methods stream. */
   readonly streamDeadlineMs: number
+}
+
+/** A version of an interface, with the day since when it should not be used, and that from which it is not served. */
+export type PlannedVersion = {
+  readonly name: string
+  readonly deprecated: string | null
+  readonly sunset: string | null
 }
 
 /** A topic of the broker. `kind: deadLetter` ones belong to a consumer group and follow from its subscription. */

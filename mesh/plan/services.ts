@@ -1,4 +1,4 @@
-import { type Api, apiName, methodFacts, methodsOf } from '#graph/api.ts'
+import { type Api, apiName, methodFacts, methodsOf, unversionedRoutes } from '#graph/api.ts'
 import type { Environment } from '#graph/environment.ts'
 import type { ServiceNode } from '#graph/service.ts'
 import { module } from '#graph/start.ts'
@@ -11,6 +11,7 @@ import type {
   PlannedExposure,
   PlannedService,
   PlannedStore,
+  PlannedVersion,
   Protocol,
 } from './plan.ts'
 
@@ -61,6 +62,7 @@ export function deriveExposures(system: SystemNode): PlannedExposure[] {
       service: service.name,
       api: apiName(api),
       methods: [...plannedApi(api).methods, ...(api.kind === 'rest' ? [description] : [])],
+      versions: versionsOf(api),
     })),
     (exposure) => exposure.name,
   )
@@ -94,5 +96,16 @@ function identityOf(name: string, namespace: string, trustDomain: string): Ident
 
 function plannedApi(api: Api): PlannedApi {
   const kind = api.kind === 'service' ? 'grpc' : api.kind
-  return { name: apiName(api), kind, methods: methodsOf(api).map((method) => methodRef(api, method)) }
+  const declared = methodsOf(api).map((method) => methodRef(api, method))
+  const unversioned = unversionedRoutes(api).map(({ of, ...where }) => ({ ...methodRef(api, of), ...where }))
+  return { name: apiName(api), kind, methods: [...declared, ...unversioned] }
+}
+
+function versionsOf(api: Api): readonly PlannedVersion[] {
+  if (api.kind !== 'rest') return []
+  return Object.entries(api.versions ?? {}).map(([name, { deprecated = null, sunset = null }]) => ({
+    name,
+    deprecated,
+    sunset,
+  }))
 }
