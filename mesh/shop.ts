@@ -87,12 +87,18 @@ export const ordersApi = rest(
     createOrder: 'POST /api/{version}/orders',
     listOrders: 'GET /api/{version}/orders',
     getOrder: 'GET /api/{version}/orders/{id}',
+    orderPage: 'GET /api/{version}/orders/{id}/page',
     orderUpdates: 'GET /api/{version}/orders/{id}/updates',
     quoteShipping: 'GET /api/{version}/quotes',
+    listProducts: 'GET /api/{version}/products',
+    getProduct: 'GET /api/{version}/products/{id}',
   },
   {
     streams: ['orderUpdates'],
-    versions: { v1: { deprecated: '2026-11-01', sunset: '2027-11-01', lacks: ['listOrders'] }, v2: {} },
+    versions: {
+      v1: { deprecated: '2026-11-01', sunset: '2027-11-01', lacks: ['listOrders', 'orderPage'] },
+      v2: {},
+    },
   },
 )
 export const bank = external('bank', {
@@ -107,6 +113,13 @@ export const mail = externalTcp('mail', {
   port: 587,
   expectedLatencyMs: 1_000,
   standIn: { start: module('services/mailbox/main.ts'), webPort: 8025 },
+})
+
+// What the shop sells, for those inside.
+export const catalogApi = rest('catalog-api', {
+  listProducts: 'GET /products',
+  getProduct: 'GET /products/{id}',
+  putProduct: 'PUT /products/{id}',
 })
 
 // Messages are tried again until a breaker like this has closed; only an outage of minutes makes dead letters.
@@ -125,7 +138,11 @@ export const gateway = service('gateway', {
       breaker: ordersBreaker,
       limits: ordersLimits,
     }),
-    calls(OrderService, ['getOrder'], { deadlineMs: 500, breaker: ordersBreaker, limits: ordersLimits }),
+    calls(OrderService, ['getOrder', 'getOrderDetail'], {
+      deadlineMs: 500,
+      breaker: ordersBreaker,
+      limits: ordersLimits,
+    }),
     calls(OrderService, ['listOrders'], { deadlineMs: 1_000, breaker: ordersBreaker, limits: ordersLimits }),
     calls(OrderService, ['streamOrderUpdates'], {
       deadlineMs: 890_000,
@@ -134,8 +151,16 @@ export const gateway = service('gateway', {
       limits: ordersLimits,
     }),
     asks(quotes, { deadlineMs: 2_000, inFlightMax: 200 }),
+    calls(catalogApi, ['listProducts', 'getProduct'], {
+      deadlineMs: 200,
+      retry: { attempts: 2, perTryTimeoutMs: 90 },
+      breaker: { failures: 5, openMs: 5_000 },
+      fallback: true,
+    }),
   ],
 })
+
+export const catalog = service('catalog', { exposes: [catalogApi], owns: [postgres()] })
 
 export const orders = service('orders', {
   exposes: [OrderService],
@@ -255,7 +280,7 @@ export const fulfil = orchestration('fulfil', {
 })
 
 export const shop = system('shop', {
-  services: [gateway, orders, inventory, payments, shipping, notifications, fulfilment],
+  services: [gateway, catalog, orders, inventory, payments, shipping, notifications, fulfilment],
   exposures: [shopExposure],
   sagas: [checkout, fulfil],
 })

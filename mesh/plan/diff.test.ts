@@ -56,7 +56,9 @@ describe('whom a change breaks', () => {
 
   test('a route that is gone breaks clients outside', () => {
     const exposures = plan.exposures.map((one) => ({ ...one, methods: one.methods.slice(1) }))
-    expect(diffPlans(plan, { ...plan, exposures })[0]?.breaks).toBe('clients outside that ask POST /api/{version}/orders')
+    expect(diffPlans(plan, { ...plan, exposures })[0]?.breaks).toBe(
+      'clients outside that ask POST /api/{version}/orders',
+    )
   })
 })
 
@@ -66,7 +68,7 @@ function summary(changes: readonly Change[]): readonly string[] {
 
 function withDeadline(deadlineMs: number): Plan {
   const links = plan.links.map((link) =>
-    link.from === 'gateway'
+    link.from === 'gateway' && link.to === 'orders'
       ? { ...link, routes: link.routes.map((route, at) => (at === 0 ? { ...route, deadlineMs } : route)) }
       : link,
   )

@@ -8,7 +8,8 @@ import { Fulfilment, type OrderService, type StreamOrderUpdatesResponse } from '
 import type { newOrderSchema } from './schemas.ts'
 import { orderJson, summaryJson, updateJson } from './view.ts'
 
-type Orders = Client<typeof gateway, typeof OrderService>
+/** What the gateway asks of orders. */
+export type Orders = Client<typeof gateway, typeof OrderService>
 type NewOrderRequest = RestRequest<(typeof ordersApi)['routes']['createOrder'], typeof newOrderSchema>
 
 /** Places an order: 201 with where it is, and `idempotency-replayed: true` where the same key had placed it before. */

@@ -1,12 +1,15 @@
-/** The gateway: the shop's REST interface to the outside, in front of orders and of shipping's quotes. */
+/** The gateway: the shop's REST interface to the outside, in front of orders, the catalogue and shipping's quotes. */
 
 import { run } from '#kit/app/lifecycle.ts'
 import { client } from '#kit/grpc/client.ts'
+import { cachingClient } from '#kit/http/caching-client.ts'
 import { restServer } from '#kit/http/server.ts'
 import { openAsker } from '#kit/messaging/asker.ts'
-import { gateway, ordersApi, quotes, shopExposure } from '#mesh/shop.ts'
+import { catalogApi, gateway, ordersApi, quotes, shopExposure } from '#mesh/shop.ts'
 import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
 import { createOrder, getOrder, listOrders, orderUpdates } from './handlers.ts'
+import { orderPage, orderPageSchema } from './page.ts'
+import { getProduct, listProducts, productsQuery } from './products.ts'
 import { quoteQuery, quoteSchema, quoteShipping } from './quotes.ts'
 import {
   listQuery,
@@ -15,12 +18,15 @@ import {
   orderListSchema,
   orderSchema,
   problemSchema,
+  productSchema,
+  productsSchema,
   updatesHeaders,
 } from './schemas.ts'
 import { v1 } from './v1.ts'
 
 await run(gateway, async (app) => {
   const orders = client(app, OrderService)
+  const catalog = cachingClient(app, catalogApi)
   const shipping = await app.add('quotes', openAsker(app, quotes))
   const rest = restServer(
     app,
@@ -46,6 +52,11 @@ await run(gateway, async (app) => {
         versions: { v1: v1.getOrder },
         handler: ({ params }) => getOrder(params.id, orders),
       },
+      orderPage: {
+        summary: 'An order with its history and its products on one page; what cannot be had is named in `missing`.',
+        responses: { 200: orderPageSchema, 404: problemSchema, 503: problemSchema },
+        handler: ({ params }) => orderPage(params.id, { orders, catalog, log: app.log }),
+      },
       orderUpdates: {
         summary: 'Tells what happens to an order as it happens, as server-sent events; goes on after `Last-Event-ID`.',
         headers: updatesHeaders,
@@ -59,6 +70,19 @@ await run(gateway, async (app) => {
         responses: { 200: quoteSchema, 400: problemSchema, 404: problemSchema, 503: problemSchema, 504: problemSchema },
         versions: { v1: v1.quoteShipping },
         handler: ({ query }) => quoteShipping(query, shipping),
+      },
+      listProducts: {
+        summary: 'What the shop sells, page by page.',
+        query: productsQuery,
+        responses: { 200: productsSchema, 400: problemSchema, 503: problemSchema },
+        versions: { v1: v1.listProducts },
+        handler: ({ query }) => listProducts(query, catalog),
+      },
+      getProduct: {
+        summary: 'One product.',
+        responses: { 200: productSchema, 404: problemSchema, 503: problemSchema },
+        versions: { v1: v1.getProduct },
+        handler: ({ params }) => getProduct(params.id, catalog),
       },
     },
     shopExposure,

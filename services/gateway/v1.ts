@@ -4,8 +4,9 @@
  */
 import type { JsonType } from '#kit/http/json-schema.ts'
 import { translation } from '#kit/http/translation.ts'
+import type { ProductJson } from './products.ts'
 import { quoteSchema } from './quotes.ts'
-import { newLines, newOrderSchema, orderSchema, stockCheckSchema } from './schemas.ts'
+import { newLines, newOrderSchema, orderSchema, productSchema, productsSchema, stockCheckSchema } from './schemas.ts'
 import type { MoneyJson, OrderJson, StateJson, UpdateJson } from './view.ts'
 
 type MoneyV1 = { readonly currency: string; readonly minorUnits: number }
@@ -38,6 +39,12 @@ const newOrderV1 = {
     paymentMethod: newOrderSchema.properties.paymentMethod,
     fulfilment: newOrderSchema.properties.fulfilment,
   },
+} as const
+
+const productV1 = { ...productSchema, properties: { ...productSchema.properties, price: moneyV1 } } as const
+const productsV1 = {
+  ...productsSchema,
+  properties: { ...productsSchema.properties, products: { type: 'array', items: productV1 } },
 } as const
 
 const { orderId, customerId, fulfilment, placedAt } = orderSchema.properties
@@ -115,7 +122,19 @@ export const v1 = {
     responses: { 200: { ...quoteSchema, properties: { ...quoteSchema.properties, price: moneyV1 } } },
     answer: ({ price, ...quote }: { readonly price: MoneyJson }) => ({ ...quote, price: moneyToV1(price) }),
   }),
+  listProducts: translation({
+    responses: { 200: productsV1 },
+    answer: ({ products, ...page }: { readonly products: readonly ProductJson[] }) => ({
+      products: products.map(productToV1),
+      ...page,
+    }),
+  }),
+  getProduct: translation({ responses: { 200: productV1 }, answer: productToV1 }),
 } as const
+
+function productToV1({ productId, name, description, price, revision }: ProductJson) {
+  return { productId, name, description, price: moneyToV1(price), revision }
+}
 
 function noted({ reason, trackingNumber }: StateJson): Omit<StatusV1, 'status'> {
   return { ...(reason && { cancelReason: reason }), ...(trackingNumber && { trackingNumber }) }

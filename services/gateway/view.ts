@@ -83,8 +83,12 @@ export function stepJson({ version, status, at, note }: OrderStep): Omit<UpdateJ
 
 /** Writes an amount. */
 export function moneyJson(money: Money | undefined): MoneyJson {
-  const currency = money?.currency ?? ''
-  return { currency, amount: decimal(money?.minorUnits ?? 0n, decimalsOf(currency)) }
+  return decimalMoney(money?.currency ?? '', money?.minorUnits ?? 0n)
+}
+
+/** Writes an amount that is given in minor units. */
+export function decimalMoney(currency: string, minorUnits: bigint): MoneyJson {
+  return { currency, amount: decimal(minorUnits, decimalsOf(currency)) }
 }
 
 /** What is noted of an event is why it was cancelled, or the parcel's number. */

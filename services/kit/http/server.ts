@@ -6,16 +6,17 @@ import { clearSocket, listenOptions, protectSocket } from '../app/address.ts'
 import type { Closable } from '../app/admin.ts'
 import type { App } from '../app/lifecycle.ts'
 import { invalidArgument, ServiceError, type Violation } from '../errors.ts'
+import { isNotModified } from './conditional.ts'
 import { describeUnversioned, operationOf } from './description.ts'
 import { type EventStreams, eventStreams, type ServerEvent } from './events.ts'
 import type { JsonSchema, JsonType } from './json-schema.ts'
-import { httpProblem, type Problem, problemOf } from './problem.ts'
+import { HttpRefusal, httpProblem, type Problem, problemOf } from './problem.ts'
 import { sendProblem } from './problem-answer.ts'
 import { fastifyPath, matchesTemplate, type PathParams } from './route-template.ts'
 import { askedPathOf, type Exchange, exchangeOf, observe, pathOf, within } from './stack.ts'
 import { type Translated, type Translation, translated } from './translation.ts'
 import { answerBadPath, answerNoHttp } from './unreadable.ts'
-import { refusedVersion, versionHooks } from './version-hooks.ts'
+import { ofVersion, refusedVersion, versionHooks } from './version-hooks.ts'
 import { type ServedRoute, servedRoutes, versionMediaTypes, versionRewriter, versionsWith } from './versions.ts'
 
 /** A request that passed its schema. Header names are in lower case. */
@@ -29,7 +30,10 @@ export type RestRequest<R extends string, Body> = {
   readonly signal: AbortSignal
 }
 
-/** An answer. `body` is written as JSON, a stream of events as it comes; without one the answer is empty. */
+/**
+ * An answer. `body` is written as JSON, a stream of events as it comes; without one the answer is empty. A client that has
+ * the answer with this `etag` already is told so (304), without the body.
+ */
 export type RestResponse = {
   readonly status: number
   readonly body?: unknown
@@ -164,7 +168,9 @@ function addRoute(
       const { signal } = exchange.timer
       const asked = { params, query, headers, body: own.request(body), path: askedPathOf(request), signal }
       const answer = await within(exchange, () => handler(asked)).catch((thrown) => Promise.reject(own.error(thrown)))
-      reply.code(answer.status).headers(answer.headers ?? {})
+      const told = { ...answer, headers: ofVersion(answer.headers, version) }
+      reply.code(told.status).headers(told.headers)
+      if (isNotModified(verb, headers['if-none-match'], told)) return reply.code(304).send()
       return answer.events
         ? streams.send(reply, own.events(answer.events), exchange)
         : reply.send(own.answer(answer.body))
@@ -218,6 +224,7 @@ function answerProblems(server: FastifyInstance, api: RestApi, app: App): void {
 function problemFor(thrown: unknown, request: FastifyRequest, { correlationId }: Exchange): Problem {
   const where = { instance: askedPathOf(request), correlationId }
   const error = thrown as Partial<FastifyError>
+  if (thrown instanceof HttpRefusal) return httpProblem(thrown.code, thrown.message, where)
   if (error.validation) return problemOf(invalidRequest(error as FastifyError), where)
   switch (error.code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':

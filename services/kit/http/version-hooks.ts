@@ -38,13 +38,23 @@ export function versionHooks(api: RestApi, name: string, version: string, nowMs:
       const path = pathOf(request)
       reply.headers(headers)
       // Where the path says the version, the other header does not matter.
-      reply.header('vary', path === askedPathOf(request) ? 'accept' : 'accept, accept-version')
+      const varies = path === askedPathOf(request) ? ['accept'] : ['accept', 'accept-version']
+      reply.header('vary', [reply.getHeader('vary'), ...varies].flat().filter(Boolean).join(', '))
       if (successor !== undefined) reply.header('link', `<${replaced(path, at, successor)}>; rel="successor-version"`)
       const isJson = String(reply.getHeader('content-type') ?? '').startsWith('application/json')
       if (isJson && asksForMediaType(api, request, version)) reply.type(type)
       done(null, payload)
     },
   }
+}
+
+/** Headers of an answer in one version: what is told apart by an entity tag is another thing in another version. */
+export function ofVersion(
+  headers: Readonly<Record<string, string>> = {},
+  version: string | null,
+): Readonly<Record<string, string>> {
+  const { etag } = headers
+  return version === null || etag === undefined ? headers : { ...headers, etag: etag.replace(/"$/, `;${version}"`) }
 }
 
 /** The document for a path whose version is none, or does not have this route; undefined where neither is the matter. */
