@@ -236,7 +236,11 @@ export const fulfilment = service('fulfilment', {
 })
 
 // What is open to the outside.
-export const shopExposure = exposure('shop', gateway, ordersApi, { deadlineMs: 3_000, bodyBytesMax: 65_536 })
+export const shopExposure = exposure('shop', gateway, ordersApi, {
+  deadlineMs: 3_000,
+  bodyBytesMax: 65_536,
+  rateLimit: { perSecond: 200, burst: 400, perClient: { perSecond: 150, burst: 300 } },
+})
 
 // What must end in the same state everywhere.
 export const checkout = choreography('checkout', {

@@ -1,6 +1,6 @@
 import type { Acceptance } from './acceptance.ts'
 import type { Api } from './api.ts'
-import type { RateLimit } from './policy.ts'
+import type { EdgeRate } from './policy.ts'
 import type { ServiceNode } from './service.ts'
 
 /** How a caller from outside shows who it is. */
@@ -19,7 +19,7 @@ export type ExposureNode = {
   /** Whether the proxy translates gRPC-Web. */
   readonly grpcWeb: boolean
   readonly host: string
-  readonly rateLimit: RateLimit | null
+  readonly rateLimit: EdgeRate | null
   readonly authentication: Authentication
   /** The largest request body let in. */
   readonly bodyBytesMax: number | null

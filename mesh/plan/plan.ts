@@ -143,7 +143,7 @@ export type PlannedExposure = {
   readonly host: string
   /** The versions that are open, the oldest first; none where the interface has no versions. */
   readonly versions: readonly PlannedVersion[]
-  readonly rateLimit: RateLimit | null
+  readonly rateLimit: PlannedEdgeRate | null
   readonly authentication:
     | { readonly kind: 'none' }
     | { readonly kind: 'jwt'; readonly issuer: string; readonly audience: string }
@@ -152,6 +152,9 @@ export type PlannedExposure = {
   /** The life of a stream, where methods stream. */
   readonly streamDeadlineMs: number
 }
+
+/** The rate of a way in, and of that the rate of each client. */
+export type PlannedEdgeRate = RateLimit & { readonly perClient: (RateLimit & { readonly clientsMax: number }) | null }
 
 /** A version of an interface, with the day since when it should not be used, and that from which it is not served. */
 export type PlannedVersion = {

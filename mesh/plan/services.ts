@@ -1,5 +1,6 @@
 import { type Api, apiName, methodFacts, methodsOf, unversionedRoutes } from '#graph/api.ts'
 import type { Environment } from '#graph/environment.ts'
+import type { EdgeRate } from '#graph/policy.ts'
 import type { ServiceNode } from '#graph/service.ts'
 import { module } from '#graph/start.ts'
 import type { SystemNode } from '#graph/system.ts'
@@ -8,6 +9,7 @@ import type {
   Identity,
   MethodRef,
   PlannedApi,
+  PlannedEdgeRate,
   PlannedExposure,
   PlannedService,
   PlannedStore,
@@ -57,8 +59,9 @@ const description: MethodRef = { name: 'openapi', verb: 'GET', path: '/openapi.j
 /** Every way in, by name. */
 export function deriveExposures(system: SystemNode): PlannedExposure[] {
   return sortedBy(
-    system.exposures.map(({ kind: _kind, accepts: _accepts, service, api, ...rest }) => ({
+    system.exposures.map(({ kind: _kind, accepts: _accepts, service, api, rateLimit, ...rest }) => ({
       ...rest,
+      rateLimit: rateLimit && edgeRate(rateLimit),
       service: service.name,
       api: apiName(api),
       methods: [...plannedApi(api).methods, ...(api.kind === 'rest' ? [description] : [])],
@@ -99,6 +102,10 @@ function plannedApi(api: Api): PlannedApi {
   const declared = methodsOf(api).map((method) => methodRef(api, method))
   const unversioned = unversionedRoutes(api).map(({ of, ...where }) => ({ ...methodRef(api, of), ...where }))
   return { name: apiName(api), kind, methods: [...declared, ...unversioned] }
+}
+
+function edgeRate({ perSecond, burst, perClient }: EdgeRate): PlannedEdgeRate {
+  return { perSecond, burst, perClient: perClient ? { clientsMax: 10_000, ...perClient } : null }
 }
 
 function versionsOf(api: Api): readonly PlannedVersion[] {

@@ -1,8 +1,7 @@
 /** What orders takes as the name of a customer, a product or a means of payment. */
 const name = { type: 'string', pattern: '^[A-Za-z0-9._-]{1,64}$' } as const
 
-/** Who sees to an order. */
-export const fulfilment = {
+const fulfilment = {
   type: 'string',
   enum: ['choreographed', 'orchestrated'],
   description:
