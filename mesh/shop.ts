@@ -86,14 +86,22 @@ export const fulfilmentReplies = queue('fulfilment-replies', { carries: [StepRep
 export const ordersApi = rest(
   'orders-api',
   {
-    createOrder: 'POST /api/v1/orders',
-    getOrder: 'GET /api/v1/orders/{id}',
-    orderUpdates: 'GET /api/v1/orders/{id}/updates',
-    quoteShipping: 'GET /api/v1/quotes',
-    listProducts: 'GET /api/v1/products',
-    getProduct: 'GET /api/v1/products/{id}',
+    createOrder: 'POST /api/{version}/orders',
+    listOrders: 'GET /api/{version}/orders',
+    getOrder: 'GET /api/{version}/orders/{id}',
+    orderPage: 'GET /api/{version}/orders/{id}/page',
+    orderUpdates: 'GET /api/{version}/orders/{id}/updates',
+    quoteShipping: 'GET /api/{version}/quotes',
+    listProducts: 'GET /api/{version}/products',
+    getProduct: 'GET /api/{version}/products/{id}',
   },
-  { streams: ['orderUpdates'] },
+  {
+    streams: ['orderUpdates'],
+    versions: {
+      v1: { deprecated: '2026-11-01', sunset: '2027-11-01', lacks: ['listOrders', 'orderPage'] },
+      v2: {},
+    },
+  },
 )
 export const customersApi = rest('customers-api', {
   registerCustomer: 'POST /api/v1/customers',
@@ -136,7 +144,12 @@ export const gateway = service('gateway', {
       breaker: ordersBreaker,
       limits: ordersLimits,
     }),
-    calls(OrderService, ['getOrder'], { deadlineMs: 500, breaker: ordersBreaker, limits: ordersLimits }),
+    calls(OrderService, ['getOrder', 'getOrderDetail'], {
+      deadlineMs: 500,
+      breaker: ordersBreaker,
+      limits: ordersLimits,
+    }),
+    calls(OrderService, ['listOrders'], { deadlineMs: 1_000, breaker: ordersBreaker, limits: ordersLimits }),
     calls(OrderService, ['streamOrderUpdates'], {
       deadlineMs: 890_000,
       idleMs: 60_000,
@@ -236,7 +249,11 @@ export const fulfilment = service('fulfilment', {
 })
 
 // What is open to the outside.
-export const shopExposure = exposure('shop', gateway, ordersApi, { deadlineMs: 3_000, bodyBytesMax: 65_536 })
+export const shopExposure = exposure('shop', gateway, ordersApi, {
+  deadlineMs: 3_000,
+  bodyBytesMax: 65_536,
+  rateLimit: { perSecond: 200, burst: 400, perClient: { perSecond: 150, burst: 300 } },
+})
 export const customersExposure = exposure('shop-customers', customers, customersApi, {
   deadlineMs: 3_000,
   bodyBytesMax: 4_096,

@@ -44,7 +44,8 @@ function text(piece: object): string {
 }
 
 function serviceOf({ settings: { nodePorts } }: Site) {
-  if (nodePorts === null) return { type: 'LoadBalancer' }
+  // A node that passes a connection on would hide who opened it.
+  if (nodePorts === null) return { type: 'LoadBalancer', externalTrafficPolicy: 'Local' }
   return {
     type: 'NodePort',
     ports: [

@@ -34,13 +34,21 @@ function traffic(exposure: PlannedExposure, methods: readonly MethodRef[]) {
   // A stream would be held back until its end; its size is bounded by the application's own message limit.
   const whole = methods.every(({ streaming }) => !streaming)
   return {
-    // Its bucket holds one second's worth: there is no burst beyond.
-    rateLimit: rateLimit
-      ? { type: 'Local', local: { rules: [{ limit: { requests: rateLimit.perSecond, unit: 'Second' } }] } }
-      : undefined,
+    rateLimit: rateLimit ? { type: 'Local', local: { rules: rateRules(rateLimit) } } : undefined,
     requestBuffer: bodyBytesMax !== null && whole ? { limit: String(bodyBytesMax) } : undefined,
     timeout: { http: { requestTimeout: durationOf(deadlineOf(exposure, methods)) } },
   }
+}
+
+/** Buckets hold one second's worth: there is no burst beyond. */
+function rateRules({ perSecond, perClient }: NonNullable<PlannedExposure['rateLimit']>): readonly object[] {
+  const all = { limit: { requests: perSecond, unit: 'Second' } }
+  if (!perClient) return [all]
+  const limit = { requests: perClient.perSecond, unit: 'Second' }
+  const each = (value: string) => ({ clientSelectors: [{ sourceCIDR: { type: 'Distinct', value } }], limit })
+  // What a rule with a selector takes does not count towards the one without: a selector that everything fits does.
+  const together = { clientSelectors: [{ path: { type: 'PathPrefix', value: '/' } }], ...all }
+  return [all, together, each('0.0.0.0/0'), each('::/0')]
 }
 
 function policy(site: Site, exposure: PlannedExposure, kind: string, route: Route, spec: object): Manifest {

@@ -43,6 +43,7 @@ import { syncFanOut } from './sync-fan-out.ts'
 import { topicKey } from './topic-key.ts'
 import { topicOwner } from './topic-owner.ts'
 import { unbounded } from './unbounded.ts'
+import { versions } from './versions.ts'
 import { webhookSignature } from './webhook-signature.ts'
 import { webhookSource } from './webhook-source.ts'
 
@@ -96,7 +97,7 @@ export const areas: readonly { readonly title: string; readonly rules: readonly 
   },
   {
     title: 'The outside',
-    rules: [browserGrpc, slowExternal, webhookSignature, webhookSource, egressAddress],
+    rules: [browserGrpc, slowExternal, webhookSignature, webhookSource, egressAddress, versions],
   },
   { title: 'Data and promises', rules: [sharedStore, availability] },
   {

@@ -1,4 +1,5 @@
 import type { DescService } from '@bufbuild/protobuf'
+import { type ApiVersion, unversionedPath } from './version.ts'
 
 /** An HTTP route: the verb and a path whose `{names}` stand for one segment each, such as `GET /products/{id}`. */
 export type Route = `${'GET' | 'HEAD' | 'PUT' | 'POST' | 'PATCH' | 'DELETE'} /${string}`
@@ -10,6 +11,10 @@ export type RestApi<Routes extends Record<string, Route> = Record<string, Route>
   readonly routes: Routes
   /** The routes whose answers are streams, such as server-sent events. */
   readonly streams?: readonly string[]
+  /** The versions under which the routes with `{version}` in them are served, the oldest first. */
+  readonly versions?: Readonly<Record<string, ApiVersion>>
+  /** The name in the media types of its versions: `application/vnd.<vendor>.v1+json`. */
+  readonly vendor?: string
 }
 
 /** A GraphQL interface: one route, `POST /graphql`. */
@@ -25,16 +30,27 @@ export type MethodOf<A extends Api> = A extends DescService
     ? keyof Routes & string
     : 'query'
 
-/**
- * Declares a REST interface. Its idempotency follows from the verbs (RFC 9110: all but POST and PATCH are idempotent).
- * `streams` names the routes whose answers go on for as long as there is something to tell. Default: none.
- */
+/** What else a REST interface is declared with; every word has a default. */
+export type RestSpec<Name extends string = string> = {
+  /** The routes whose answers go on for as long as there is something to tell. Default: none. */
+  readonly streams?: readonly Name[]
+  /**
+   * Versions by name, the oldest first; the last is the one that handlers speak. A route with `{version}` in its path is served
+   * under each, such as `/api/v1/orders`, and without that segment, where a header, a media type or the query says which.
+   * Default: the interface has no versions.
+   */
+  readonly versions?: Readonly<Record<string, ApiVersion<Name>>>
+  /** Default: `parley`. */
+  readonly vendor?: string
+}
+
+/** Declares a REST interface. Its idempotency follows from the verbs (RFC 9110: all but POST and PATCH are idempotent). */
 export function rest<const Routes extends Record<string, Route>>(
   name: string,
   routes: Routes,
-  { streams }: { readonly streams?: readonly (keyof Routes & string)[] } = {},
+  spec: RestSpec<keyof Routes & string> = {},
 ): RestApi<Routes> {
-  return { kind: 'rest', name, routes, ...(streams && { streams }) }
+  return { kind: 'rest', name, routes, ...spec }
 }
 
 /** Declares a GraphQL interface. */
@@ -79,6 +95,18 @@ export function methodFacts(api: Api, method: string): MethodFacts {
 export function methodsOf(api: Api): readonly string[] {
   if (api.kind === 'graphql') return ['query']
   return api.kind === 'rest' ? Object.keys(api.routes) : Object.keys(api.method)
+}
+
+/**
+ * The routes of an interface that are open beside the declared ones: those with versions, under their path without the
+ * version. No edge inside names them; a caller of ours says which version it speaks in the path.
+ */
+export function unversionedRoutes(api: Api): readonly { readonly name: string; readonly path: string; of: string }[] {
+  if (api.kind !== 'rest' || !api.versions) return []
+  return methodsOf(api).flatMap((of) => {
+    const path = unversionedPath(restFacts(api, of).path)
+    return path === null ? [] : [{ name: `${of}Unversioned`, path, of }]
+  })
 }
 
 function restFacts(api: RestApi, method: string): MethodFacts {

@@ -1,6 +1,6 @@
 import type { Acceptance } from './acceptance.ts'
 import type { Api } from './api.ts'
-import type { RateLimit } from './policy.ts'
+import type { EdgeRate } from './policy.ts'
 import type { ServiceNode } from './service.ts'
 
 /** How a caller from outside shows who it is. */
@@ -19,8 +19,7 @@ export type ExposureNode = {
   /** Whether the proxy translates gRPC-Web. */
   readonly grpcWeb: boolean
   readonly host: string
-  readonly versions: readonly string[]
-  readonly rateLimit: RateLimit | null
+  readonly rateLimit: EdgeRate | null
   readonly authentication: Authentication
   /** The largest request body let in. */
   readonly bodyBytesMax: number | null
@@ -32,7 +31,7 @@ export type ExposureNode = {
 }
 
 /**
- * Declares a way in from outside to one interface of a service. Defaults: any host, version `v1`, 200 requests/s with
+ * Declares a way in from outside to one interface of a service. Defaults: any host, 200 requests/s with
  * bursts of 400, no authentication, bodies of at most 1 MiB, 10 s, streams 15 min. `rateLimit: null` and `bodyBytesMax: null` take the
  * bound away, which checks refuse.
  */
@@ -50,7 +49,6 @@ export function exposure(
     client: spec.client ?? 'machine',
     grpcWeb: spec.grpcWeb ?? false,
     host: spec.host ?? '*',
-    versions: spec.versions ?? ['v1'],
     rateLimit: spec.rateLimit === undefined ? { perSecond: 200, burst: 400 } : spec.rateLimit,
     authentication: spec.authentication ?? { kind: 'none' },
     bodyBytesMax: spec.bodyBytesMax === undefined ? 1024 * 1024 : spec.bodyBytesMax,

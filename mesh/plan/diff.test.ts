@@ -56,7 +56,9 @@ describe('whom a change breaks', () => {
 
   test('a route that is gone breaks clients outside', () => {
     const exposures = plan.exposures.map((one) => ({ ...one, methods: one.methods.slice(1) }))
-    expect(diffPlans(plan, { ...plan, exposures })[0]?.breaks).toBe('clients outside that ask POST /api/v1/orders')
+    expect(diffPlans(plan, { ...plan, exposures })[0]?.breaks).toBe(
+      'clients outside that ask POST /api/{version}/orders',
+    )
   })
 })
 

@@ -273,7 +273,7 @@ const exposures: Sort<PlannedExposure> = {
     client,
     grpcWeb,
     host,
-    versions,
+    versions: versions.map(writtenVersion),
     rateLimit,
     authentication,
     bodyBytesMax,
@@ -283,15 +283,22 @@ const exposures: Sort<PlannedExposure> = {
   removed: () => 'clients outside',
   changed: (before, after) => {
     const known = new Set(after.methods.map(({ verb, path }) => `${verb} ${path}`))
+    const served = new Set(after.versions.map(({ name }) => name))
+    const retired = before.versions.map(({ name }) => name).filter((name) => !served.has(name))
     const gone = before.methods.filter(({ verb, path }) => !known.has(`${verb} ${path}`))
     return [
       gone.length > 0 ? `clients outside that ask ${gone.map(({ verb, path }) => `${verb} ${path}`).join(', ')}` : null,
+      retired.length > 0 ? `clients outside that ask for ${retired.join(', ')}` : null,
       before.host !== after.host ? `clients outside that know ${before.host}` : null,
       before.authentication.kind !== after.authentication.kind && after.authentication.kind !== 'none'
         ? 'clients outside without a token'
         : null,
     ]
   },
+}
+
+function writtenVersion({ name, deprecated, sunset }: PlannedExposure['versions'][number]): string {
+  return [name, deprecated && `deprecated ${deprecated}`, sunset && `sunset ${sunset}`].filter(Boolean).join(', ')
 }
 
 const sagas: Sort<Plan['sagas'][number]> = {

@@ -141,8 +141,9 @@ export type PlannedExposure = {
   readonly client: 'browser' | 'machine'
   readonly grpcWeb: boolean
   readonly host: string
-  readonly versions: readonly string[]
-  readonly rateLimit: RateLimit | null
+  /** The versions that are open, the oldest first; none where the interface has no versions. */
+  readonly versions: readonly PlannedVersion[]
+  readonly rateLimit: PlannedEdgeRate | null
   readonly authentication:
     | { readonly kind: 'none' }
     | { readonly kind: 'jwt'; readonly issuer: string; readonly audience: string }
@@ -150,6 +151,16 @@ export type PlannedExposure = {
   readonly deadlineMs: number
   /** The life of a stream, where methods stream. */
   readonly streamDeadlineMs: number
+}
+
+/** The rate of a way in, and of that the rate of each client. */
+export type PlannedEdgeRate = RateLimit & { readonly perClient: (RateLimit & { readonly clientsMax: number }) | null }
+
+/** A version of an interface, with the day since when it should not be used, and that from which it is not served. */
+export type PlannedVersion = {
+  readonly name: string
+  readonly deprecated: string | null
+  readonly sunset: string | null
 }
 
 /** A topic of the broker. `kind: deadLetter` ones belong to a consumer group and follow from its subscription. */

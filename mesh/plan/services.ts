@@ -1,5 +1,6 @@
-import { type Api, apiName, methodFacts, methodsOf } from '#graph/api.ts'
+import { type Api, apiName, methodFacts, methodsOf, unversionedRoutes } from '#graph/api.ts'
 import type { Environment } from '#graph/environment.ts'
+import type { EdgeRate } from '#graph/policy.ts'
 import type { ServiceNode } from '#graph/service.ts'
 import { module } from '#graph/start.ts'
 import type { SystemNode } from '#graph/system.ts'
@@ -8,9 +9,11 @@ import type {
   Identity,
   MethodRef,
   PlannedApi,
+  PlannedEdgeRate,
   PlannedExposure,
   PlannedService,
   PlannedStore,
+  PlannedVersion,
   Protocol,
 } from './plan.ts'
 
@@ -56,11 +59,13 @@ const description: MethodRef = { name: 'openapi', verb: 'GET', path: '/openapi.j
 /** Every way in, by name. */
 export function deriveExposures(system: SystemNode): PlannedExposure[] {
   return sortedBy(
-    system.exposures.map(({ kind: _kind, accepts: _accepts, service, api, ...rest }) => ({
+    system.exposures.map(({ kind: _kind, accepts: _accepts, service, api, rateLimit, ...rest }) => ({
       ...rest,
+      rateLimit: rateLimit && edgeRate(rateLimit),
       service: service.name,
       api: apiName(api),
       methods: [...plannedApi(api).methods, ...(api.kind === 'rest' ? [description] : [])],
+      versions: versionsOf(api),
     })),
     (exposure) => exposure.name,
   )
@@ -94,5 +99,20 @@ function identityOf(name: string, namespace: string, trustDomain: string): Ident
 
 function plannedApi(api: Api): PlannedApi {
   const kind = api.kind === 'service' ? 'grpc' : api.kind
-  return { name: apiName(api), kind, methods: methodsOf(api).map((method) => methodRef(api, method)) }
+  const declared = methodsOf(api).map((method) => methodRef(api, method))
+  const unversioned = unversionedRoutes(api).map(({ of, ...where }) => ({ ...methodRef(api, of), ...where }))
+  return { name: apiName(api), kind, methods: [...declared, ...unversioned] }
+}
+
+function edgeRate({ perSecond, burst, perClient }: EdgeRate): PlannedEdgeRate {
+  return { perSecond, burst, perClient: perClient ? { clientsMax: 10_000, ...perClient } : null }
+}
+
+function versionsOf(api: Api): readonly PlannedVersion[] {
+  if (api.kind !== 'rest') return []
+  return Object.entries(api.versions ?? {}).map(([name, { deprecated = null, sunset = null }]) => ({
+    name,
+    deprecated,
+    sunset,
+  }))
 }

@@ -9,9 +9,21 @@ import { module } from '#graph/start.ts'
 import { postgres } from '#graph/store.ts'
 import { system } from '#graph/system.ts'
 import { consumes, topic } from '#graph/topic.ts'
-import { answering, api, breaking, type Case, email, orderEvents, orders, outside, placed, tiny } from './systems.ts'
+import {
+  answering,
+  api,
+  breaking,
+  type Case,
+  email,
+  orderEvents,
+  orders,
+  outside,
+  placed,
+  tiny,
+  versioned,
+} from './systems.ts'
 
-function exposing(spec: Partial<Pick<ExposureNode, 'rateLimit' | 'bodyBytesMax' | 'versions'>>) {
+function exposing(spec: Partial<Pick<ExposureNode, 'rateLimit' | 'bodyBytesMax'>>) {
   return tiny([answering('a')], { exposures: [exposure('front', answering('a'), api('a'), spec)] })
 }
 
@@ -167,8 +179,8 @@ export const figureCases: readonly Case[] = [
     says: ['queue e.mails', 'without dots'],
   }),
   breaking('PLY603', 'a version', {
-    breaks: exposing({ versions: ['1.0'] }),
-    holds: exposing({ versions: ['v1', 'v2'] }),
+    breaks: versioned({ '1.0': {}, v2: {} }),
+    holds: versioned({ v1: {}, v2: {} }),
     says: ['version of front', 'v1'],
   }),
   breaking('PLY603', 'a database', {

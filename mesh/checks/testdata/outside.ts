@@ -17,6 +17,7 @@ import {
   outside,
   placed,
   tiny,
+  versioned,
 } from './systems.ts'
 
 const ordersGrpc = service('orders', { exposes: [OrderService] })
@@ -130,6 +131,36 @@ export const outsideCases: readonly Case[] = [
     breaks: tiny([service('a', { edges: [443, 8443].map((port) => reaches(onPort(port))) })]),
     holds: tiny([service('a', { edges: [reaches(onPort(443))] })]),
     says: ['bank-443 and bank-8443 are one address', 'HTTP apart by its host'],
+  }),
+  breaking('PLY408', 'a version that ends before it is deprecated', {
+    breaks: versioned({ v1: { deprecated: '2027-06-30', sunset: '2027-06-30' }, v2: {} }),
+    holds: versioned({ v1: { deprecated: '2027-06-29', sunset: '2027-06-30' }, v2: {} }),
+    says: ['version v1', '2027-06-30', 'not warned'],
+  }),
+  breaking('PLY408', 'a day that is none', {
+    breaks: versioned({ v1: { deprecated: '2027-06-31' }, v2: {} }),
+    holds: versioned({ v1: { deprecated: '2027-06-30' }, v2: {} }),
+    says: ['"2027-06-31" is no day'],
+  }),
+  breaking('PLY408', 'a newest version that ends', {
+    breaks: versioned({ v1: {}, v2: { deprecated: '2027-01-01' } }),
+    holds: versioned({ v1: {}, v2: {} }),
+    says: ['version v2', 'newest', 'successor'],
+  }),
+  breaking('PLY408', 'a version that lacks what nobody has', {
+    breaks: versioned({ v1: { lacks: ['reed'] }, v2: {} }),
+    holds: versioned({ v1: { lacks: ['read'] }, v2: {} }),
+    says: ['reed', 'read and write'],
+  }),
+  breaking('PLY408', 'versions that no path tells apart', {
+    breaks: versioned({ v1: {} }, { read: 'GET /a' }),
+    holds: versioned({ v1: {} }, { read: 'GET /{version}/a' }),
+    says: ['{version}'],
+  }),
+  breaking('PLY408', 'a path without its version that is another route', {
+    breaks: versioned({ v1: {} }, { read: 'GET /{version}/a', other: 'GET /a' }),
+    holds: versioned({ v1: {} }, { read: 'GET /{version}/a', other: 'POST /a' }),
+    says: ['other'],
   }),
   breaking('PLY501', 'a shared database', {
     breaks: owning('a'),

@@ -59,7 +59,7 @@ export const capabilities = {
     },
   },
   edgeRate: {
-    by: "EnvoyFilter: local rate limit at the callee, for the gateway's identity",
+    by: "EnvoyFilter: local rate limit at the callee, for the gateway's identity; a bucket a client by the address that the Gateway saw",
     but: { perReplica: 'each replica counts for itself' },
   },
   bodySize: { by: 'EnvoyFilter: buffer filter at the Gateway' },

@@ -84,6 +84,11 @@ function end({ timer, span, startedMs }: Exchange, request: FastifyRequest, repl
   durations(metric.httpServerDuration).record((performance.now() - startedMs) / 1_000, attributes)
 }
 
+/** The path as the client wrote it; `pathOf` has the version in it that was asked for elsewhere. */
+export function askedPathOf(request: FastifyRequest): string {
+  return request.originalUrl.split('?')[0] ?? '/'
+}
+
 /** The path without its query, which may hold what does not belong into a trace. */
 export function pathOf(request: FastifyRequest): string {
   return request.url.split('?')[0] ?? '/'
