@@ -88,6 +88,8 @@ export const ordersApi = rest(
     getOrder: 'GET /api/v1/orders/{id}',
     orderUpdates: 'GET /api/v1/orders/{id}/updates',
     quoteShipping: 'GET /api/v1/quotes',
+    listProducts: 'GET /api/v1/products',
+    getProduct: 'GET /api/v1/products/{id}',
   },
   { streams: ['orderUpdates'] },
 )
@@ -103,6 +105,13 @@ export const mail = externalTcp('mail', {
   port: 587,
   expectedLatencyMs: 1_000,
   standIn: { start: module('services/mailbox/main.ts'), webPort: 8025 },
+})
+
+// What the shop sells, for those inside.
+export const catalogApi = rest('catalog-api', {
+  listProducts: 'GET /products',
+  getProduct: 'GET /products/{id}',
+  putProduct: 'PUT /products/{id}',
 })
 
 // Messages are tried again until a breaker like this has closed; only an outage of minutes makes dead letters.
@@ -129,8 +138,16 @@ export const gateway = service('gateway', {
       limits: ordersLimits,
     }),
     asks(quotes, { deadlineMs: 2_000, inFlightMax: 200 }),
+    calls(catalogApi, ['listProducts', 'getProduct'], {
+      deadlineMs: 200,
+      retry: { attempts: 2, perTryTimeoutMs: 90 },
+      breaker: { failures: 5, openMs: 5_000 },
+      fallback: true,
+    }),
   ],
 })
+
+export const catalog = service('catalog', { exposes: [catalogApi], owns: [postgres()] })
 
 export const orders = service('orders', {
   exposes: [OrderService],
@@ -250,7 +267,7 @@ export const fulfil = orchestration('fulfil', {
 })
 
 export const shop = system('shop', {
-  services: [gateway, orders, inventory, payments, shipping, notifications, fulfilment],
+  services: [gateway, catalog, orders, inventory, payments, shipping, notifications, fulfilment],
   exposures: [shopExposure],
   sagas: [checkout, fulfil],
 })

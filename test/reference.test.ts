@@ -4,7 +4,7 @@ import { status as grpcStatus } from '@grpc/grpc-js'
 import { expect, test } from '@jest/globals'
 import { type ErrorCode, errorCodes, ServiceError } from '#kit/errors.ts'
 import { grpcStatusOf } from '#kit/grpc/errors.ts'
-import { problemOf } from '#kit/http/problem.ts'
+import { httpProblems, problemOf } from '#kit/http/problem.ts'
 import { rootDir } from './sources.ts'
 
 const file = join(rootDir, 'docs/reference/errors.md')
@@ -25,6 +25,12 @@ test('the page of error codes is what the kit does today (otherwise: UPDATE_GOLD
     '| code | HTTP | gRPC | may succeed later | meaning |',
     '|---|---|---|---|---|',
     ...rows,
+    '',
+    'What HTTP itself refuses has a code, too:',
+    '',
+    '| code | HTTP | title |',
+    '|---|---|---|',
+    ...Object.entries(httpProblems).map(([code, { status, title }]) => `| \`${code}\` | ${status} | ${title} |`),
     '',
   ].join('\n')
   if (process.env.UPDATE_GOLDEN === '1') writeFileSync(file, page)

@@ -66,7 +66,7 @@ function summary(changes: readonly Change[]): readonly string[] {
 
 function withDeadline(deadlineMs: number): Plan {
   const links = plan.links.map((link) =>
-    link.from === 'gateway'
+    link.from === 'gateway' && link.to === 'orders'
       ? { ...link, routes: link.routes.map((route, at) => (at === 0 ? { ...route, deadlineMs } : route)) }
       : link,
   )

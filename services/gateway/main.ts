@@ -1,17 +1,28 @@
-/** The gateway: the shop's REST interface to the outside, in front of orders and of shipping's quotes. */
+/** The gateway: the shop's REST interface to the outside, in front of orders, the catalogue and shipping's quotes. */
 
 import { run } from '#kit/app/lifecycle.ts'
 import { client } from '#kit/grpc/client.ts'
+import { cachingClient } from '#kit/http/caching-client.ts'
 import { restServer } from '#kit/http/server.ts'
 import { openAsker } from '#kit/messaging/asker.ts'
-import { gateway, ordersApi, quotes, shopExposure } from '#mesh/shop.ts'
+import { catalogApi, gateway, ordersApi, quotes, shopExposure } from '#mesh/shop.ts'
 import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
 import { createOrder, getOrder, orderUpdates } from './handlers.ts'
+import { getProduct, listProducts, productsQuery } from './products.ts'
 import { quoteQuery, quoteSchema, quoteShipping } from './quotes.ts'
-import { newOrderHeaders, newOrderSchema, orderSchema, problemSchema, updatesHeaders } from './schemas.ts'
+import {
+  newOrderHeaders,
+  newOrderSchema,
+  orderSchema,
+  problemSchema,
+  productSchema,
+  productsSchema,
+  updatesHeaders,
+} from './schemas.ts'
 
 await run(gateway, async (app) => {
   const orders = client(app, OrderService)
+  const catalog = cachingClient(app, catalogApi)
   const shipping = await app.add('quotes', openAsker(app, quotes))
   const rest = restServer(
     app,
@@ -40,6 +51,17 @@ await run(gateway, async (app) => {
         query: quoteQuery,
         responses: { 200: quoteSchema, 400: problemSchema, 404: problemSchema, 503: problemSchema, 504: problemSchema },
         handler: ({ query }) => quoteShipping(query, shipping),
+      },
+      listProducts: {
+        summary: 'What the shop sells, page by page.',
+        query: productsQuery,
+        responses: { 200: productsSchema, 400: problemSchema, 503: problemSchema },
+        handler: ({ query }) => listProducts(query, catalog),
+      },
+      getProduct: {
+        summary: 'One product.',
+        responses: { 200: productSchema, 404: problemSchema, 503: problemSchema },
+        handler: ({ params }) => getProduct(params.id, catalog),
       },
     },
     shopExposure,

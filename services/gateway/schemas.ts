@@ -91,6 +91,29 @@ export const orderSchema = {
   },
 } as const
 
+/** A product as it is shown. */
+export const productSchema = {
+  type: 'object',
+  required: ['productId', 'name', 'description', 'price', 'revision'],
+  properties: {
+    productId: { type: 'string' },
+    name: { type: 'string' },
+    description: { type: 'string' },
+    price: money,
+    revision: { type: 'integer', description: 'Counts its changes, from 1.' },
+  },
+} as const
+
+/** A page of products. */
+export const productsSchema = {
+  type: 'object',
+  required: ['products'],
+  properties: {
+    products: { type: 'array', items: productSchema },
+    next: { type: 'string', description: 'The `after` of the next page; missing on the last.' },
+  },
+} as const
+
 /** What is answered when it went wrong (RFC 9457). */
 export const problemSchema = {
   type: 'object',

@@ -15,7 +15,7 @@ export function fastifyPath(template: string): string {
 }
 
 /** Fills a template in. Every value stays within its segment. Throws on a parameter that is missing or empty. */
-export function fillTemplate(template: string, params: Readonly<Record<string, string>>): string {
+function fillTemplate(template: string, params: Readonly<Record<string, string>>): string {
   return template.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
     const value = params[name]
     // An empty segment, or one of dots, would be another path once somebody on the way normalises it.
@@ -23,6 +23,15 @@ export function fillTemplate(template: string, params: Readonly<Record<string, s
       throw new Error(`${template} needs a value for {${name}}, not "${value}"`)
     return encodeURIComponent(value)
   })
+}
+
+/** The path of a request with its query. Throws as `fillTemplate` does. */
+export function pathWithQuery(
+  template: string,
+  { params = {}, query }: { params?: Readonly<Record<string, string>>; query?: Readonly<Record<string, string>> },
+): string {
+  const search = new URLSearchParams(query).toString()
+  return fillTemplate(template, params) + (search && `?${search}`)
 }
 
 /** Whether a path is one that the template describes. */

@@ -6,9 +6,10 @@ import { type Address, clearSocket, listenOptions, protectSocket } from '../app/
 import type { Closable } from '../app/admin.ts'
 import type { App } from '../app/lifecycle.ts'
 import { invalidArgument, ServiceError, type Violation } from '../errors.ts'
+import { isNotModified } from './conditional.ts'
 import { type EventStreams, eventStreams, type ServerEvent } from './events.ts'
 import type { JsonSchema, JsonType } from './json-schema.ts'
-import { httpProblem, type Problem, problemOf, problemType, retryAfterSeconds } from './problem.ts'
+import { HttpRefusal, httpProblem, type Problem, problemOf, problemType, retryAfterSeconds } from './problem.ts'
 import { fastifyPath, matchesTemplate, type PathParams, splitRoute } from './route-template.ts'
 import { type Exchange, exchangeOf, observe, pathOf, within } from './stack.ts'
 import { answerBadPath, answerNoHttp } from './unreadable.ts'
@@ -22,7 +23,10 @@ export type RestRequest<R extends string, Body> = {
   readonly signal: AbortSignal
 }
 
-/** An answer. `body` is written as JSON, a stream of events as it comes; without one the answer is empty. */
+/**
+ * An answer. `body` is written as JSON, a stream of events as it comes; without one the answer is empty. A client that has
+ * the answer with this `etag` already is told so (304), without the body.
+ */
 export type RestResponse = {
   readonly status: number
   readonly body?: unknown
@@ -149,6 +153,7 @@ function addRoute(
         handler({ params, query, headers, body, signal: exchange.timer.signal }),
       )
       reply.code(answer.status).headers(answer.headers ?? {})
+      if (isNotModified(verb, headers['if-none-match'], answer)) return reply.code(304).send()
       return answer.events ? streams.send(reply, answer.events, exchange) : reply.send(answer.body)
     },
   })
@@ -188,12 +193,15 @@ export function answerProblems(
 function send(reply: FastifyReply, problem: Problem): FastifyReply {
   const seconds = retryAfterSeconds(problem.code)
   if (seconds !== undefined) reply.header('retry-after', seconds)
+  // It tells of this request; nobody else may be answered with it.
+  reply.header('cache-control', 'no-store')
   return reply.code(problem.status).type(problemType).send(JSON.stringify(problem))
 }
 
 function problemFor(thrown: unknown, request: FastifyRequest, { correlationId }: Exchange): Problem {
   const where = { instance: pathOf(request), correlationId }
   const error = thrown as Partial<FastifyError>
+  if (thrown instanceof HttpRefusal) return httpProblem(thrown.code, thrown.message, where)
   if (error.validation) return problemOf(invalidRequest(error as FastifyError), where)
   switch (error.code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':

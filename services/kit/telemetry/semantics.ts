@@ -28,6 +28,8 @@ export const attribute = {
   messagingKafkaKey: 'messaging.kafka.message.key',
   messagingKafkaOffset: 'messaging.kafka.offset',
   messagingRabbitmqRoutingKey: 'messaging.rabbitmq.destination.routing_key',
+  /** How a cache came to its answer: `hit`, `stale-while-revalidate`, `revalidated`, `miss`, `stale-if-error`, `collapsed`. */
+  cacheOutcome: 'parley.http.cache.outcome',
   /** The event's CloudEvents type. */
   eventType: 'parley.event.type',
 } as const
@@ -39,6 +41,7 @@ export const metric = {
   httpServerDuration: 'http.server.request.duration',
   httpClientDuration: 'http.client.request.duration',
   graphqlDuration: 'parley.graphql.duration',
+  httpCacheAnswers: 'parley.http.cache.answers',
   messagingProcessDuration: 'messaging.process.duration',
   messagingSendDuration: 'messaging.client.operation.duration',
   messagingSent: 'messaging.client.sent.messages',
@@ -70,6 +73,7 @@ export const metricHelp: Readonly<Record<string, string>> = {
   [metric.httpClientDuration]: 'How long HTTP requests to others took, all attempts of the mesh included.',
   [metric.graphqlDuration]:
     'How long GraphQL operations took, by operation and outcome; of subscriptions until they were open.',
+  [metric.httpCacheAnswers]: 'Answers of others that a cache here gave, asked for or waited for, by outcome.',
   [metric.messagingProcessDuration]: 'From the delivery of a message to its acknowledgement, by destination.',
   [metric.messagingSendDuration]: 'Sending one message or batch to the broker, by destination.',
   [metric.messagingSent]: 'Messages that the broker confirmed.',
