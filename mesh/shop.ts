@@ -1,4 +1,4 @@
-import { rest } from '#graph/api.ts'
+import { graphql, rest } from '#graph/api.ts'
 import { calls } from '#graph/call.ts'
 import { exposure } from '#graph/exposure.ts'
 import { external, externalTcp, reaches } from '#graph/external.ts'
@@ -114,6 +114,9 @@ export const catalogApi = rest('catalog-api', {
   putProduct: 'PUT /products/{id}',
 })
 
+// What the shop's pages ask in one question.
+export const storefrontApi = graphql('storefront-api')
+
 // Messages are tried again until a breaker like this has closed; only an outage of minutes makes dead letters.
 const patientBreaker = { failures: 5, openMs: 5_000 }
 
@@ -139,6 +142,30 @@ export const gateway = service('gateway', {
     }),
     asks(quotes, { deadlineMs: 2_000, inFlightMax: 200 }),
     calls(catalogApi, ['listProducts', 'getProduct'], {
+      deadlineMs: 200,
+      retry: { attempts: 2, perTryTimeoutMs: 90 },
+      breaker: { failures: 5, openMs: 5_000 },
+      fallback: true,
+    }),
+  ],
+})
+
+export const storefront = service('storefront', {
+  exposes: [storefrontApi],
+  owns: [postgres()],
+  edges: [
+    calls(OrderService, ['batchGetOrderDetails', 'listRecentOrders', 'getOrder'], {
+      deadlineMs: 500,
+      breaker: ordersBreaker,
+      limits: ordersLimits,
+    }),
+    calls(OrderService, ['streamOrderUpdates'], {
+      deadlineMs: 890_000,
+      idleMs: 60_000,
+      breaker: ordersBreaker,
+      limits: ordersLimits,
+    }),
+    calls(catalogApi, ['listProducts'], {
       deadlineMs: 200,
       retry: { attempts: 2, perTryTimeoutMs: 90 },
       breaker: { failures: 5, openMs: 5_000 },
@@ -225,6 +252,12 @@ export const fulfilment = service('fulfilment', {
 // What is open to the outside.
 export const shopExposure = exposure('shop', gateway, ordersApi, { deadlineMs: 3_000, bodyBytesMax: 65_536 })
 
+export const storefrontExposure = exposure('shop-storefront', storefront, storefrontApi, {
+  client: 'browser',
+  deadlineMs: 3_000,
+  bodyBytesMax: 65_536,
+})
+
 // What must end in the same state everywhere.
 export const checkout = choreography('checkout', {
   timeoutMs: 45_000,
@@ -267,7 +300,7 @@ export const fulfil = orchestration('fulfil', {
 })
 
 export const shop = system('shop', {
-  services: [gateway, catalog, orders, inventory, payments, shipping, notifications, fulfilment],
-  exposures: [shopExposure],
+  services: [gateway, storefront, catalog, orders, inventory, payments, shipping, notifications, fulfilment],
+  exposures: [shopExposure, storefrontExposure],
   sagas: [checkout, fulfil],
 })
