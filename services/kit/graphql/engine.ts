@@ -99,7 +99,7 @@ function parsed(parse: () => DocumentNode): DocumentNode {
     return parse()
   } catch (thrown) {
     const error = thrown as GraphQLError
-    const code = /more th?an \d+ tokens/.test(error.message) ? 'query-too-long' : 'query-malformed'
+    const code = /\d+ tokens\. Parsing aborted/.test(error.message) ? 'query-too-long' : 'query-malformed'
     throw new GraphqlRefusal(code, error.message, [error])
   }
 }

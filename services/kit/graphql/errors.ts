@@ -76,8 +76,8 @@ export function fieldError(
 }
 
 /** What a resolver threw, without the wrapping of those who passed it on. */
-function causeOf(error: GraphQLError): unknown {
-  let cause: unknown = error
+export function causeOf(thrown: unknown): unknown {
+  let cause = thrown
   while (cause instanceof Error && 'originalError' in cause && cause.originalError) cause = cause.originalError
   return cause
 }

@@ -4,6 +4,7 @@ import { correlationId } from '../context.ts'
 import { ServiceError } from '../errors.ts'
 import { internalMessage } from '../grpc/errors.ts'
 import type { ServerEvent } from '../http/events.ts'
+import { causeOf } from './errors.ts'
 import { positionOf } from './subscription.ts'
 
 /** How often a stream that has nothing to tell shows that it lives; proxies end what is silent for a minute. */
@@ -29,9 +30,9 @@ export async function* tell(
       }
     }
   } catch (thrown) {
-    const error = ServiceError.from(thrown)
+    const error = ServiceError.from(causeOf(thrown))
     // Before the first result it is answered with a status; what passes ends the stream, and the client comes back.
-    if (!told || error.transient || error.code === 'cancelled') throw thrown
+    if (!told || error.transient || error.code === 'cancelled') throw error
     const message = error.code === 'internal' ? internalMessage(correlationId()) : error.message
     const extensions = { code: error.code, correlationId: correlationId() }
     yield { event: 'next', data: { errors: [{ message, extensions }] } }
