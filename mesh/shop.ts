@@ -1,4 +1,4 @@
-import { rest } from '#graph/api.ts'
+import { graphql, rest } from '#graph/api.ts'
 import { calls } from '#graph/call.ts'
 import { exposure } from '#graph/exposure.ts'
 import { external, externalTcp, reaches } from '#graph/external.ts'
@@ -128,6 +128,9 @@ export const catalogApi = rest('catalog-api', {
   putProduct: 'PUT /products/{id}',
 })
 
+// What the shop's pages ask in one question.
+export const storefrontApi = graphql('storefront-api')
+
 // Messages are tried again until a breaker like this has closed; only an outage of minutes makes dead letters.
 const patientBreaker = { failures: 5, openMs: 5_000 }
 
@@ -163,6 +166,31 @@ export const gateway = service('gateway', {
       breaker: { failures: 5, openMs: 5_000 },
       fallback: true,
     }),
+  ],
+})
+
+export const storefront = service('storefront', {
+  exposes: [storefrontApi],
+  owns: [postgres()],
+  edges: [
+    calls(OrderService, ['batchGetOrderDetails', 'listRecentOrders', 'getOrder'], {
+      deadlineMs: 500,
+      breaker: ordersBreaker,
+      limits: ordersLimits,
+    }),
+    calls(OrderService, ['streamOrderUpdates'], {
+      deadlineMs: 890_000,
+      idleMs: 60_000,
+      breaker: ordersBreaker,
+      limits: ordersLimits,
+    }),
+    calls(catalogApi, ['listProducts'], {
+      deadlineMs: 200,
+      retry: { attempts: 2, perTryTimeoutMs: 90 },
+      breaker: { failures: 5, openMs: 5_000 },
+      fallback: true,
+    }),
+    consumes(customerEvents, [CustomerRegistered], { replayable: true }),
   ],
 })
 
@@ -259,6 +287,11 @@ export const customersExposure = exposure('shop-customers', customers, customers
   bodyBytesMax: 4_096,
   rateLimit: { perSecond: 20, burst: 40 },
 })
+export const storefrontExposure = exposure('shop-storefront', storefront, storefrontApi, {
+  client: 'browser',
+  deadlineMs: 3_000,
+  bodyBytesMax: 65_536,
+})
 
 // What must end in the same state everywhere.
 export const checkout = choreography('checkout', {
@@ -302,7 +335,7 @@ export const fulfil = orchestration('fulfil', {
 })
 
 export const shop = system('shop', {
-  services: [gateway, catalog, customers, orders, inventory, payments, shipping, notifications, fulfilment],
-  exposures: [shopExposure, customersExposure],
+  services: [gateway, storefront, catalog, customers, orders, inventory, payments, shipping, notifications, fulfilment],
+  exposures: [shopExposure, customersExposure, storefrontExposure],
   sagas: [checkout, fulfil],
 })

@@ -61,6 +61,8 @@ const order = {
   createOrder: async () => ({}),
   getOrder: async () => ({ order: { orderId: 'o-1' } }),
   getOrderDetail: async () => ({}),
+  batchGetOrderDetails: async () => ({}),
+  listRecentOrders: async () => ({}),
   listOrders: async function* () {},
   streamOrderUpdates: async function* () {},
   uploadOrders: async () => ({}),

@@ -20,7 +20,7 @@ import { type CreateOrderRequest, OrderService } from '#proto/parley/orders/v1/o
 import { processOrders, uploadOrders } from './bulk.ts'
 import { cancelOverdue, commands, forgetRequests, reactions } from './handlers.ts'
 import { place } from './place.ts'
-import { getOrderDetail, listOrders, streamOrderUpdates } from './queries.ts'
+import { batchGetOrderDetails, getOrderDetail, listOrders, listRecentOrders, streamOrderUpdates } from './queries.ts'
 import { orderDetail, orderList } from './read-models.ts'
 import { events, type OrdersTables, oldestOpen } from './store.ts'
 import { showOrder } from './view.ts'
@@ -53,6 +53,8 @@ await run(orders, async (app) => {
     createOrder: placeOne,
     getOrder: async ({ orderId, asOf }) => ({ order: await showOrder(database, orderId, asOf) }),
     getOrderDetail: ({ orderId }) => getOrderDetail(orderId, database),
+    batchGetOrderDetails: (request) => batchGetOrderDetails(request, database),
+    listRecentOrders: (request) => listRecentOrders(request, database),
     listOrders: (request) => listOrders(request, database),
     streamOrderUpdates: (request) => streamOrderUpdates(request, feed),
     uploadOrders: (requests) => uploadOrders(requests, placeOne, app.log),

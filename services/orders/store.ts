@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf'
-import type { Kysely } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 import { publisher } from '#kit/messaging/publisher.ts'
 import { type Decided, decideAndAppend, decideIn, fold } from '#kit/store/aggregate.ts'
 import type { Database, Tx } from '#kit/store/database.ts'
@@ -160,6 +160,36 @@ export function listPage(
 export async function readDetail(db: Kysely<OrdersTables>, orderId: string): Promise<Buffer | undefined> {
   const found = await db.selectFrom('order_detail').select('content').where('order_id', '=', orderId).executeTakeFirst()
   return found?.content
+}
+
+/** The details of many orders in one question; an unknown one is missing. */
+export async function readDetails(db: Kysely<OrdersTables>, orderIds: readonly string[]): Promise<Buffer[]> {
+  // As one array, so that the statement has the same text for any number of orders.
+  const found = await db
+    .selectFrom('order_detail')
+    .select('content')
+    .where('order_id', '=', sql<string>`any(${orderIds}::text[])`)
+    .execute()
+  return found.map(({ content }) => content)
+}
+
+/** The details of the newest orders of each of these customers in one question, newest first within a customer. */
+export async function readRecent(
+  db: Kysely<OrdersTables>,
+  customerIds: readonly string[],
+  perCustomer: number,
+): Promise<Buffer[]> {
+  const { rows } = await sql<{ content: Buffer }>`
+    select detail.content
+    from unnest(${customerIds}::text[]) as wanted (customer_id)
+    cross join lateral (
+      select order_id, placed_at from order_list
+      where order_list.customer_id = wanted.customer_id
+      order by placed_at desc, order_id desc limit ${perCustomer}
+    ) as recent
+    join order_detail as detail using (order_id)
+    order by recent.placed_at desc, recent.order_id desc`.execute(db)
+  return rows.map(({ content }) => content)
 }
 
 /** What these products cost, by id; an unknown one is missing. */
