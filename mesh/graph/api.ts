@@ -53,6 +53,8 @@ export type MethodFacts = {
   /** The path template; for gRPC `/package.Service/Method`. */
   readonly path: string
   readonly streaming: boolean
+  /** Whether the request itself is a stream, which is not whole until its caller says so. */
+  readonly streamsIn: boolean
   /** Whether a second attempt is harmless by the contract: the proto's `idempotency_level`, or the HTTP verb. */
   readonly idempotent: boolean
   /** Whether the request has a field `idempotency_key`, so that the callee recognises a second attempt. */
@@ -62,7 +64,7 @@ export type MethodFacts = {
 /** Looks a method up. Throws on a name that the interface lacks, which the types refuse before. */
 export function methodFacts(api: Api, method: string): MethodFacts {
   if (api.kind === 'graphql')
-    return { verb: 'POST', path: '/graphql', streaming: false, idempotent: false, carriesKey: false }
+    return { verb: 'POST', path: '/graphql', streaming: false, streamsIn: false, idempotent: false, carriesKey: false }
   if (api.kind === 'rest') return restFacts(api, method)
   const found = api.method[method]
   if (!found) throw new Error(`${api.typeName} has no method ${method}; it has ${Object.keys(api.method).join(', ')}`)
@@ -70,6 +72,7 @@ export function methodFacts(api: Api, method: string): MethodFacts {
     verb: 'POST',
     path: `/${api.typeName}/${found.name}`,
     streaming: found.methodKind !== 'unary',
+    streamsIn: found.methodKind === 'client_streaming' || found.methodKind === 'bidi_streaming',
     idempotent: found.idempotency > 0,
     carriesKey: found.input.fields.some((field) => field.name === 'idempotency_key'),
   }
@@ -86,5 +89,6 @@ function restFacts(api: RestApi, method: string): MethodFacts {
   if (!route) throw new Error(`${api.name} has no route ${method}; it has ${Object.keys(api.routes).join(', ')}`)
   const [verb = '', path = ''] = route.split(' ')
   const idempotent = verb !== 'POST' && verb !== 'PATCH'
-  return { verb, path, streaming: api.streams?.includes(method) ?? false, idempotent, carriesKey: false }
+  const streaming = api.streams?.includes(method) ?? false
+  return { verb, path, streaming, streamsIn: false, idempotent, carriesKey: false }
 }

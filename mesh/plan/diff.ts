@@ -260,6 +260,7 @@ const exposures: Sort<PlannedExposure> = {
     methods,
     client,
     grpcWeb,
+    origins,
     host,
     versions,
     rateLimit,
@@ -272,6 +273,7 @@ const exposures: Sort<PlannedExposure> = {
     methods: methods.map(({ verb, path }) => `${verb} ${path}`),
     client,
     grpcWeb,
+    origins,
     host,
     versions,
     rateLimit,
@@ -284,7 +286,9 @@ const exposures: Sort<PlannedExposure> = {
   changed: (before, after) => {
     const known = new Set(after.methods.map(({ verb, path }) => `${verb} ${path}`))
     const gone = before.methods.filter(({ verb, path }) => !known.has(`${verb} ${path}`))
+    const shut = after.origins.includes('*') ? [] : before.origins.filter((origin) => !after.origins.includes(origin))
     return [
+      shut.length > 0 ? `pages of ${shut.join(', ')}` : null,
       gone.length > 0 ? `clients outside that ask ${gone.map(({ verb, path }) => `${verb} ${path}`).join(', ')}` : null,
       before.host !== after.host ? `clients outside that know ${before.host}` : null,
       before.authentication.kind !== after.authentication.kind && after.authentication.kind !== 'none'

@@ -56,11 +56,11 @@ const description: MethodRef = { name: 'openapi', verb: 'GET', path: '/openapi.j
 /** Every way in, by name. */
 export function deriveExposures(system: SystemNode): PlannedExposure[] {
   return sortedBy(
-    system.exposures.map(({ kind: _kind, accepts: _accepts, service, api, ...rest }) => ({
+    system.exposures.map(({ kind: _kind, accepts: _accepts, service, api, methods, ...rest }) => ({
       ...rest,
       service: service.name,
       api: apiName(api),
-      methods: [...plannedApi(api).methods, ...(api.kind === 'rest' ? [description] : [])],
+      methods: [...methods.map((method) => methodRef(api, method)), ...(api.kind === 'rest' ? [description] : [])],
     })),
     (exposure) => exposure.name,
   )
@@ -84,8 +84,8 @@ export function protocolOf(service: ServiceNode): Protocol | null {
 
 /** A method in the words of the wire. */
 export function methodRef(api: Api, name: string): MethodRef {
-  const { verb, path, streaming } = methodFacts(api, name)
-  return { name, verb, path, streaming }
+  const { verb, path, streaming, streamsIn } = methodFacts(api, name)
+  return { name, verb, path, streaming, ...(streamsIn && { streamsIn }) }
 }
 
 function identityOf(name: string, namespace: string, trustDomain: string): Identity {
