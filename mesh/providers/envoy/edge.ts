@@ -3,7 +3,7 @@ import { problems } from '../problems.ts'
 import { receiveMsMax } from '../receiving.ts'
 import { address, type Config, duration, extension, typed } from './config.ts'
 import { corsFilter, corsPolicy } from './cors.ts'
-import { connectionBounds, deadline, httpFilter, streamLife, tellTimeout } from './http.ts'
+import { connectionBounds, deadline, grpcLife, httpFilter, streamLife, tellTimeout } from './http.ts'
 import { bodyFilter, bodyLimit, edgeDescriptor, edgeRate, http2Limits } from './limits.ts'
 import { routeMatch, routePath } from './match.ts'
 import { applicationCluster } from './names.ts'
@@ -118,22 +118,32 @@ function protocolOf(plan: Plan, service: string): Protocol {
 }
 
 function methodRoute(exposure: PlannedExposure, protocol: Protocol, method: MethodRef): Config {
-  const { streamDeadlineMs } = exposure
-  const deadlineMs = method.streaming ? streamDeadlineMs : exposure.deadlineMs
-  const bound = method.streaming ? streamLife(streamDeadlineMs, strangerIdleMs) : deadline(deadlineMs, protocol)
   const perFilter = {
     ...corsPolicy(exposure),
     // A stream would be held back until its end; its size is bounded by the application's own message limit.
     ...(method.streaming ? {} : bodyLimit(exposure)),
   }
   const { headers, ...path } = routeMatch(method)
+  const { route, ...more } = life(exposure, protocol, method)
   return {
     match: { ...path, headers: protocol === 'grpc' ? [...headers, wire(exposure)] : headers },
-    route: { cluster: applicationCluster, ...bound },
-    ...tellTimeout(deadlineMs, protocol, 'stranger'),
+    route: { cluster: applicationCluster, ...route },
+    ...more,
     metadata: edgeDescriptor(exposure),
     ...(Object.keys(perFilter).length > 0 ? { typed_per_filter_config: perFilter } : {}),
   }
+}
+
+/** How long one request may take; a silent stream is ended before. */
+function life(
+  { deadlineMs, streamDeadlineMs }: PlannedExposure,
+  protocol: Protocol,
+  { streaming }: MethodRef,
+): Config & { readonly route: Config } {
+  const ms = streaming ? streamDeadlineMs : deadlineMs
+  if (protocol === 'grpc') return grpcLife(ms)
+  const route = streaming ? streamLife(ms, strangerIdleMs) : deadline(ms, protocol)
+  return { route, ...tellTimeout(ms, protocol, 'stranger') }
 }
 
 /** What is declared is the one way to speak: gRPC-Web for pages, gRPC for machines. The filter that translates comes after. */
