@@ -161,7 +161,7 @@ describe('gRPC', () => {
 
 test.each(meshes)('without origins no page of another is told anything; some methods alone are open (%s)', (mesh) => {
   const part = objectsOf(OrderService, { client: 'browser', grpcWeb: true, methods: ['getOrder'] }, { mesh })
-  expect(JSON.stringify(part)).not.toMatch(/allowOrigins|OPTIONS/)
+  expect(JSON.stringify(part)).not.toMatch(/allowOrigins|"OPTIONS"/)
   const routes = JSON.stringify(part.filter(({ metadata }) => /^shop\.(edge|streams)/.test(metadata.name)))
   expect(routes).toContain('GetOrder')
   expect(routes).not.toMatch(/CreateOrder|StreamOrderUpdates|Health|Reflection/)
