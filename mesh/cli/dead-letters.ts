@@ -1,6 +1,6 @@
 import type { AdminAnswer, AskAdmin } from '#local/admin.ts'
 import { RunFailure } from '#local/supervisor/failure.ts'
-import type { Admins } from './admins.ts'
+import { type Admins, adminsNamed } from './admins.ts'
 import { UsageError } from './exit.ts'
 
 /** A dead letter as its owner lists it. */
@@ -57,7 +57,7 @@ const pageMax = 100
 export async function listLetters(admins: Admins, filter: LetterFilter): Promise<LetterList> {
   const { destination, state = 'waiting' } = filter
   const query = new URLSearchParams({ limit: String(pageMax), state, ...(destination && { destination }) })
-  const asked = [...chosen(admins, filter.service)].map(async ([service, ask]) => {
+  const asked = [...adminsNamed(admins, filter.service)].map(async ([service, ask]) => {
     try {
       return { service, page: await pageOf(ask, query) }
     } catch (error) {
@@ -118,7 +118,7 @@ export async function replayLetters(
   tell: (outcome: Outcome) => void,
 ): Promise<Unfinished[]> {
   const unfinished: Unfinished[] = []
-  for (const [service, ask] of chosen(admins, wanted)) {
+  for (const [service, ask] of adminsNamed(admins, wanted)) {
     try {
       await replayOfService(ask, destination, (outcome) => tell({ service, ...outcome }))
     } catch (error) {
@@ -150,19 +150,12 @@ export async function discardLetter(admins: Admins, id: string, reason: string):
   return typeof next === 'string' ? `${service}/${next}` : null
 }
 
-function chosen(admins: Admins, service: string | undefined): Admins {
-  if (service === undefined) return admins
-  const ask = admins.get(service)
-  if (ask) return new Map([[service, ask]])
-  throw new UsageError(`There is no service ${service}. There are: ${[...admins.keys()].join(', ')}.`)
-}
-
 function addressed(admins: Admins, id: string): { service: string; ask: AskAdmin; number: string } {
   const [service = '', number = '', ...rest] = id.split('/')
   if (!/^\d+$/.test(number) || rest.length > 0) {
     throw new UsageError(`${id} is no dead letter: it is named like notifications/12, see bin/parley dlq list.`)
   }
-  const ask = chosen(admins, service).get(service)
+  const ask = adminsNamed(admins, service).get(service)
   if (!ask) throw new UsageError(`There is no service ${service}.`)
   return { service, ask, number }
 }
