@@ -292,6 +292,20 @@ export const storefrontExposure = exposure('shop-storefront', storefront, storef
   deadlineMs: 3_000,
   bodyBytesMax: 65_536,
 })
+// Pages follow an order live; machines of partners hand orders in and read them in bulk.
+export const shopTracking = exposure('shop-tracking', orders, OrderService, {
+  client: 'browser',
+  grpcWeb: true,
+  methods: ['getOrder', 'streamOrderUpdates'],
+  origins: ['http://localhost:3000'],
+  deadlineMs: 2_000,
+  bodyBytesMax: 4_096,
+})
+export const shopPartners = exposure('shop-partners', orders, OrderService, {
+  methods: ['listOrders', 'uploadOrders', 'processOrders'],
+  rateLimit: { perSecond: 20, burst: 40 },
+  streamDeadlineMs: 60_000,
+})
 
 // What must end in the same state everywhere.
 export const checkout = choreography('checkout', {
@@ -336,6 +350,6 @@ export const fulfil = orchestration('fulfil', {
 
 export const shop = system('shop', {
   services: [gateway, storefront, catalog, customers, orders, inventory, payments, shipping, notifications, fulfilment],
-  exposures: [shopExposure, customersExposure, storefrontExposure],
+  exposures: [shopExposure, customersExposure, storefrontExposure, shopPartners, shopTracking],
   sagas: [checkout, fulfil],
 })

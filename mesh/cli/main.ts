@@ -15,6 +15,7 @@ import { downCommand } from './down.ts'
 import { exitCodes, UsageError } from './exit.ts'
 import { graphCommand } from './graph.ts'
 import { logsCommand } from './logs.ts'
+import { operateCommand } from './operate.ts'
 import { planCommand } from './plan.ts'
 import { renderCommand } from './render.ts'
 import { restartCommand } from './restart.ts'
@@ -50,6 +51,7 @@ for (const register of [
   dlqCommand,
   devCommand,
   sagaCommand,
+  operateCommand,
 ]) {
   register(program)
 }

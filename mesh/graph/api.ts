@@ -80,6 +80,8 @@ export type MethodFacts = {
   /** The path template; for gRPC `/package.Service/Method`. */
   readonly path: string
   readonly streaming: boolean
+  /** Whether the request itself is a stream, which is not whole until its caller says so. */
+  readonly streamsIn: boolean
   /** Whether a second attempt is harmless by the contract: the proto's `idempotency_level`, or the HTTP verb. */
   readonly idempotent: boolean
   /** Whether the request has a field `idempotency_key`, so that the callee recognises a second attempt. */
@@ -96,6 +98,7 @@ export function methodFacts(api: Api, method: string): MethodFacts {
     verb: 'POST',
     path: `/${api.typeName}/${found.name}`,
     streaming: found.methodKind !== 'unary',
+    streamsIn: found.methodKind === 'client_streaming' || found.methodKind === 'bidi_streaming',
     idempotent: found.idempotency > 0,
     carriesKey: found.input.fields.some((field) => field.name === 'idempotency_key'),
   }
@@ -129,5 +132,5 @@ function routeFacts(
   if (!route) throw new Error(`${api} has no route ${method}; it has ${Object.keys(routes).join(', ')}`)
   const [verb = '', path = ''] = route.split(' ')
   const idempotent = verb !== 'POST' && verb !== 'PATCH'
-  return { verb, path, streaming: streams.includes(method), idempotent, carriesKey: false }
+  return { verb, path, streaming: streams.includes(method), streamsIn: false, idempotent, carriesKey: false }
 }

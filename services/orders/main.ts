@@ -17,6 +17,7 @@ import { gauge } from '#kit/telemetry/telemetry.ts'
 import { checkout, orderCommands, orders, paymentEvents, shipmentEvents, stockEvents } from '#mesh/shop.ts'
 import { InventoryService } from '#proto/parley/inventory/v1/inventory_pb.ts'
 import { type CreateOrderRequest, OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
+import { auditOperation, auditWays } from './audit.ts'
 import { processOrders, uploadOrders } from './bulk.ts'
 import { cancelOverdue, commands, forgetRequests, reactions } from './handlers.ts'
 import { place } from './place.ts'
@@ -47,6 +48,7 @@ await run(orders, async (app) => {
 
   const feed = await app.add('feed', openFeed(app, database, events))
   await app.add('read models', startProjections(app, database, events, [orderList, orderDetail]))
+  app.operate('audit', auditOperation(database), auditWays)
   const placeOne = (request: CreateOrderRequest) => place(request, database, askStock)
 
   const service = implement(OrderService, {

@@ -22,6 +22,7 @@ import { orders } from '#mesh/shop.ts'
 import { LineAvailabilitySchema } from '#proto/parley/inventory/v1/inventory_pb.ts'
 import { OrderAcceptedSchema } from '#proto/parley/orders/v1/events_pb.ts'
 import { OrderService, OrderStatus, type StreamOrderUpdatesResponse } from '#proto/parley/orders/v1/orders_pb.ts'
+import { auditOperation } from './audit.ts'
 import { processOrders, uploadOrders } from './bulk.ts'
 import { place } from './place.ts'
 import { batchGetOrderDetails, getOrderDetail, listOrders, listRecentOrders, streamOrderUpdates } from './queries.ts'
@@ -285,6 +286,11 @@ describe('the events', () => {
     expect([await statusAt(between), await statusAt('')]).toEqual([OrderStatus.PLACED, OrderStatus.CONFIRMED])
     await expect(statusAt('2020-01-01T00:00:00Z')).rejects.toMatchObject({ code: 'not-found' })
     await expect(statusAt('yesterday')).rejects.toMatchObject({ code: 'invalid-argument' })
+    const audit = (query: string) =>
+      auditOperation(database)({ verb: 'GET', path: [orderId], query: new URLSearchParams(query), body: {} })
+    const placed = { version: 1, type: 'parley.orders.v1.OrderPlaced', message: { orderId } }
+    expect(await audit(`at=${between}`)).toMatchObject({ order: { version: '1' }, events: [placed] })
+    expect(await audit('')).toMatchObject({ order: { version: '2' }, events: [placed, { version: 2 }] })
   })
 
   test('of the first version are read as today’s, by commands and read models alike', async () => {

@@ -103,7 +103,7 @@ describe('a dead letter', () => {
     const { body } = await placeOrder(shop)
     const list = async () => JSON.parse((await shop.parley('dlq', 'list', 'shipping', '--json')).stdout)
     const { letters } = await eventually(list, (found) => found.letters.length > 0)
-    expect(JSON.parse((await shop.parley('dlq', 'list', '--json')).stdout).silent).toEqual([])
+    expect(JSON.parse((await shop.parley('dlq', 'list', '--json')).stdout).unknown).toEqual([])
     expect(letters).toMatchObject([
       { service: 'shipping', key: body.orderId, type: 'parley.orders.v1.OrderConfirmed', code: 'ATTEMPTS_USED_UP' },
     ])

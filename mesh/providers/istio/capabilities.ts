@@ -54,6 +54,7 @@ export const capabilities = {
   edge: {
     by: 'Gateway API at the Gateway of class `istio`; EnvoyFilter for what strangers may not',
     but: {
+      wire: "the callee's sidecar translates gRPC-Web and passes gRPC on as it is",
       wrongVerb:
         'a route of the Gateway API either matches or does not: a path asked with another verb is answered with 404',
     },
