@@ -9,6 +9,7 @@ import { module } from '#graph/start.ts'
 import { postgres } from '#graph/store.ts'
 import { system } from '#graph/system.ts'
 import { consumes, topic } from '#graph/topic.ts'
+import { delivers, webhook } from '#graph/webhook.ts'
 import {
   ReleaseStockSchema as ReleaseStock,
   ReserveStockSchema as ReserveStock,
@@ -91,6 +92,25 @@ export const ordersApi = rest(
   },
   { streams: ['orderUpdates'] },
 )
+export const webhooksApi = rest('webhooks-api', {
+  createWebhook: 'POST /api/v1/webhooks',
+  listWebhooks: 'GET /api/v1/webhooks',
+  getWebhook: 'GET /api/v1/webhooks/{id}',
+  updateWebhook: 'PATCH /api/v1/webhooks/{id}',
+  deleteWebhook: 'DELETE /api/v1/webhooks/{id}',
+  rotateSecret: 'POST /api/v1/webhooks/{id}/secret',
+  pingWebhook: 'POST /api/v1/webhooks/{id}/ping',
+  listDeliveries: 'GET /api/v1/webhooks/{id}/deliveries',
+  getDelivery: 'GET /api/v1/webhooks/{id}/deliveries/{number}',
+  replayDelivery: 'POST /api/v1/webhooks/{id}/deliveries/{number}/replay',
+  replayDeliveries: 'POST /api/v1/webhooks/{id}/replay',
+})
+export const orderWebhooks = webhook('order-updates', orderEvents, [
+  OrderPlaced,
+  OrderConfirmed,
+  OrderShipped,
+  OrderCancelled,
+])
 export const bank = external('bank', {
   host: 'bank.example',
   port: 443,
@@ -205,8 +225,19 @@ export const fulfilment = service('fulfilment', {
   ],
 })
 
+export const webhooks = service('webhooks', {
+  exposes: [webhooksApi],
+  owns: [postgres()],
+  edges: [consumes(orderEvents, [OrderPlaced, OrderConfirmed, OrderShipped, OrderCancelled]), delivers(orderWebhooks)],
+})
+
 // What is open to the outside.
 export const shopExposure = exposure('shop', gateway, ordersApi, { deadlineMs: 3_000, bodyBytesMax: 65_536 })
+export const webhooksExposure = exposure('shop-webhooks', webhooks, webhooksApi, {
+  deadlineMs: 5_000,
+  bodyBytesMax: 16_384,
+  rateLimit: { perSecond: 50, burst: 100 },
+})
 
 // What must end in the same state everywhere.
 export const checkout = choreography('checkout', {
@@ -250,7 +281,7 @@ export const fulfil = orchestration('fulfil', {
 })
 
 export const shop = system('shop', {
-  services: [gateway, orders, inventory, payments, shipping, notifications, fulfilment],
-  exposures: [shopExposure],
+  services: [gateway, orders, inventory, payments, shipping, notifications, fulfilment, webhooks],
+  exposures: [shopExposure, webhooksExposure],
   sagas: [checkout, fulfil],
 })
