@@ -27,6 +27,10 @@ const overlapHoursDefault = 24
 
 /** What subscribers may ask of one webhook. */
 export function webhookHandlers(database: WebhookDatabase, rules: EndpointRules) {
+  return { ...subscriptionHandlers(database, rules), ...deliveryHandlers(database, rules.webhook) }
+}
+
+function subscriptionHandlers(database: WebhookDatabase, rules: EndpointRules) {
   const { webhook } = rules
   const shown = async (id: string) => {
     const endpoint = await showEndpoint(database, webhook, id)
@@ -60,6 +64,11 @@ export function webhookHandlers(database: WebhookDatabase, rules: EndpointRules)
       const { secret, olderEndAt } = await rotateSecret(database, webhook, params.id, overlapMs)
       return { status: 201, body: { secret, olderEndAt }, headers: unkept }
     },
+  }
+}
+
+function deliveryHandlers(database: WebhookDatabase, webhook: string) {
+  return {
     /** Goes the way of every delivery, so that it shows whether one would arrive. */
     async ping({ params }: Request<'pingWebhook'>): Promise<RestResponse> {
       const endpoint = await showEndpoint(database, webhook, params.id)

@@ -32,9 +32,9 @@ export type EndpointRules = {
 }
 
 /** Endpoints of one webhook at most. */
-export const endpointsMax = 1_000
+const endpointsMax = 1_000
 /** Secrets of one endpoint that are valid at once: each is a signature on every delivery. */
-export const secretsMax = 3
+const secretsMax = 3
 const resolveMsMax = 3_000
 
 type Row = {

@@ -76,7 +76,7 @@ export async function showDelivery(
 }
 
 /** Replayed by one request at most. */
-export const replayMax = 10_000
+const replayMax = 10_000
 
 const lockEndpoint = statement(`
   select state from kit.webhook_endpoints where webhook = $1 and endpoint_id = $2 for share`)

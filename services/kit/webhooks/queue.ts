@@ -18,7 +18,7 @@ export type WebhookEvent = {
 }
 
 /** Deliveries that may wait for one endpoint. What comes beyond is a failed one at once, which can be replayed. */
-export const queueMax = 10_000
+const queueMax = 10_000
 
 const insertDeliveries = statement(`
   with told as (
