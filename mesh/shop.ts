@@ -9,6 +9,7 @@ import { module } from '#graph/start.ts'
 import { postgres } from '#graph/store.ts'
 import { system } from '#graph/system.ts'
 import { consumes, topic } from '#graph/topic.ts'
+import { delivers, webhook } from '#graph/webhook.ts'
 import { CustomerRegisteredSchema as CustomerRegistered } from '#proto/parley/customers/v1/events_pb.ts'
 import {
   ReleaseStockSchema as ReleaseStock,
@@ -107,6 +108,25 @@ export const customersApi = rest('customers-api', {
   registerCustomer: 'POST /api/v1/customers',
   getCustomer: 'GET /api/v1/customers/{id}',
 })
+export const webhooksApi = rest('webhooks-api', {
+  createWebhook: 'POST /api/v1/webhooks',
+  listWebhooks: 'GET /api/v1/webhooks',
+  getWebhook: 'GET /api/v1/webhooks/{id}',
+  updateWebhook: 'PATCH /api/v1/webhooks/{id}',
+  deleteWebhook: 'DELETE /api/v1/webhooks/{id}',
+  rotateSecret: 'POST /api/v1/webhooks/{id}/secret',
+  pingWebhook: 'POST /api/v1/webhooks/{id}/ping',
+  listDeliveries: 'GET /api/v1/webhooks/{id}/deliveries',
+  getDelivery: 'GET /api/v1/webhooks/{id}/deliveries/{number}',
+  replayDelivery: 'POST /api/v1/webhooks/{id}/deliveries/{number}/replay',
+  replayDeliveries: 'POST /api/v1/webhooks/{id}/replay',
+})
+export const orderWebhooks = webhook('order-updates', orderEvents, [
+  OrderPlaced,
+  OrderConfirmed,
+  OrderShipped,
+  OrderCancelled,
+])
 export const bank = external('bank', {
   host: 'bank.example',
   port: 443,
@@ -276,6 +296,12 @@ export const fulfilment = service('fulfilment', {
   ],
 })
 
+export const webhooks = service('webhooks', {
+  exposes: [webhooksApi],
+  owns: [postgres()],
+  edges: [consumes(orderEvents, [OrderPlaced, OrderConfirmed, OrderShipped, OrderCancelled]), delivers(orderWebhooks)],
+})
+
 // What is open to the outside.
 export const shopExposure = exposure('shop', gateway, ordersApi, {
   deadlineMs: 3_000,
@@ -305,6 +331,11 @@ export const shopPartners = exposure('shop-partners', orders, OrderService, {
   methods: ['listOrders', 'uploadOrders', 'processOrders'],
   rateLimit: { perSecond: 20, burst: 40 },
   streamDeadlineMs: 60_000,
+})
+export const webhooksExposure = exposure('shop-webhooks', webhooks, webhooksApi, {
+  deadlineMs: 5_000,
+  bodyBytesMax: 16_384,
+  rateLimit: { perSecond: 50, burst: 100 },
 })
 
 // What must end in the same state everywhere.
@@ -349,7 +380,19 @@ export const fulfil = orchestration('fulfil', {
 })
 
 export const shop = system('shop', {
-  services: [gateway, storefront, catalog, customers, orders, inventory, payments, shipping, notifications, fulfilment],
-  exposures: [shopExposure, customersExposure, storefrontExposure, shopPartners, shopTracking],
+  services: [
+    gateway,
+    storefront,
+    catalog,
+    customers,
+    orders,
+    inventory,
+    payments,
+    shipping,
+    notifications,
+    fulfilment,
+    webhooks,
+  ],
+  exposures: [shopExposure, customersExposure, storefrontExposure, shopPartners, shopTracking, webhooksExposure],
   sagas: [checkout, fulfil],
 })

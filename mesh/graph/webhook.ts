@@ -17,8 +17,8 @@ export type WebhookNode = {
 }
 
 /**
- * Declares webhooks for some events of a topic. Defaults: signed, 10 s a delivery, 12 attempts backing off from 5 s to
- * 4 h, 2 deliveries at once to one endpoint.
+ * Declares webhooks for some events of a topic. Defaults: signed, 10 s a delivery, 12 attempts with waits that grow from 5 s
+ * before the second to 4 h before the last, each by the same factor (about 7 h in all), 2 deliveries at once to one endpoint.
  */
 export function webhook<const T extends TopicNode, const M extends T['carries'][number]>(
   name: string,

@@ -39,7 +39,11 @@ describe('whom a change breaks', () => {
   })
 
   test.each<[string, Partial<Plan['topics'][number]>, RegExp | null]>([
-    ['a message that comes no more', { messages: [] }, /shipping: parley\.orders\.v1\.OrderConfirmed comes no more/],
+    [
+      'a message that comes no more',
+      { messages: [] },
+      /shipping[^;]*: parley\.orders\.v1\.OrderConfirmed comes no more/,
+    ],
     ['another key', { key: 'customerId' }, /drain the topic first/],
     ['fewer partitions', { partitions: 1 }, /cannot take partitions away/],
     ['more partitions', { partitions: 12 }, /keys move/],
