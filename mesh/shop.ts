@@ -9,6 +9,7 @@ import { module } from '#graph/start.ts'
 import { postgres } from '#graph/store.ts'
 import { system } from '#graph/system.ts'
 import { consumes, topic } from '#graph/topic.ts'
+import { OrderFactSchema as OrderFact, SalesWindowSchema as SalesWindow } from '#proto/parley/analytics/v1/facts_pb.ts'
 import {
   ReleaseStockSchema as ReleaseStock,
   ReserveStockSchema as ReserveStock,
@@ -57,6 +58,8 @@ export const paymentEvents = topic('payments', {
   key: 'orderId',
 })
 export const shipmentEvents = topic('shipments', { carries: [ShipmentDispatched], key: 'orderId' })
+export const orderFacts = topic('order-facts', { carries: [OrderFact], key: 'orderId' })
+export const sales = topic('sales', { carries: [SalesWindow], key: 'window' })
 export const emails = queue('emails', {
   carries: [SendEmail],
   redelivery: { attempts: 10, backoff: { baseMs: 200, maxMs: 5_000 } },
@@ -205,6 +208,16 @@ export const fulfilment = service('fulfilment', {
   ],
 })
 
+export const analytics = service('analytics', {
+  owns: [postgres()],
+  publishes: [orderFacts, sales],
+  edges: [
+    consumes(orderEvents, [OrderPlaced, OrderConfirmed, OrderCancelled, OrderShipped], { replayable: true }),
+    consumes(paymentEvents, [PaymentCaptured, PaymentRefunded], { replayable: true }),
+    consumes(shipmentEvents, [ShipmentDispatched], { replayable: true }),
+  ],
+})
+
 // What is open to the outside.
 export const shopExposure = exposure('shop', gateway, ordersApi, { deadlineMs: 3_000, bodyBytesMax: 65_536 })
 
@@ -250,7 +263,7 @@ export const fulfil = orchestration('fulfil', {
 })
 
 export const shop = system('shop', {
-  services: [gateway, orders, inventory, payments, shipping, notifications, fulfilment],
+  services: [gateway, orders, inventory, payments, shipping, notifications, fulfilment, analytics],
   exposures: [shopExposure],
   sagas: [checkout, fulfil],
 })

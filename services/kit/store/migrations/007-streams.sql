@@ -51,7 +51,7 @@ create table kit.stream_state (
 ) with (fillfactor = 80);
 create index stream_state_age on kit.stream_state (stream, generation, touched_ms);
 
--- What each partition adds to each window. The counter '' is the number of events.
+-- What each partition adds to each window. The counter '' is the number of events in time, and no part of a result.
 create table kit.stream_windows (
   stream text not null,
   generation integer not null,
@@ -63,7 +63,7 @@ create table kit.stream_windows (
   -- The first record of the partition with an event of this window: where a replay has to begin.
   first_offset bigint not null,
   -- Changed since the window's result was made.
-  dirty boolean not null default true,
+  dirty boolean not null,
   primary key (stream, generation, starts_ms, topic, partition, counter)
 ) with (fillfactor = 70);
 create index stream_windows_dirty on kit.stream_windows (stream, generation, starts_ms) where dirty;
