@@ -121,6 +121,10 @@ export function readRecord(
     return { offset, poison: { record, id, reason } }
   }
   if (!readable.value) return { offset }
+  if (!isStorable(key)) {
+    const message = `the key has ${key.length} characters, or one that the database cannot hold`
+    return { offset, poison: { record, id, reason: { code: 'PERMANENT', message, exception: '', attempts: 0 } } }
+  }
   const { envelope: read, message } = readable.value
   const react = reactions.get(read.type)?.react
   const at = { id, type: read.type, key, topic, timeMs: Math.min(read.time.getTime(), record.timestampMs) }
@@ -128,6 +132,13 @@ export function readRecord(
     offset,
     event: { ...at, partition, offset, record, envelope: read, react: (state) => react(state, message, at) },
   }
+}
+
+const keyLengthMax = 512
+
+/** Whether state can be kept by a key. */
+export function isStorable(key: string): boolean {
+  return key.length <= keyLengthMax && key.isWellFormed() && !key.includes('\u0000')
 }
 
 type Where = { readonly stream: Stream; readonly place: Place; readonly log: Log }

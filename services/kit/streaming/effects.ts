@@ -9,7 +9,7 @@ import type { AnyTx } from '../store/database.ts'
 import type { Log } from '../telemetry/log.ts'
 import { attribute, metric } from '../telemetry/semantics.ts'
 import { counter, extractTrace, inSpan, linkTo } from '../telemetry/telemetry.ts'
-import type { Poison, StreamEvent } from './batch.ts'
+import { isStorable, type Poison, type StreamEvent } from './batch.ts'
 import type { Folded } from './fold.ts'
 import type { Place } from './state.ts'
 import type { Stream } from './stream.ts'
@@ -58,17 +58,11 @@ export async function bury(
   for (const { record, id, reason } of letters) {
     const { headers, value: payload, offset } = record
     const origin = { consumer: stream.group, destination: topic, eventId: id, partition, offset }
-    await keepDeadLetter(tx, {
-      kind: 'topic',
-      ...origin,
-      key: record.key,
-      place: `${partition}/${offset}`,
-      headers,
-      payload,
-      reason,
-    })
+    const key = isStorable(record.key) ? record.key : ''
+    const place = `${partition}/${offset}`
+    await keepDeadLetter(tx, { kind: 'topic', ...origin, key, place, headers, payload, reason })
     const told = withinLimit(deadLetterHeaders(headers, origin, reason, tx.at), payload)
-    enqueue(tx, { kind: 'topic', destination: deadLetterTopic(topic, stream.group), id, key: record.key, ...told })
+    enqueue(tx, { kind: 'topic', destination: deadLetterTopic(topic, stream.group), id, key, ...told })
     tx.afterCommit(() => {
       counter(metric.deadLetters).add(1, { destination: topic, code: reason.code })
       log.error('A message became a dead letter.', { ...origin, offset: String(offset), reason })

@@ -3,7 +3,7 @@ import type { AnyTx } from '../store/database.ts'
 import { followingId } from './effects.ts'
 import { fold } from './fold.ts'
 import { generationsOf, takeStates, writeFolded } from './state.ts'
-import type { Stream } from './stream.ts'
+import type { StreamParts } from './stream.ts'
 
 /** Where what a dead letter adds is kept: it belongs to no partition's order any more. */
 const letterPartition = -1
@@ -13,7 +13,7 @@ const letterPartition = -1
  * it wants it counted, so its window is corrected.
  */
 export async function applyLetter(
-  stream: Stream,
+  stream: StreamParts,
   topic: string,
   message: unknown,
   tx: AnyTx,

@@ -31,7 +31,7 @@ export type Begun = { readonly generation: number; readonly fromMs: number | nul
  * taken over at the end.
  * @throws ServiceError `failed-precondition` where the declaration does not allow it or one is under way
  */
-export function beginReplay(stream: Stream, from: ReplayFrom): Promise<Begun> {
+export async function beginReplay(stream: Stream, from: ReplayFrom): Promise<Begun> {
   const fixed = [...stream.inputs.values()].filter(({ policy }) => !policy.replayable).map(({ topic }) => topic.name)
   if (fixed.length > 0) {
     throw new ServiceError(

@@ -58,7 +58,13 @@ export type StreamSpec<State> = {
 }
 
 /** A stream as `startMessaging` takes it. */
-export type Stream = {
+export type Stream = StreamParts & {
+  /** How a dead letter of it is handled after all. */
+  readonly letters: readonly Consumer[]
+}
+
+/** What is known of a stream. */
+export type StreamParts = {
   readonly name: string
   readonly node: ServiceNode
   readonly database: Transactions
@@ -70,8 +76,6 @@ export type Stream = {
   readonly keepMs: number
   readonly changed: (tx: AnyTx, state: unknown, cause: { readonly at: Occurrence; readonly id: string }) => void
   readonly closed: (tx: AnyTx, window: ClosedWindow) => void
-  /** How a dead letter of it is handled after all. */
-  readonly letters: readonly Consumer[]
 }
 
 const defaults = { latenessMs: 10_000, idleMs: 10_000, keepMs: 8 * 86_400_000 } as const
@@ -106,21 +110,18 @@ export function stream<State>(node: ServiceNode, database: Transactions, spec: S
   if (group === undefined || others.length > 0) {
     throw new Error(`The stream ${spec.name} reads as one group: declare the same for each of its topics.`)
   }
-  const made: Stream = {
+  const made: StreamParts = {
     ...{ name: spec.name, node, database, group, inputs, keepMs },
     windows: { sizeMs, latenessMs, idleMs },
     counting: new Set(of.map(({ name }) => name)),
     changed: (tx, state, cause) => spec.changed?.(tx, state as State, cause),
     closed: (tx, window) => spec.closed?.(tx, window),
-    get letters() {
-      return lettersOf(made)
-    },
   }
-  return made
+  return { ...made, letters: lettersOf(made) }
 }
 
 /** A letter is handled in the words of a consumer, so that `parley dlq` knows it as any other. */
-function lettersOf(of: Stream): readonly Consumer[] {
+function lettersOf(of: StreamParts): readonly Consumer[] {
   return [...of.inputs.values()].map(({ topic, policy, reactions }): Consumer => {
     const handlers = [...reactions].map(([type, { schema }]): [string, AnyHandler] => [
       type,
