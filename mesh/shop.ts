@@ -11,6 +11,7 @@ import { system } from '#graph/system.ts'
 import { consumes, topic } from '#graph/topic.ts'
 import { delivers, webhook } from '#graph/webhook.ts'
 import { CustomerRegisteredSchema as CustomerRegistered } from '#proto/parley/customers/v1/events_pb.ts'
+import { OrderFactSchema as OrderFact, SalesWindowSchema as SalesWindow } from '#proto/parley/analytics/v1/facts_pb.ts'
 import {
   ReleaseStockSchema as ReleaseStock,
   ReserveStockSchema as ReserveStock,
@@ -60,6 +61,8 @@ export const paymentEvents = topic('payments', {
 })
 export const shipmentEvents = topic('shipments', { carries: [ShipmentDispatched], key: 'orderId' })
 export const customerEvents = topic('customers', { carries: [CustomerRegistered], key: 'customerId' })
+export const orderFacts = topic('order-facts', { carries: [OrderFact], key: 'orderId' })
+export const sales = topic('sales', { carries: [SalesWindow], key: 'window' })
 export const emails = queue('emails', {
   carries: [SendEmail],
   redelivery: { attempts: 10, backoff: { baseMs: 200, maxMs: 5_000 } },
@@ -302,6 +305,16 @@ export const webhooks = service('webhooks', {
   edges: [consumes(orderEvents, [OrderPlaced, OrderConfirmed, OrderShipped, OrderCancelled]), delivers(orderWebhooks)],
 })
 
+export const analytics = service('analytics', {
+  owns: [postgres()],
+  publishes: [orderFacts, sales],
+  edges: [
+    consumes(orderEvents, [OrderPlaced, OrderConfirmed, OrderCancelled, OrderShipped], { replayable: true }),
+    consumes(paymentEvents, [PaymentCaptured, PaymentRefunded], { replayable: true }),
+    consumes(shipmentEvents, [ShipmentDispatched], { replayable: true }),
+  ],
+})
+
 // What is open to the outside.
 export const shopExposure = exposure('shop', gateway, ordersApi, {
   deadlineMs: 3_000,
@@ -392,6 +405,7 @@ export const shop = system('shop', {
     notifications,
     fulfilment,
     webhooks,
+    analytics,
   ],
   exposures: [shopExposure, customersExposure, storefrontExposure, shopPartners, shopTracking, webhooksExposure],
   sagas: [checkout, fulfil],

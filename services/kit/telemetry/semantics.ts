@@ -65,6 +65,10 @@ export const metric = {
   webhookEndpoints: 'parley.webhook.endpoints',
   projectionLag: 'parley.projection.lag',
   projectionParked: 'parley.projection.parked',
+  streamLag: 'parley.stream.watermark.lag',
+  streamLate: 'parley.stream.late',
+  streamLost: 'parley.stream.lost',
+  streamWindows: 'parley.stream.windows.closed',
   eventLoopUtilization: 'nodejs.eventloop.utilization',
 } as const
 
@@ -101,6 +105,11 @@ export const metricHelp: Readonly<Record<string, string>> = {
   [metric.webhookEndpoints]: 'Subscribed endpoints, by state.',
   [metric.projectionLag]: 'How old the oldest event is that a read model has not applied yet.',
   [metric.projectionParked]: 'Events that a read model could not apply, with those that wait behind them.',
+  [metric.streamLag]: 'How far the time before which windows are closed is behind the clock.',
+  [metric.streamLate]:
+    'Events that came after their window had closed in their partition: kept, but not counted in it.',
+  [metric.streamLost]: 'Records that the log no longer held when a stream came to them.',
+  [metric.streamWindows]: 'Results of windows, by kind: closed, or corrected afterwards.',
   [metric.eventLoopUtilization]: 'The share of time since the last scrape in which the event loop was busy.',
 }
 
