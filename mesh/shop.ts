@@ -10,8 +10,8 @@ import { postgres } from '#graph/store.ts'
 import { system } from '#graph/system.ts'
 import { consumes, topic } from '#graph/topic.ts'
 import { delivers, webhook } from '#graph/webhook.ts'
-import { CustomerRegisteredSchema as CustomerRegistered } from '#proto/parley/customers/v1/events_pb.ts'
 import { OrderFactSchema as OrderFact, SalesWindowSchema as SalesWindow } from '#proto/parley/analytics/v1/facts_pb.ts'
+import { CustomerRegisteredSchema as CustomerRegistered } from '#proto/parley/customers/v1/events_pb.ts'
 import {
   ReleaseStockSchema as ReleaseStock,
   ReserveStockSchema as ReserveStock,
