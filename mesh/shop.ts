@@ -11,6 +11,7 @@ import { system } from '#graph/system.ts'
 import { consumes, topic } from '#graph/topic.ts'
 import { delivers, webhook } from '#graph/webhook.ts'
 import { OrderFactSchema as OrderFact, SalesWindowSchema as SalesWindow } from '#proto/parley/analytics/v1/facts_pb.ts'
+import { ProductPutSchema as ProductPut } from '#proto/parley/catalog/v1/events_pb.ts'
 import { CustomerRegisteredSchema as CustomerRegistered } from '#proto/parley/customers/v1/events_pb.ts'
 import {
   ReleaseStockSchema as ReleaseStock,
@@ -60,6 +61,7 @@ export const paymentEvents = topic('payments', {
   key: 'orderId',
 })
 export const shipmentEvents = topic('shipments', { carries: [ShipmentDispatched], key: 'orderId' })
+export const productEvents = topic('products', { carries: [ProductPut], key: 'productId' })
 export const customerEvents = topic('customers', { carries: [CustomerRegistered], key: 'customerId' })
 export const orderFacts = topic('order-facts', { carries: [OrderFact], key: 'orderId' })
 export const sales = topic('sales', { carries: [SalesWindow], key: 'window' })
@@ -217,7 +219,11 @@ export const storefront = service('storefront', {
   ],
 })
 
-export const catalog = service('catalog', { exposes: [catalogApi], owns: [postgres()] })
+export const catalog = service('catalog', {
+  exposes: [catalogApi],
+  owns: [postgres()],
+  publishes: [productEvents],
+})
 
 export const customers = service('customers', {
   exposes: [customersApi],
@@ -238,6 +244,7 @@ export const orders = service('orders', {
     consumes(stockEvents, [StockRejected]),
     consumes(paymentEvents, [PaymentCaptured, PaymentDeclined]),
     consumes(shipmentEvents, [ShipmentDispatched]),
+    consumes(productEvents, [ProductPut]),
     works(orderCommands),
     sends(fulfilmentReplies),
   ],
