@@ -105,7 +105,11 @@ function plannedApi(api: Api): PlannedApi {
 }
 
 function edgeRate({ perSecond, burst, perClient }: EdgeRate): PlannedEdgeRate {
-  return { perSecond, burst, perClient: perClient ? { clientsMax: 10_000, ...perClient } : null }
+  return {
+    perSecond,
+    burst,
+    perClient: perClient ? { ...perClient, clientsMax: perClient.clientsMax ?? 10_000 } : null,
+  }
 }
 
 function versionsOf(api: Api): readonly PlannedVersion[] {
