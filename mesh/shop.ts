@@ -9,6 +9,7 @@ import { module } from '#graph/start.ts'
 import { postgres } from '#graph/store.ts'
 import { system } from '#graph/system.ts'
 import { consumes, topic } from '#graph/topic.ts'
+import { CustomerRegisteredSchema as CustomerRegistered } from '#proto/parley/customers/v1/events_pb.ts'
 import {
   ReleaseStockSchema as ReleaseStock,
   ReserveStockSchema as ReserveStock,
@@ -57,6 +58,7 @@ export const paymentEvents = topic('payments', {
   key: 'orderId',
 })
 export const shipmentEvents = topic('shipments', { carries: [ShipmentDispatched], key: 'orderId' })
+export const customerEvents = topic('customers', { carries: [CustomerRegistered], key: 'customerId' })
 export const emails = queue('emails', {
   carries: [SendEmail],
   redelivery: { attempts: 10, backoff: { baseMs: 200, maxMs: 5_000 } },
@@ -101,6 +103,10 @@ export const ordersApi = rest(
     },
   },
 )
+export const customersApi = rest('customers-api', {
+  registerCustomer: 'POST /api/v1/customers',
+  getCustomer: 'GET /api/v1/customers/{id}',
+})
 export const bank = external('bank', {
   host: 'bank.example',
   port: 443,
@@ -162,6 +168,12 @@ export const gateway = service('gateway', {
 
 export const catalog = service('catalog', { exposes: [catalogApi], owns: [postgres()] })
 
+export const customers = service('customers', {
+  exposes: [customersApi],
+  owns: [postgres()],
+  publishes: [customerEvents],
+})
+
 export const orders = service('orders', {
   exposes: [OrderService],
   owns: [postgres()],
@@ -214,6 +226,7 @@ export const notifications = service('notifications', {
   owns: [postgres()],
   edges: [
     consumes(orderEvents, [OrderConfirmed, OrderCancelled, OrderShipped]),
+    consumes(customerEvents, [CustomerRegistered]),
     sends(emails),
     works(emails, { prefetch: 10 }),
     reaches(mail, { breaker: patientBreaker }),
@@ -240,6 +253,11 @@ export const shopExposure = exposure('shop', gateway, ordersApi, {
   deadlineMs: 3_000,
   bodyBytesMax: 65_536,
   rateLimit: { perSecond: 200, burst: 400, perClient: { perSecond: 150, burst: 300 } },
+})
+export const customersExposure = exposure('shop-customers', customers, customersApi, {
+  deadlineMs: 3_000,
+  bodyBytesMax: 4_096,
+  rateLimit: { perSecond: 20, burst: 40 },
 })
 
 // What must end in the same state everywhere.
@@ -284,7 +302,7 @@ export const fulfil = orchestration('fulfil', {
 })
 
 export const shop = system('shop', {
-  services: [gateway, catalog, orders, inventory, payments, shipping, notifications, fulfilment],
-  exposures: [shopExposure],
+  services: [gateway, catalog, customers, orders, inventory, payments, shipping, notifications, fulfilment],
+  exposures: [shopExposure, customersExposure],
   sagas: [checkout, fulfil],
 })

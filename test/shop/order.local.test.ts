@@ -28,6 +28,62 @@ describe('a quote for a parcel', () => {
   })
 })
 
+describe('the catalogue', () => {
+  test('is shown with a tag that is good from end to end, at the prices that orders take, and while it is away', async () => {
+    const page = await request(`${shop.url}/api/v1/products`)
+    const products = page.body.products as { productId: string; price: { currency: string; minorUnits: number } }[]
+    const { rows } = await withPostgres(shop.layout, 'orders', 'orders', (client) =>
+      client.query('SELECT product_id, currency, minor_units::int FROM price ORDER BY product_id'),
+    )
+    expect(
+      products.map(({ productId, price }) => ({
+        product_id: productId,
+        currency: price.currency,
+        minor_units: price.minorUnits,
+      })),
+    ).toEqual(rows)
+    const product = () => request(`${shop.url}/api/v1/products/p-1`)
+    const etag = (await product()).headers.get('etag') ?? ''
+    const again = await request(`${shop.url}/api/v1/products/p-1`, { headers: { 'if-none-match': etag } })
+    expect([again.status, again.headers.get('etag')]).toEqual([304, etag])
+    expect((await shop.parley('stop', 'catalog')).code).toBe(0)
+    const old = await eventually(
+      product,
+      ({ headers }) => headers.get('cache-status')?.includes('stale-if-error') ?? false,
+    )
+    expect(old).toMatchObject({ status: 200, body: { productId: 'p-1' } })
+    expect(await request(`${shop.url}/api/v1/products/p-2`)).toMatchObject({
+      status: 503,
+      body: { code: 'unavailable' },
+    })
+    expect((await shop.parley('start', 'catalog')).code).toBe(0)
+  }, 60_000)
+})
+
+describe('a customer', () => {
+  test('is welcomed once, and their orders are written of to the address that they registered', async () => {
+    const edge = shop.layout.services.customers?.edge
+    const key = randomUUID()
+    const register = () =>
+      request(`http://${edge?.address}:${edge?.port}/api/v1/customers`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'idempotency-key': key },
+        body: JSON.stringify({ name: 'Ann Example', emailAddress: 'Ann@mail.example' }),
+      })
+    const [first, second] = [await register(), await register()]
+    expect([first.status, second.body]).toEqual([201, first.body])
+    const welcomes = () => emailsAbout(shop, 'Welcome')
+    expect(await eventually(welcomes, (found) => found.length > 0)).toMatchObject([{ to: ['Ann@mail.example'] }])
+    const { body } = await placeOrder(shop, { customerId: String(first.body.customerId) })
+    const news = await eventually(
+      () => emailsAbout(shop, String(body.orderId)),
+      (found) => found.length === 2,
+    )
+    expect(news.map(({ to }) => to)).toEqual([['Ann@mail.example'], ['Ann@mail.example']])
+    expect(await welcomes()).toHaveLength(1)
+  }, 60_000)
+})
+
 describe('an order', () => {
   test('is accepted, confirmed, shipped, and its news reach the customer', async () => {
     const placed = await placeOrder(shop, { quantity: 2 })
