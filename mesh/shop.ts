@@ -104,7 +104,7 @@ export const ordersApi = rest(
   {
     streams: ['orderUpdates'],
     versions: {
-      v1: { deprecated: '2026-11-01', sunset: '2027-11-01', lacks: ['listOrders', 'orderPage'] },
+      v1: { deprecated: '2026-11-01', sunset: '2029-12-31', lacks: ['listOrders', 'orderPage'] },
       v2: {},
     },
   },

@@ -175,6 +175,24 @@ test.each(meshes)('pages of other origins may ask a REST interface too (%s)', (m
   expect(JSON.stringify(told)).toContain('"allowOrigins":["https://pages.example"],"allowMethods":["POST","GET"]')
 })
 
+test('a rate of each client is a bucket an address at Envoy Gateway, beside the one that all share', () => {
+  const rateLimit = { perSecond: 50, burst: 90, perClient: { perSecond: 0.5, burst: 1 } }
+  expect(
+    named(objectsOf(ordersApi, { rateLimit }, { mesh: 'linkerd' }), 'BackendTrafficPolicy', 'shop.edge'),
+  ).toMatchObject({
+    rateLimit: {
+      local: {
+        rules: [
+          { limit: { requests: 50 } },
+          { clientSelectors: [{ path: { value: '/' } }], limit: { requests: 50 } },
+          { clientSelectors: [{ sourceCIDR: { type: 'Distinct', value: '0.0.0.0/0' } }], limit: { requests: 1 } },
+          { clientSelectors: [{ sourceCIDR: { type: 'Distinct', value: '::/0' } }], limit: { requests: 1 } },
+        ],
+      },
+    },
+  })
+})
+
 test('an exposure that asks for tokens lets nobody in where nothing can verify them', () => {
   const jwt: Exposed = { authentication: { kind: 'jwt', issuer: 'https://id.example', audience: 'shop' } }
   expect(named(objectsOf(ordersApi, jwt), 'HTTPRoute', 'shop.edge')).toBeDefined()

@@ -43,9 +43,10 @@ function traffic(exposure: PlannedExposure, methods: readonly MethodRef[]) {
 
 /** Buckets hold one second's worth: there is no burst beyond. */
 function rateRules({ perSecond, perClient }: NonNullable<PlannedExposure['rateLimit']>): readonly object[] {
-  const all = { limit: { requests: perSecond, unit: 'Second' } }
+  const limitOf = (rate: number) => ({ requests: Math.max(1, Math.ceil(rate)), unit: 'Second' })
+  const all = { limit: limitOf(perSecond) }
   if (!perClient) return [all]
-  const limit = { requests: perClient.perSecond, unit: 'Second' }
+  const limit = limitOf(perClient.perSecond)
   const each = (value: string) => ({ clientSelectors: [{ sourceCIDR: { type: 'Distinct', value } }], limit })
   // What a rule with a selector takes does not count towards the one without: a selector that everything fits does.
   const together = { clientSelectors: [{ path: { type: 'PathPrefix', value: '/' } }], ...all }

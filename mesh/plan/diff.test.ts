@@ -63,6 +63,13 @@ describe('whom a change breaks', () => {
       'clients outside that ask POST /api/{version}/orders',
     )
   })
+
+  test('a version that is gone breaks clients outside, though its paths are there', () => {
+    const exposures = plan.exposures.map((one) => ({ ...one, versions: one.versions.slice(1) }))
+    const [change] = diffPlans(plan, { ...plan, exposures })
+    expect(change?.breaks).toBe('clients outside that ask for v1')
+    expect(JSON.stringify(change)).toMatch(/v1 \(deprecated [0-9-]+, sunset [0-9-]+\), v2/)
+  })
 })
 
 function summary(changes: readonly Change[]): readonly string[] {

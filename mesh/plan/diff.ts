@@ -289,7 +289,8 @@ const exposures: Sort<PlannedExposure> = {
 }
 
 function writtenVersion({ name, deprecated, sunset }: PlannedExposure['versions'][number]): string {
-  return [name, deprecated && `deprecated ${deprecated}`, sunset && `sunset ${sunset}`].filter(Boolean).join(', ')
+  const days = [deprecated && `deprecated ${deprecated}`, sunset && `sunset ${sunset}`].filter(Boolean)
+  return days.length > 0 ? `${name} (${days.join(', ')})` : name
 }
 
 const sagas: Sort<Plan['sagas'][number]> = {

@@ -124,7 +124,11 @@ function methodRefs(api: Api, names: readonly string[]): readonly MethodRef[] {
 }
 
 function edgeRate({ perSecond, burst, perClient }: EdgeRate): PlannedEdgeRate {
-  return { perSecond, burst, perClient: perClient ? { clientsMax: 10_000, ...perClient } : null }
+  return {
+    perSecond,
+    burst,
+    perClient: perClient ? { ...perClient, clientsMax: perClient.clientsMax ?? 10_000 } : null,
+  }
 }
 
 function versionsOf(api: Api): readonly PlannedVersion[] {

@@ -178,6 +178,75 @@ describe('bad input', () => {
   })
 })
 
+describe('the gateway', () => {
+  const at = (path: string, headers: Record<string, string> = {}) => request(`${shop.url}${path}`, { headers })
+
+  test('serves two versions, said in four ways; one key is one order in both', async () => {
+    const key = randomUUID()
+    const { body: first, headers } = await placeOrder(shop, { key, quantity: 2 })
+    expect(headers.get('deprecation')).toMatch(/^@\d+$/)
+    expect(headers.get('link')).toContain('successor-version')
+    const second = await request(`${shop.url}/api/v2/orders`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'idempotency-key': key },
+      body: JSON.stringify({ customerId: 'c-1', lines: [{ productId: 'p-1', quantity: 2 }] }),
+    })
+    expect(second).toMatchObject({ status: 201, body: { orderId: first.orderId, total: { amount: '14.98' } } })
+    expect(second.headers.get('idempotency-replayed')).toBe('true')
+    const order = `/orders/${first.orderId}`
+    for (const [path, says] of [
+      [`/api/v2${order}`, {}],
+      [`/api${order}`, { accept: 'application/vnd.parley.v2+json' }],
+      [`/api${order}`, { 'accept-version': '2' }],
+      [`/api${order}?version=2`, {}],
+    ] as const) {
+      const shown = await at(path, says)
+      expect([shown.headers.get('api-version'), shown.body.state]).toEqual(['v2', expect.anything()])
+    }
+    for (const [path, says] of [[`/api/v9${order}`], [`/api${order}`, { 'accept-version': '9' }]] as const)
+      expect(await at(path, says)).toMatchObject({
+        status: 400,
+        body: { code: 'unknown-version', versions: ['v1', 'v2'] },
+      })
+  })
+
+  test('puts a page together, which comes in time without the catalogue and says so', async () => {
+    const page = async (id: unknown) => {
+      const askedMs = performance.now()
+      return { ...(await at(`/api/v2/orders/${id}/page`)), ms: performance.now() - askedMs }
+    }
+    const { body: whole } = await placeOrder(shop, { customerId: 'c-page' })
+    // The history follows within moments.
+    await eventually(
+      () => page(whole.orderId),
+      ({ body }) => (body.missing as unknown[]).length === 0,
+    )
+    expect((await at('/api/v2/orders?customerId=c-page&limit=1')).body.orders).toMatchObject([
+      { orderId: whole.orderId },
+    ])
+    // Nobody has asked for these products together, so that no old answer stands in for them.
+    const { body: other } = await placeOrder(shop, { productId: 'p-7' })
+    expect((await shop.parley('stop', 'catalog')).code).toBe(0)
+    try {
+      for (let call = 0; call < 7; call++) {
+        const { status, body, ms } = await page(other.orderId)
+        expect([status, body.order, body.products]).toEqual([200, expect.anything(), null])
+        expect(body.missing).toContainEqual({
+          part: 'products',
+          code: expect.stringMatching(/^(unavailable|deadline)/),
+        })
+        expect(ms).toBeLessThan(1_500)
+      }
+    } finally {
+      expect((await shop.parley('start', 'catalog')).code).toBe(0)
+    }
+    await eventually(
+      () => page(other.orderId),
+      ({ body }) => (body.missing as unknown[]).length === 0,
+    )
+  }, 60_000)
+})
+
 describe('what is kept', () => {
   test('no password, key, certificate or socket can be read by others', () => {
     const { runDir, socketsDir, secretsDir, certsDir } = shop.layout

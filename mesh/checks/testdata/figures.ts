@@ -108,6 +108,24 @@ export const figureCases: readonly Case[] = [
     holds: exposing({ rateLimit: { perSecond: 0.1, burst: 1 } }),
     says: ['exposure front', 'rateLimit'],
   }),
+  breaking('PLY601', 'a client that may take more than there is', {
+    breaks: exposing({ rateLimit: { perSecond: 10, burst: 20, perClient: { perSecond: 11, burst: 20 } } }),
+    holds: exposing({ rateLimit: { perSecond: 10, burst: 20, perClient: { perSecond: 10, burst: 20 } } }),
+    says: ['exposure front', 'rateLimit.perClient.perSecond', 'to 10'],
+  }),
+  breaking('PLY601', 'clients without number', {
+    breaks: exposing({
+      rateLimit: {
+        perSecond: 9,
+        burst: 9,
+        perClient: { perSecond: 1, burst: 1, clientsMax: Number.POSITIVE_INFINITY },
+      },
+    }),
+    holds: exposing({
+      rateLimit: { perSecond: 9, burst: 9, perClient: { perSecond: 1, burst: 1, clientsMax: 1_000_000 } },
+    }),
+    says: ['rateLimit.perClient.clientsMax', 'nothing bounds it'],
+  }),
   breaking('PLY601', 'prefetch', {
     breaks: working(0, 10),
     holds: working(1, 10),

@@ -1,6 +1,6 @@
 import type { RateLimit } from '#graph/policy.ts'
 import type { PlannedExposure, PlannedRetry } from '#plan/plan.ts'
-import { type Config, extension, typed } from './config.ts'
+import { type Config, duration, extension, typed } from './config.ts'
 import { retryBudget } from './retries.ts'
 
 /** HTTP/2 windows: enough for a request at once, small enough that a slow reader holds little memory. */
@@ -111,8 +111,13 @@ export function bodyLimit(exposure: PlannedExposure): Config {
   }
 }
 
+/** Tokens are whole: less than one a second is one every so many seconds. */
 function bucket({ perSecond, burst }: RateLimit): Config {
-  return { max_tokens: burst, tokens_per_fill: perSecond, fill_interval: '1s' }
+  const fill =
+    perSecond < 1
+      ? { tokens_per_fill: 1, fill_interval: duration(Math.round(1_000 / perSecond)) }
+      : { tokens_per_fill: Math.round(perSecond), fill_interval: '1s' }
+  return { max_tokens: burst, ...fill }
 }
 
 function localRateLimit(statPrefix: string, tokenBucket: Config, more: Config = {}): Config {

@@ -7,7 +7,7 @@ import { problems } from '../problems.ts'
 import { gatewayPrincipal } from './authorization.ts'
 import { addFilter, envoyFilter, mergeManager, typed } from './config.ts'
 import { authorityRegex, pathHeader } from './match.ts'
-import { nameOf, type Spec } from './objects.ts'
+import { duration, nameOf, type Spec } from './objects.ts'
 
 /** How a connection is opened, and how a callee that vanished without a word is noticed. */
 const tcp: Spec = { connectTimeout: '1s', tcpKeepalive: { probes: 3, time: '10s', interval: '3s' } }
@@ -131,6 +131,11 @@ function through(site: Site, exposure: PlannedExposure): readonly Spec[] {
   return [...(host === '*' ? [] : [authority]), pathHeader(exposure.methods.map((method) => method.path))]
 }
 
+/** Tokens are whole: less than one a second is one every so many seconds. */
 function bucket({ perSecond, burst }: RateLimit): Spec {
-  return { max_tokens: burst, tokens_per_fill: perSecond, fill_interval: '1s' }
+  const fill =
+    perSecond < 1
+      ? { tokens_per_fill: 1, fill_interval: duration(Math.round(1_000 / perSecond)) }
+      : { tokens_per_fill: Math.round(perSecond), fill_interval: '1s' }
+  return { max_tokens: burst, ...fill }
 }

@@ -52,9 +52,14 @@ const teller = service('teller', {
   ],
 })
 
+const rateLimit = { perSecond: 200, burst: 400, perClient: { perSecond: 20, burst: 40 } }
+
 /** Three services in a row: what is called, what calls, and what is called from outside. */
 export const chain = derive(
-  system('chain', { services: [gateway, orders, inventory], exposures: [exposure('shop', gateway, shopApi)] }),
+  system('chain', {
+    services: [gateway, orders, inventory],
+    exposures: [exposure('shop', gateway, shopApi, { rateLimit })],
+  }),
   'local',
 )
 const outside = derive(system('outside', { services: [teller] }), 'local')
