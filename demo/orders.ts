@@ -43,7 +43,8 @@ export async function orderIn(visit: Visit, orderId: string, ...statuses: readon
       visit.until(`The order ${orderId} did not become ${statuses.join(' or ')}`, ask, ({ status }) =>
         statuses.includes(status),
       ),
-    (order) => JSON.stringify(order),
+    ({ status, version, cancelReason, trackingNumber }) =>
+      JSON.stringify({ status, version, cancelReason, trackingNumber }),
   )
 }
 

@@ -2,8 +2,8 @@ import { styleText } from 'node:util'
 import type { Exchange } from './row.ts'
 import type { Walked } from './walker.ts'
 
-const lineWidthMax = 150
-const titleWidth = 60
+const lineWidthMax = 180
+const titleWidth = 64
 
 /** How what is printed looks: colours are for people at a terminal. */
 export type Look = { readonly colours: boolean; readonly traceUrl: (traceId: string) => string }

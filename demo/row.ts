@@ -51,8 +51,8 @@ export type Visit = {
   request<T = Record<string, unknown>>(verb: string, path: string, wish?: Wish): Promise<Answer<T>>
   /** Does anything else, and shows it in the words given. */
   show<T>(sent: string, act: () => Promise<T>, came: (result: T) => string): Promise<T>
-  /** Asks again and again until the answer is right; throws with the last one when the row's time is over. Not shown. */
-  until<T>(what: string, ask: () => Promise<T>, right: (answer: T) => boolean): Promise<T>
+  /** Asks every 100 ms, or as said, until the answer is right; throws with the last one when the row's time is over. Not shown. */
+  until<T>(what: string, ask: () => Promise<T>, right: (answer: T) => boolean, everyMs?: number): Promise<T>
   /** What is put back when the row ends, however it ends; the last one first. */
   afterwards(undo: () => Promise<unknown>): void
 }

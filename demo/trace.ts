@@ -2,6 +2,8 @@
 export type Span = {
   readonly kind?: string
   readonly name?: string
+  /** When it began, in microseconds since 1970. */
+  readonly timestamp?: number
   readonly localEndpoint?: { readonly serviceName?: string }
   readonly tags?: Readonly<Record<string, string>>
 }
@@ -23,8 +25,16 @@ export function zipkinAt(url: string): ReadTrace {
   }
 }
 
+/** The events that were published, in their order, each once and without its package. */
+export function eventsIn(spans: readonly Span[]): string[] {
+  const published = spans
+    .filter(({ kind, tags }) => kind === 'PRODUCER' && tags?.['parley.event.type'])
+    .sort((a, b) => (a.timestamp ?? 0) - (b.timestamp ?? 0))
+  return [...new Set(published.flatMap(({ tags }) => tags?.['parley.event.type']?.split('.').at(-1) ?? []))]
+}
+
 /** Who took part, by name. */
-export function servicesIn(spans: readonly Span[]): string[] {
+function servicesIn(spans: readonly Span[]): string[] {
   return [...new Set(spans.flatMap(({ localEndpoint }) => localEndpoint?.serviceName ?? []))].sort()
 }
 

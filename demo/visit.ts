@@ -2,8 +2,6 @@ import { randomBytes } from 'node:crypto'
 import type { Answer, Exchange, Visit, Wish } from './row.ts'
 import type { Shop } from './shop.ts'
 
-const againMs = 100
-
 /** A visit with what was exchanged in it, and what has to be put back. */
 export type Visiting = Visit & { readonly exchanges: Exchange[]; readonly undo: (() => Promise<unknown>)[] }
 
@@ -31,7 +29,7 @@ export function visitOf(shop: Shop, signal: AbortSignal): Visiting {
       exchanges.push({ sent, came: came(result), tookMs: performance.now() - beganMs })
       return result
     },
-    async until(what, query, right) {
+    async until(what, query, right, everyMs = 100) {
       let last = 'it was never answered'
       while (!signal.aborted) {
         try {
@@ -41,7 +39,7 @@ export function visitOf(shop: Shop, signal: AbortSignal): Visiting {
         } catch (error) {
           if (!signal.aborted) throw error
         }
-        await new Promise((resolve) => setTimeout(resolve, againMs))
+        await new Promise((resolve) => setTimeout(resolve, everyMs))
       }
       throw new Error(`${what} in time; ${last}`)
     },

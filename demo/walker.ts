@@ -72,7 +72,7 @@ async function walkOne(row: Row, shop: Shop, interrupted: AbortSignal, bounds: B
     if (time.aborted) problems.push(`It did not end ${within}`)
   } catch (error) {
     // A request that was cut off says no more than that.
-    problems.push(visit.signal.reason === error ? `It did not end ${within}` : messageOf(error))
+    problems.push(time.reason === error ? `It did not end ${within}` : messageOf(error))
   }
   const tookMs = performance.now() - beganMs
   for (const undo of visit.undo) {

@@ -17,7 +17,10 @@ export const restRow: Row = {
     const again = await request('POST', '/api/v1/orders', { headers, body })
     must(again.body.orderId === first.body.orderId, 'The same key made a second order')
     must(again.headers.get('idempotency-replayed') === 'true', 'A repetition does not say that it is one')
-    const other = await request('POST', '/api/v1/orders', { headers, body: { ...body, items: [{ productId: 'p-1', quantity: 3 }] } })
+    const other = await request('POST', '/api/v1/orders', {
+      headers,
+      body: { ...body, items: [{ productId: 'p-1', quantity: 3 }] },
+    })
     must(other.status === 422, `A key that stands for two requests is answered by 422, not ${other.status}`)
 
     must((await request('GET', location)).status === 200, 'The order is not where its location says')
