@@ -22,10 +22,14 @@ export const grpcWebRow: Row = {
       `gRPC-Web ${baseUrl} StreamOrderUpdates ${orderId}, as it happens`,
       async () => {
         const told: string[] = []
-        for await (const { update } of orders.streamOrderUpdates({ orderId }, options())) {
+        // A page that only stops reading leaves the stream open; one that aborts ends the work of orders too.
+        const leaving = new AbortController()
+        const live = { ...options(), signal: AbortSignal.any([signal, leaving.signal]) }
+        for await (const { update } of orders.streamOrderUpdates({ orderId }, live)) {
           if (update) told.push(named(update.status))
           if (told.length === 3) break
         }
+        leaving.abort()
         return told.join(', ')
       },
       (told) => told,

@@ -17,13 +17,15 @@ export function welcome(plan: Plan, urls: readonly RunUrl[], how: string): strin
   ].join('\n')
 }
 
-/** A command for each exposed route, the shop's with what they need to succeed. */
+/** A command for each exposed route, the shop's with what they need to succeed. gRPC is not typed by hand. */
 function tries(plan: Plan, urls: readonly RunUrl[]): string[] {
-  return plan.exposures.flatMap(({ service, api }) => {
+  return plan.exposures.flatMap(({ service, api, methods }) => {
     const base = urls.find(({ name }) => name === service)?.url
-    const methods =
-      plan.services.find(({ name }) => name === service)?.apis.find(({ name }) => name === api)?.methods ?? []
-    return base ? methods.map((method) => curl(method, base)) : []
+    const offered = plan.services.find(({ name }) => name === service)?.apis.find(({ name }) => name === api)
+    if (!base || !offered || offered.kind === 'grpc') return []
+    // A REST interface's own description is no route of it.
+    const routes = methods.filter(({ path }) => offered.methods.some((each) => each.path === path))
+    return routes.map((method) => curl(method, base))
   })
 }
 
