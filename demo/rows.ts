@@ -10,6 +10,7 @@ import { cqrsRow } from './rows/10-cqrs.ts'
 import { choreographyRow } from './rows/11-saga-choreography.ts'
 import { orchestrationRow } from './rows/12-saga-orchestration.ts'
 import { serviceMeshRow } from './rows/13-service-mesh.ts'
+import { grpcWebRow } from './rows/16-grpc-web.ts'
 import { sharedDatabaseRow } from './rows/18-shared-database.ts'
 import { deadLettersRow } from './rows/19-dead-letters.ts'
 
@@ -25,6 +26,7 @@ export const rows: readonly Row[] = [
   cqrsRow,
   choreographyRow,
   orchestrationRow,
+  grpcWebRow,
   sharedDatabaseRow,
   deadLettersRow,
   serviceMeshRow,

@@ -343,8 +343,9 @@ export const shopTracking = exposure('shop-tracking', orders, OrderService, {
   client: 'browser',
   grpcWeb: true,
   methods: ['getOrder', 'streamOrderUpdates'],
-  origins: ['http://localhost:3000'],
-  deadlineMs: 2_000,
+  origins: ['https://shop.example', 'http://localhost:3000'],
+  deadlineMs: 500,
+  streamDeadlineMs: 890_000,
   bodyBytesMax: 4_096,
 })
 export const shopPartners = exposure('shop-partners', orders, OrderService, {

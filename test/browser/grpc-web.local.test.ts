@@ -84,7 +84,8 @@ beforeAll(async () => {
   undeclared = await servePage('test/browser/page.ts', `${subnet}.3`)
   const tracking = { ...shopTracking, service: orders, origins: [declared.origin], deadlineMs: 500 }
   const partners = { ...shopPartners, service: orders }
-  const of = system('pages', { services: [orders], exposures: [tracking, partners] })
+  const rare = { ...tracking, name: 'rare', methods: ['getOrderDetail'], rateLimit: { perSecond: 1, burst: 1 } }
+  const of = system('pages', { services: [orders], exposures: [tracking, partners, rare] })
   bed = await startSidecars(envoy, of, ['orders'], subnet)
   const site = bed.layout.services.orders
   api = `http://${site?.edge?.address}:${site?.edge?.port}`
@@ -162,6 +163,8 @@ describe('a page of a declared origin', () => {
   inBrowser('is told in gRPC’s words what a proxy refuses', async () => {
     const tooLarge = await post('GetOrder', named('x'.repeat(shopTracking.bodyBytesMax ?? 0)))
     expect(tooLarge).toMatch(/grpc-message: Payload Too Large\ngrpc-status: 2/)
+    await post('GetOrderDetail', named('o-1'))
+    expect(await post('GetOrderDetail', named('o-1'))).toMatch(/grpc-message: local_rate_limited\ngrpc-status: 14/)
     expect(await post('CreateOrder', named(''))).toMatch(/grpc-status: ?12/)
     expect(await post('ListOrders', named(''))).toMatch(/called by gRPC\.[\s\S]*grpc-status: ?12/)
   })
