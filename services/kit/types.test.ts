@@ -9,6 +9,8 @@ import { external, reaches } from '#graph/external.ts'
 import { asks, queue, works } from '#graph/queue.ts'
 import { service } from '#graph/service.ts'
 import { postgres } from '#graph/store.ts'
+import { topic } from '#graph/topic.ts'
+import { delivers, webhook } from '#graph/webhook.ts'
 import { Health } from '#proto/grpc/health/v1/health_pb.ts'
 import { InventoryService } from '#proto/parley/inventory/v1/inventory_pb.ts'
 import { SendEmailSchema } from '#proto/parley/notifications/v1/tasks_pb.ts'
@@ -24,6 +26,8 @@ import { answerer } from './messaging/answerer.ts'
 import { openAsker } from './messaging/asker.ts'
 import { worker } from './messaging/worker.ts'
 import type { Database } from './store/database.ts'
+import { deliverWebhooks } from './webhooks/deliverer.ts'
+import { targetPolicy } from './webhooks/target.ts'
 
 const api = rest('shop-api', { place: 'POST /orders', show: 'GET /orders/{id}' })
 const other = rest('other-api', { list: 'GET /others' })
@@ -54,7 +58,13 @@ const gateway = service('gateway', {
 const shipping = service('shipping', { owns: [postgres()], edges: [works(quotes)] })
 const orders = service('orders', { exposes: [OrderService, InventoryService] })
 
+const letters = topic('letters', { carries: [SendEmailSchema], key: 'emailId' })
+const hooks = webhook('hooks', letters, [SendEmailSchema])
+const otherHooks = webhook('other-hooks', letters, [SendEmailSchema])
+const teller = service('teller', { edges: [delivers(hooks)] })
+
 declare const app: App<typeof gateway>
+declare const tellerApp: App<typeof teller>
 declare const ordersApp: App<typeof orders>
 declare const database: Database<object>
 const order = {
@@ -127,6 +137,12 @@ function neverRun() {
   answerer(shipping, quotes, database, { QuoteRequest: async () => ({ postage: 1 }) })
   // @ts-expect-error: a queue with replies is answered, not merely worked
   worker(shipping, quotes, database, { QuoteRequest: async () => undefined })
+
+  deliverWebhooks(tellerApp, hooks, database, { policy: targetPolicy() })
+  // @ts-expect-error: webhooks that this service did not declare to deliver
+  deliverWebhooks(tellerApp, otherHooks, database, { policy: targetPolicy() })
+  // @ts-expect-error: this service delivers none
+  deliverWebhooks(app, hooks, database, { policy: targetPolicy() })
 
   const show = { handler: async () => ({ status: 200 }) }
   restServer(app, api, {

@@ -101,7 +101,8 @@ export const metricHelp: Readonly<Record<string, string>> = {
   [metric.sagasEnded]: 'Sagas that ended, by outcome.',
   [metric.sagaDuration]: 'From the start of a saga to its end, by outcome.',
   [metric.webhookAttempts]: 'Attempts to deliver a webhook, by what came of them.',
-  [metric.webhookLateness]: 'How long the most overdue delivery to an active endpoint is past its time.',
+  [metric.webhookLateness]:
+    'How far past its time the most overdue delivery is, to an active endpoint that nothing is under way to.',
   [metric.webhookEndpoints]: 'Subscribed endpoints, by state.',
   [metric.projectionLag]: 'How old the oldest event is that a read model has not applied yet.',
   [metric.projectionParked]: 'Events that a read model could not apply, with those that wait behind them.',

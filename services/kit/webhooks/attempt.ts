@@ -39,11 +39,10 @@ export type Post = {
   readonly body: string
 }
 
-/** Its bounds. `authorities` are believed beside the public ones, in tests. */
+/** Its bounds. */
 export type AttemptOptions = {
   readonly timeoutMs: number
   readonly clock: () => Date
-  readonly authorities?: string
 }
 
 const excerptBytesMax = 2_048
@@ -72,7 +71,7 @@ type Outcome = Omit<Attempt, 'at' | 'durationMs'>
 async function ask(policy: TargetPolicy, post: Post, options: AttemptOptions, signal: AbortSignal): Promise<Outcome> {
   const url = readTarget(policy, post.url)
   const addresses = await addressesOf(policy, url, signal)
-  const response = await responseOf(open(url, addresses, post, options, signal))
+  const response = await responseOf(open(url, addresses, post, signal))
   const status = response.statusCode ?? 0
   const retryAfterMs = readRetryAfter(response.headers['retry-after'], options.clock())
   return { status, retryAfterMs, excerpt: await excerptOf(response), ...judge(status) }
@@ -82,7 +81,6 @@ function open(
   url: URL,
   addresses: readonly [TargetAddress, ...TargetAddress[]],
   { headers, body }: Post,
-  { authorities }: AttemptOptions,
   signal: AbortSignal,
 ): ClientRequest {
   const common = {
@@ -100,7 +98,7 @@ function open(
   // An agent of its own for each: no connection outlives the judgement of its address, and no proxy of the environment is used.
   const request =
     url.protocol === 'https:'
-      ? httpsRequest(url, { ...common, agent: new HttpsAgent(), ...(authorities && { ca: authorities }) })
+      ? httpsRequest(url, { ...common, agent: new HttpsAgent() })
       : httpRequest(url, { ...common, agent: new HttpAgent() })
   return request.end(body)
 }

@@ -1,4 +1,4 @@
-import { context, SpanKind } from '@opentelemetry/api'
+import { context, type Span, SpanKind, SpanStatusCode } from '@opentelemetry/api'
 import type { DeliveredWebhook, ServiceNode } from '#graph/service.ts'
 import type { WebhookNode } from '#graph/webhook.ts'
 import type { Closable } from '../app/admin.ts'
@@ -7,7 +7,7 @@ import type { App } from '../app/lifecycle.ts'
 import { every } from '../app/timer.ts'
 import { runAsMessage } from '../context.ts'
 import { ServiceError } from '../errors.ts'
-import { metric } from '../telemetry/semantics.ts'
+import { attribute, metric } from '../telemetry/semantics.ts'
 import { counter, extractTrace, inSpan } from '../telemetry/telemetry.ts'
 import { type Attempt, type AttemptOptions, attempt } from './attempt.ts'
 import type { WebhookDatabase } from './endpoints.ts'
@@ -31,7 +31,6 @@ export type DelivererOptions = {
   readonly drainMs?: number
   readonly clock?: () => Date
   readonly random?: () => number
-  readonly authorities?: string
 }
 
 /** Beyond the attempt itself: recording it, and a process that stands still for a moment. */
@@ -125,9 +124,12 @@ async function deliver(
 ): Promise<void> {
   const { correlationId, traceparent } = claimed
   const parent = traceparent === null ? context.active() : extractTrace({ traceparent })
-  const work = async () => {
+  const work = async (span: Span) => {
     const made = await attemptOf(node, claimed, options)
     const retryInMs = retryDelayMs(node, claimed.attempts, (options.random ?? Math.random)(), made.retryAfterMs)
+    if (made.status !== null) span.setAttribute(attribute.httpStatus, made.status)
+    if (made.error !== '')
+      span.setAttribute(attribute.errorType, made.error).setStatus({ code: SpanStatusCode.ERROR, message: made.reason })
     const { settled, health } = await settle(database, claimed, made, retryInMs)
     counter(metric.webhookAttempts).add(1, { webhook: node.name, outcome: made.error || 'delivered' })
     const about = {
@@ -152,16 +154,12 @@ async function deliver(
 
 async function attemptOf(node: WebhookNode, claimed: Claimed, options: Delivering): Promise<Attempt> {
   const { eventId, url, payload: body, secrets, attempts } = claimed
-  const { policy, clock, authorities } = options
+  const { policy, clock } = options
   if (attempts > node.attempts) {
     // Only attempts that nobody could record lead here, such as those that ended their process.
     const reason = `${node.attempts} attempts were begun; what came of the last is not known.`
     return { at: clock(), durationMs: 0, status: null, error: 'attempts-used-up', reason, excerpt: '', retryAfterMs: 0 }
   }
   const headers = signatureHeaders(eventId, clock(), body, secrets)
-  return attempt(
-    policy,
-    { url, headers, body },
-    { timeoutMs: node.timeoutMs, clock, ...(authorities && { authorities }) },
-  )
+  return attempt(policy, { url, headers, body }, { timeoutMs: node.timeoutMs, clock })
 }

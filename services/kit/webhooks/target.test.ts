@@ -1,6 +1,9 @@
 import { createServer } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { describe, expect, test } from '@jest/globals'
+import { issue, newAuthority } from '#local/certificates/authority.ts'
 import { type Attempt, attempt } from './attempt.ts'
 import { addressesOf, isPublic, readTarget, type TargetPolicy, TargetRefused, targetPolicy } from './target.ts'
 
@@ -202,6 +205,29 @@ describe('an attempt', () => {
       (port) => attempt(targetPolicy(['127.0.0.1']), post(`http://127.0.0.1:${port}/`), options),
     )
     expect(dripping.made).toMatchObject({ status: 200, error: '' })
+  })
+
+  test('opens TLS to the judged address and believes the certificate of the name alone', async () => {
+    const trusted = getCACertificates('default')
+    const authority = await newAuthority('test', 3_600_000)
+    const subject = { name: 'hooks', spiffe: null, dnsNames: ['hooks.example'], addresses: [] }
+    const { cert, key } = await issue(authority, subject, 3_600_000)
+    const server = createTlsServer({ cert, key }, (request, response) => response.end(request.headers.host))
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const { port } = server.address() as AddressInfo
+    const outside = { ports: [port], isOutside: (address: string) => address === '127.0.0.1' }
+    const policy: TargetPolicy = { ...targetPolicy(), ...outside, resolve: async () => ['127.0.0.1'] }
+    const to = (host: string) => attempt(policy, post(`https://${host}:${port}/`), { ...options, timeoutMs: 3_000 })
+
+    expect(await to('hooks.example')).toMatchObject({ status: null, error: 'connection' })
+    setDefaultCACertificates([...trusted, authority.cert])
+    expect(await to('hooks.example')).toMatchObject({ status: 200, error: '', excerpt: `hooks.example:${port}` })
+    const impostor = await to('other.example')
+    expect(impostor).toMatchObject({ status: null, error: 'connection' })
+    expect(impostor.reason).toContain('ERR_TLS_CERT_ALTNAME_INVALID')
+    setDefaultCACertificates(trusted)
+    server.closeAllConnections()
+    server.close()
   })
 
   test('no proxy of the environment is asked', async () => {

@@ -6,7 +6,7 @@ import { type Database, openDatabase } from '../store/database.ts'
 import { migrate } from '../store/migrations.ts'
 import { type PostgresFixture, startPostgres } from '../store/postgres-fixture.ts'
 import { type DelivererOptions, deliverWebhooks } from './deliverer.ts'
-import { changeEndpoint, rotateSecret, secretsOf, showEndpoint, subscribe } from './endpoints.ts'
+import { changeEndpoint, deleteEndpoint, rotateSecret, secretsOf, showEndpoint, subscribe } from './endpoints.ts'
 import { failuresMax, probeBaseMs } from './health.ts'
 import { listDeliveries, prune, replayDeliveries, replayDelivery, showDelivery } from './log.ts'
 import { claimDue, settle } from './queue.ts'
@@ -305,6 +305,48 @@ describe('its owner', () => {
     expect(await listDeliveries(database, id, { limit: 9, before: newest?.number })).toEqual([oldest])
     await prune(database, hooks.name, new Date(Date.now() + 60_000), clock())
     expect(await listDeliveries(database, id, { limit: 9 })).toEqual([])
+  })
+
+  test('ends it while a delivery is under way, and nothing of it stays', async () => {
+    let finish = () => {}
+    receiver.answer = (response) => {
+      finish = () => response.writeHead(200).end()
+    }
+    const { id } = await subscribed(database, receiver)
+    await tell(database, 'e1')
+    const deliverer = await deliver({ drainMs: 5_000 })
+    await until(() => receiver.arrivals.length === 1, 'it is under way')
+    await deleteEndpoint(database, hooks.name, id)
+    finish()
+    await deliverer.close()
+    await expect(showEndpoint(database, hooks.name, id)).rejects.toMatchObject({ code: 'not-found' })
+    expect(await listDeliveries(database, id, { limit: 9 })).toEqual([])
+  })
+
+  test('has at most 10,000 deliveries waiting; what comes beyond is in the log and can be replayed', async () => {
+    const { id } = await subscribed(database, receiver)
+    await changeEndpoint(database, rules, id, { paused: true })
+    await tell(database, 'e1')
+    const session = await database.session()
+    await session.query({
+      text: `with e as (
+          insert into kit.webhook_events select webhook, 'e1-' || n, type, payload, correlation_id, null, created_at
+          from kit.webhook_events, generate_series(2, 10000) n returning event_id)
+        insert into kit.webhook_deliveries (endpoint_id, webhook, event_id, state, next_at, created_at)
+        select $1, $2, event_id, 'waiting', now(), now() from e`,
+      values: [id, hooks.name],
+    })
+    session.release()
+    await tell(database, 'e2')
+    expect(await state(id)).toMatchObject({ eventId: 'e2', state: 'failed', error: 'queue-full' })
+    expect((await showEndpoint(database, hooks.name, id)).waiting).toBe(10_000)
+    expect(
+      await replayDeliveries(database, hooks.name, id, {
+        from: new Date(0),
+        to: new Date(Date.now() + 60_000),
+        states: ['failed'],
+      }),
+    ).toBe(1)
   })
 
   test('is refused what leads inside, what there is not, and a URL twice', async () => {
