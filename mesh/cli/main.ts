@@ -17,6 +17,7 @@ import { graphCommand } from './graph.ts'
 import { logsCommand } from './logs.ts'
 import { planCommand } from './plan.ts'
 import { renderCommand } from './render.ts'
+import { replayCommand } from './replay.ts'
 import { restartCommand } from './restart.ts'
 import { rotateCommand } from './rotate.ts'
 import { sagaCommand } from './saga.ts'
@@ -48,6 +49,7 @@ for (const register of [
   restartCommand,
   rotateCommand,
   dlqCommand,
+  replayCommand,
   devCommand,
   sagaCommand,
 ]) {
