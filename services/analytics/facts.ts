@@ -82,7 +82,7 @@ function totalOf(total: Money | undefined): Pick<Fact, 'total'> {
 }
 
 /** How far an order has come. */
-export function outcomeOf({ placedAtMs, confirmedAtMs, cancelledAtMs, shippedAtMs }: Fact): Outcome {
+function outcomeOf({ placedAtMs, confirmedAtMs, cancelledAtMs, shippedAtMs }: Fact): Outcome {
   if (shippedAtMs !== undefined) return Outcome.SHIPPED
   if (cancelledAtMs !== undefined) return Outcome.CANCELLED
   if (confirmedAtMs !== undefined) return Outcome.CONFIRMED

@@ -11,7 +11,7 @@ export const salesWindows = { sizeMs: 60_000, latenessMs: 10_000, idleMs: 10_000
 type Counts = ClosedWindow['counts']
 
 /** Of the orders that were decided, how many in ten thousand were cancelled; 0 where none was. */
-export function cancelledBasisPoints({ confirmed = 0n, cancelled = 0n }: Counts): number {
+function cancelledBasisPoints({ confirmed = 0n, cancelled = 0n }: Counts): number {
   const decided = confirmed + cancelled
   return decided === 0n ? 0 : Number((cancelled * 10_000n + decided / 2n) / decided)
 }

@@ -18,6 +18,7 @@ import {
   moveTo,
   ownPartitions,
   type Place,
+  pairOf,
   type Standing,
   takeStates,
   writeFolded,
@@ -153,7 +154,7 @@ async function applyLive(
   const { stream, place } = where
   // Held until the commit, so that no replay begins or ends in the middle.
   const generations = await generationsOf(tx, stream.name, 'share')
-  const active = generations.find(({ state }) => state === 'active')
+  const { active, building } = pairOf(generations)
   if (!active) throw new Error(`The stream ${stream.name} has no active generation.`)
   const standing = await lockOrMake(tx, place, active.generation)
   if (claim !== undefined && standing.epoch !== claim) {
@@ -163,7 +164,7 @@ async function applyLive(
   }
   const epoch = claim ?? standing.epoch + 1n
   const folded = await applyToGeneration(tx, where, { of: active, active, standing: { ...standing, epoch } }, entries)
-  for (const building of generations.filter(({ state }) => state === 'building')) {
+  if (building) {
     // A statement of its own, after the lock was had: it sees a replay that came to this place a moment ago.
     const beside = await lockPartition(tx, place, building.generation)
     if (beside?.joined)
@@ -185,7 +186,7 @@ async function applyLive(
 async function lockOrMake(tx: AnyTx, place: Place, generation: number): Promise<Standing> {
   const known = await lockPartition(tx, place, generation)
   if (known) return known
-  await ownPartitions(tx, place.stream, [place])
+  await ownPartitions(tx, place.stream, [place], true)
   const made = await lockPartition(tx, place, generation)
   if (!made) throw new Error(`The partition ${place.topic}/${place.partition} of ${place.stream} cannot be made.`)
   return made

@@ -3,8 +3,7 @@ import { ServiceError } from '../errors.ts'
 import type { Batch, HandleContext } from '../kafka/port.ts'
 import { type AnyTx, statement } from '../store/database.ts'
 import type { Log } from '../telemetry/log.ts'
-import { applyToGeneration, readRecord } from './batch.ts'
-import { closedWindow, makeResults, type ResultRow, watermarkOf } from './closing.ts'
+import { applyToGeneration, type Entry, readRecord } from './batch.ts'
 import {
   type Generation,
   generationsOf,
@@ -12,9 +11,10 @@ import {
   moveTo,
   nextOffsetOf,
   type Place,
+  pairOf,
   type Standing,
 } from './state.ts'
-import type { ClosedWindow, Stream } from './stream.ts'
+import type { Stream } from './stream.ts'
 import { windowStart } from './window.ts'
 
 /** From where a stream is rebuilt. An offset stands for the window in which it lies, in each partition of the topic. */
@@ -41,14 +41,13 @@ export async function beginReplay(stream: Stream, from: ReplayFrom): Promise<Beg
   }
   return stream.database.transaction(async (tx) => {
     const generations = await generationsOf(tx, stream.name, 'update')
-    const building = generations.find(({ state }) => state === 'building')
+    const { active: { generation: active } = { generation: 1 }, building } = pairOf(generations)
     if (building) {
       throw new ServiceError(
         'failed-precondition',
         `A replay of ${stream.name} is under way, as generation ${building.generation}.`,
       )
     }
-    const active = generations.find(({ state }) => state === 'active')?.generation ?? 1
     const fromMs = await startOf(tx, stream, active, from)
     const [{ generation } = { generation: active + 1 }] = await tx.query<{ generation: number }>(insertBuilding, [
       stream.name,
@@ -108,8 +107,7 @@ export function catchUp(stream: Stream, log: Log): (batch: Batch, context: Handl
     const entries = records.map((record) => readRecord(stream, batch, record))
     return stream.database.transaction(
       async (tx) => {
-        const generations = await generationsOf(tx, stream.name, 'share')
-        const { active, building } = both(generations)
+        const { active, building } = pairOf(await generationsOf(tx, stream.name, 'share'))
         if (!active || !building || signal.aborted) return
         // The active one's row first, as whoever moves both does.
         const near = (await nextOffsetOf(tx, place, active.generation)) ?? 0n
@@ -118,16 +116,10 @@ export function catchUp(stream: Stream, log: Log): (batch: Batch, context: Handl
         const found = await lockPartition(tx, place, building.generation)
         const target = (await nextOffsetOf(tx, place, active.generation)) ?? 0n
         if (!found || found.joined) return
-        const standing = await beginWhereLogDoes(tx, place, found, first)
+        const standing = await skipDeleted(tx, place, found, first)
         const behind = entries.filter(({ offset }) => offset < target)
         await applyToGeneration(tx, { stream, place, log }, { of: building, active, standing }, behind)
-        await join(
-          tx,
-          place,
-          active,
-          building,
-          entries.some(({ offset }) => offset >= target),
-        )
+        await join(tx, place, { active, building }, entries)
       },
       { attempts: 3 },
     )
@@ -137,97 +129,34 @@ export function catchUp(stream: Stream, log: Log): (batch: Batch, context: Handl
 /** So few records before the other generation, the replay holds it for a moment to come to the same place. */
 const nearMax = 1_000
 
-/** Where both have come to the same offset they go on together. `past`: the log has nothing before the active one's offset any more. */
-async function join(tx: AnyTx, place: Place, active: Generation, building: Generation, past: boolean): Promise<void> {
+/** Where both have come to the same offset they go on together: also where the log has nothing left in between. */
+async function join(
+  tx: AnyTx,
+  place: Place,
+  { active, building }: Readonly<Record<'active' | 'building', Generation>>,
+  entries: readonly Entry[],
+): Promise<void> {
   const ahead = await lockPartition(tx, place, active.generation)
   const mine = await lockPartition(tx, place, building.generation)
-  if (!ahead || !mine || mine.nextOffset > ahead.nextOffset) return
-  if (mine.nextOffset < ahead.nextOffset && !past) return
-  // What lay in between was deleted before it was read, so windows with any of it are taken over.
+  if (!ahead || !mine) return
   const gap = mine.nextOffset < ahead.nextOffset
+  const next = entries.find(({ offset }) => offset >= mine.nextOffset)
+  if (gap && (next === undefined || next.offset < ahead.nextOffset)) return
+  // What lay in between was deleted before it was read, so windows with any of it are taken over.
   if (gap) await tx.query(moveBeginning, [...placeOf(place), building.generation, ahead.nextOffset])
-  await moveTo(tx, place, { ...mine, nextOffset: ahead.nextOffset, joined: true })
+  const newestMs = gap ? Math.max(mine.newestMs, ahead.newestMs) : mine.newestMs
+  await moveTo(tx, place, { ...mine, nextOffset: ahead.nextOffset, newestMs, joined: true })
 }
 
-/** The log may have been deleted up to an offset after the one that the replay wanted to begin at. */
-async function beginWhereLogDoes(tx: AnyTx, place: Place, standing: Standing, offset: bigint): Promise<Standing> {
+/** The log may have been deleted up to an offset after the one that comes next: windows with any of that are taken over. */
+async function skipDeleted(tx: AnyTx, place: Place, standing: Standing, offset: bigint): Promise<Standing> {
   if (offset <= standing.nextOffset) return standing
-  const moved = await tx.query(moveUntouched, [...placeOf(place), standing.generation, offset])
-  return moved.length > 0 ? { ...standing, nextOffset: offset } : standing
+  await tx.query(moveBeginning, [...placeOf(place), standing.generation, offset])
+  return { ...standing, nextOffset: offset }
 }
 
 function placeOf({ stream, topic, partition }: Place): readonly unknown[] {
   return [stream, topic, partition]
-}
-
-function both(generations: readonly Generation[]) {
-  return {
-    active: generations.find(({ state }) => state === 'active'),
-    building: generations.find(({ state }) => state === 'building'),
-  }
-}
-
-/** What came of a replay that has ended: the first window that is rebuilt, null where all are. */
-export type Swapped = { readonly generation: number; readonly rebuiltFromMs: number | null }
-
-/**
- * Puts a generation that has come as far in every partition into the active one's place; undefined where there is none. Windows that
- * begin before the replay does, or of which the log no longer holds every event, are taken over as they were.
- */
-export function swapWhenReady(stream: Stream): Promise<Swapped | undefined> {
-  return stream.database.transaction(async (tx) => {
-    const { name } = stream
-    // No batch is under way while this is held.
-    const { active, building } = both(await generationsOf(tx, name, 'update'))
-    if (!active || !building) return undefined
-    const [{ behind } = { behind: true }] = await tx.query<{ behind: boolean }>(selectBehind, [
-      ...[name, building.generation],
-    ])
-    if (behind) return undefined
-    const pair = [name, active.generation, building.generation]
-    const [{ uncoveredMs } = { uncoveredMs: null }] = await tx.query<{ uncoveredMs: number | null }>(
-      selectUncovered,
-      pair,
-    )
-    const rebuiltFromMs = later(building.fromMs, uncoveredMs === null ? null : uncoveredMs + stream.windows.sizeMs)
-    if (rebuiltFromMs !== null) {
-      for (const takeOver of takeOvers) await tx.query(takeOver, [...pair, rebuiltFromMs])
-      for (const keep of olderStates) await tx.query(keep, pair)
-    }
-    const before = await watermarkOf(tx, stream, building.generation, tx.at)
-    const [{ closedMs } = { closedMs: null }] = await tx.query<{ closedMs: number | null }>(
-      selectLastClosed,
-      pair.slice(0, 2),
-    )
-    const closed = closedMs === null ? null : closedMs + stream.windows.sizeMs
-    const results = await makeResults(tx, stream, building.generation, later(before, closed) ?? 0, allWindows)
-    await tellDifferences(tx, stream, pair, results)
-    await tx.query(retire, pair.slice(0, 2))
-    await tx.query(activate, [name, building.generation, tx.at, rebuiltFromMs])
-    return { generation: building.generation, rebuiltFromMs }
-  })
-}
-
-const allWindows = 1_000_000
-
-/** Of the rebuilt results only those are published that are not what they were: as corrections. */
-async function tellDifferences(
-  tx: AnyTx,
-  stream: Stream,
-  pair: readonly unknown[],
-  results: readonly ClosedWindow[],
-): Promise<void> {
-  const known = await tx.query<ResultRow & { changed: boolean }>(carryRevisions, pair)
-  const before = new Map(known.map((row) => [row.startsMs, row]))
-  for (const result of results) {
-    const row = before.get(result.startsMs)
-    if (!row) stream.closed(tx, result)
-    else if (row.changed) stream.closed(tx, closedWindow(stream, row))
-  }
-}
-
-function later(a: number | null, b: number | null): number | null {
-  return a === null || b === null ? (a ?? b) : Math.max(a, b)
 }
 
 const insertBuilding = statement(`
@@ -255,10 +184,6 @@ const insertFromTime = statement(`
 const moveBeginning = statement(`
   update kit.stream_partitions set first_offset = $5
   where stream = $1 and topic = $2 and partition = $3 and generation = $4`)
-const moveUntouched = statement(`
-  update kit.stream_partitions set first_offset = $5, next_offset = $5
-  where stream = $1 and topic = $2 and partition = $3 and generation = $4 and next_offset = first_offset and next_offset < $5
-  returning 1`)
 const selectWindowOf = statement(`
   select min(starts_ms)::float as "startsMs" from (
     select coalesce(max(starts_ms) filter (where first_offset <= $4), min(starts_ms)) as starts_ms
@@ -267,48 +192,3 @@ const selectWindowOf = statement(`
 const retireBuilding = statement(`
   update kit.streams set state = 'retired', ended_at = clock_timestamp()
   where stream = $1 and state = 'building' returning generation`)
-const selectBehind = statement(`
-  select exists (
-    select from kit.stream_partitions where stream = $1 and generation = $2 and not joined
-  ) as behind`)
-// Of an older window the replay has not read every event: its log was deleted up to a later offset.
-const selectUncovered = statement(`
-  select max(part.starts_ms)::float as "uncoveredMs"
-  from kit.stream_windows as part
-  join kit.stream_partitions as at
-    on at.stream = part.stream and at.topic = part.topic and at.partition = part.partition and at.generation = $3
-  where part.stream = $1 and part.generation = $2 and part.first_offset < at.first_offset`)
-const takeOvers = [
-  statement(
-    `delete from kit.stream_windows where stream = $1 and generation = $3 and $2::integer <> $3 and starts_ms < $4`,
-  ),
-  statement(
-    `delete from kit.stream_late where stream = $1 and generation = $3 and $2::integer <> $3 and starts_ms < $4`,
-  ),
-  statement(`update kit.stream_windows set generation = $3 where stream = $1 and generation = $2 and starts_ms < $4`),
-  statement(`update kit.stream_late set generation = $3 where stream = $1 and generation = $2 and starts_ms < $4`),
-  statement(`update kit.stream_results set generation = $3 where stream = $1 and generation = $2 and starts_ms < $4`),
-]
-// What began before the log does is better known to the generation before.
-const olderStates = [
-  statement(`
-    delete from kit.stream_state as mine using kit.stream_state as before
-    where mine.stream = $1 and mine.generation = $3 and before.stream = mine.stream and before.generation = $2
-      and before.key = mine.key and before.began_ms < mine.began_ms`),
-  statement(`
-    update kit.stream_state as before set generation = $3
-    where stream = $1 and generation = $2 and not exists (
-      select from kit.stream_state as mine where mine.stream = $1 and mine.generation = $3 and mine.key = before.key)`),
-]
-const carryRevisions = statement(`
-  update kit.stream_results as mine
-  set revision = before.revision + case when mine.counts <> before.counts then 1 else 0 end
-  from kit.stream_results as before
-  where mine.stream = $1 and mine.generation = $3 and before.stream = $1 and before.generation = $2
-    and before.starts_ms = mine.starts_ms
-  returning mine.starts_ms::float as "startsMs", mine.revision, mine.counts, mine.counts <> before.counts as changed`)
-const selectLastClosed = statement(`
-  select max(starts_ms)::float as "closedMs" from kit.stream_results where stream = $1 and generation = $2`)
-const retire = statement(`update kit.streams set state = 'retired' where stream = $1 and generation = $2`)
-const activate = statement(`
-  update kit.streams set state = 'active', ended_at = $3, rebuilt_from_ms = $4 where stream = $1 and generation = $2`)

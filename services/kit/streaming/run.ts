@@ -11,9 +11,10 @@ import { applyTo } from './batch.ts'
 import { closeWindows, watermarkOf } from './closing.ts'
 import { replayOperation } from './operations.ts'
 import { pruneStream } from './prune.ts'
-import { catchUp, swapWhenReady } from './rebuild.ts'
+import { catchUp } from './rebuild.ts'
 import { createStream, generationsOf, ownPartitions } from './state.ts'
 import type { Stream } from './stream.ts'
+import { swapWhenReady } from './swap.ts'
 
 /** A stream that runs. */
 export type RunningStream = {
@@ -90,7 +91,7 @@ function standpoints(
   return stream.database.transaction(async (tx) => {
     const generations = await generationsOf(tx, stream.name, 'share')
     const wanted = generations.find(({ state }) => state === of)?.generation
-    const known = await ownPartitions(tx, stream.name, partitions)
+    const known = await ownPartitions(tx, stream.name, partitions, of === 'active')
     return known
       .filter(({ generation }) => generation === wanted)
       .map(({ topic, partition, nextOffset }) => ({ topic, partition, offset: nextOffset }))

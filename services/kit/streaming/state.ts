@@ -46,6 +46,17 @@ export function generationsOf(
   return from.query<Generation>(by[lock], [stream])
 }
 
+/** The generation that is read, and the one that a replay builds. */
+export function pairOf(generations: readonly Generation[]): {
+  readonly active: Generation | undefined
+  readonly building: Generation | undefined
+} {
+  const [active, building] = (['active', 'building'] as const).map((wanted) =>
+    generations.find(({ state }) => state === wanted),
+  )
+  return { active, building }
+}
+
 const standingColumns = `generation, next_offset as "nextOffset", epoch, newest_ms::float as "newestMs", joined`
 const lockStanding = statement(`
   select ${standingColumns} from kit.stream_partitions
@@ -78,7 +89,8 @@ const insertPartitions = statement(`
   on conflict do nothing`)
 // A new owner gives a partition the time to be fetched before it is idle.
 const hearPartitions = statement(`
-  update kit.stream_partitions as at set heard_at = $4, idle = false
+  update kit.stream_partitions as at
+  set heard_at = case when $5 then $4 else heard_at end, idle = idle and not $5
   from unnest($2::text[], $3::integer[]) as places (topic, partition)
   where at.stream = $1 and at.topic = places.topic and at.partition = places.partition
   returning at.generation, at.topic, at.partition, at.next_offset as "nextOffset", at.joined`)
@@ -92,15 +104,19 @@ export type Standpoint = {
   readonly joined: boolean
 }
 
-/** Makes the rows of partitions that are new, from their beginning, in every generation; answers where all of them stand. */
+/**
+ * Makes the rows of partitions that are new, from their beginning, in every generation; answers where all of them stand. `owned`:
+ * they have a new owner, who has not heard of them yet.
+ */
 export async function ownPartitions(
   tx: AnyTx,
   stream: string,
   partitions: readonly { readonly topic: string; readonly partition: number }[],
+  owned: boolean,
 ): Promise<Standpoint[]> {
   const values = [stream, partitions.map(({ topic }) => topic), partitions.map(({ partition }) => partition), tx.at]
   await tx.query(insertPartitions, values)
-  return tx.query<Standpoint>(hearPartitions, values)
+  return tx.query<Standpoint>(hearPartitions, [...values, owned])
 }
 
 const movePartition = statement(`
@@ -205,6 +221,6 @@ export async function writeFolded(
 }
 
 /** Whole numbers as text: JSON has no room for them all. */
-export function textual(counts: Readonly<Record<string, bigint>>): Readonly<Record<string, string>> {
+function textual(counts: Readonly<Record<string, bigint>>): Readonly<Record<string, string>> {
   return Object.fromEntries(Object.entries(counts).map(([counter, amount]) => [counter, String(amount)]))
 }

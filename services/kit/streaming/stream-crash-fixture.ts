@@ -3,6 +3,7 @@
  * batch without a broker, and ends itself, as a crash would, before the statement of that number of one batch's transaction, or
  * right after its commit. Otherwise it is a member of its group until it is killed.
  */
+import { flushCompileCache } from 'node:module'
 import { testApp } from '../app/app-fixture.ts'
 import type { KafkaConfiguration, PostgresConfiguration } from '../app/configuration.ts'
 import type { Transactions } from '../messaging/handling.ts'
@@ -31,6 +32,8 @@ if (dieAt === undefined) {
   let statements = 0
   const step = () => {
     statements += 1
+    // What was compiled is kept for the next one, which a killed process would not do.
+    if (statements === 1) flushCompileCache()
     if (statements === dieAt) process.kill(process.pid, 'SIGKILL')
   }
   const dying: Transactions = {

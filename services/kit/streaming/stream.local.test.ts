@@ -1,4 +1,6 @@
 import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals'
 import { service } from '#graph/service.ts'
@@ -15,6 +17,7 @@ import { silentLog } from '../telemetry/log.ts'
 import { applyTo, Fenced } from './batch.ts'
 import { closeWindows } from './closing.ts'
 import { windowsOperation } from './operations.ts'
+import { pruneStream } from './prune.ts'
 import { beginReplay } from './rebuild.ts'
 import { createStream } from './state.ts'
 import type { Stream } from './stream.ts'
@@ -22,6 +25,7 @@ import { incoming, orderEvents, outcomeOf, type Placed, tally, tallyStream, tall
 
 jest.setTimeout(60_000)
 
+const compileCache = mkdtempSync(join(tmpdir(), 'parley-cache-'))
 let server: PostgresFixture
 let at: PostgresConfiguration
 let database: Database<object>
@@ -42,6 +46,7 @@ beforeEach(async () => {
 afterAll(async () => {
   await database?.close()
   await server?.stop()
+  rmSync(compileCache, { recursive: true, force: true })
 })
 
 async function empty(): Promise<void> {
@@ -158,7 +163,7 @@ test('a process that is killed before any statement of a batch, or after its com
   // The statements of the batch and its commit, and those of the closing of windows.
   expect(died).toBeGreaterThan(12)
   expect([await outcomeOf(database), await published()]).toEqual([whole, ids])
-})
+}, 180_000)
 
 describe('windows', () => {
   test('close by the watermark, once; a partition that lags holds them open, an idle one does not', async () => {
@@ -244,6 +249,34 @@ describe('an event that cannot be applied', () => {
   })
 })
 
+test('what is older than is kept is forgotten, with all that belongs to a generation that was replaced', async () => {
+  const stream = tallyStream(database, { windows: { of: [orderEvents], ...tallyWindows, keepMs: 3_600_000 } })
+  const apply = owner(stream)
+  await apply([
+    order('a', 0),
+    order('b', 0),
+    order('late', -70_000_000),
+    order('b', 2 * 3_600_000),
+    order('c', 2 * 3_600_000),
+  ])
+  await database.query(
+    statement(`
+    insert into kit.streams (stream, generation, state, began_at) values ('tally', 2, 'retired', now())`),
+  )
+  await database.query(
+    statement(`
+    insert into kit.stream_state (stream, generation, key, state, began_ms, touched_ms) values ('tally', 2, 'old', '{}', 0, 1e15)`),
+  )
+  await pruneStream(stream, new Date(base + 2 * 3_600_000))
+  const left = await database.query<{ row: string }>(
+    statement(`
+    select generation || ' ' || key as row from kit.stream_state union all
+    select 'window ' || starts_ms from kit.stream_windows where counter = '' union all
+    select 'late ' || event_id from kit.stream_late order by 1`),
+  )
+  expect(left.map(({ row }) => row)).toEqual(['1 b', '1 c', `window ${base + 2 * 3_600_000}`])
+})
+
 test('a stream that was not declared to be replayable is not rebuilt', async () => {
   const fixed = service('tally', { owns: [postgres()], edges: [consumes(orderEvents, [OrderPlacedSchema])] })
   const [placed] = tallyStream(database).inputs.values()
@@ -261,7 +294,7 @@ async function child(given: object): Promise<boolean> {
   const script = join(import.meta.dirname, 'stream-crash-fixture.ts')
   const started = spawn(process.execPath, [script, JSON.stringify(given)], {
     stdio: ['ignore', 'inherit', 'inherit'],
-    env: {},
+    env: { NODE_COMPILE_CACHE: compileCache },
   })
   const [code, signal] = await new Promise<[number | null, string | null]>((resolve) => {
     started.once('exit', (...ended) => resolve(ended))
