@@ -9,7 +9,7 @@ const retryAfterMs = 100
  * How long offsets gather after a commit. It bounds what a crash repeats, which consumers recognise; a commit for every record
  * would cost the broker and this process more than the record itself.
  */
-const gatherMs = 200
+const gatherMsDefault = 200
 
 /**
  * Sends the newest handled offset of every partition to the group, one request at a time: while one is on its way, and for
@@ -24,8 +24,14 @@ export class Commits {
   #sending: Promise<void> | undefined
   readonly #hurry = createBell()
   #flushing = false
+  readonly #gatherMs: number
 
-  constructor(send: (offsets: PartitionOffset[]) => Promise<void>, onRefused: (error: unknown) => void) {
+  constructor(
+    send: (offsets: PartitionOffset[]) => Promise<void>,
+    onRefused: (error: unknown) => void,
+    gatherMs = gatherMsDefault,
+  ) {
+    this.#gatherMs = gatherMs
     this.#send = send
     this.#onRefused = onRefused
   }
@@ -56,7 +62,7 @@ export class Commits {
       this.#pending = new Map()
       try {
         await this.#send([...batch.values()])
-        if (!this.#flushing) await this.#hurry.wait(gatherMs)
+        if (!this.#flushing) await this.#hurry.wait(this.#gatherMs)
       } catch (error) {
         this.#onRefused(error)
         for (const [key, position] of batch) {

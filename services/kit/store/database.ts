@@ -22,7 +22,8 @@ export type AnyTx = {
   query<Row>(statement: Statement, values?: readonly unknown[]): Promise<Row[]>
   /**
    * A statement that goes to the server together with the commit, after all others: when it runs, all locks that order this
-   * transaction are held. Its values are asked for when `run` has ended; its failure rolls back.
+   * transaction are held. Its values are asked for when `run` has ended; its failure rolls back. Not for what this
+   * transaction may read: the messages of a batch share one.
    */
   lastly(statement: Statement, values: () => readonly unknown[]): void
   /** Runs once the effect is durable; must not throw. */
