@@ -35,7 +35,7 @@ export function visitOf(shop: Shop, signal: AbortSignal): Visiting {
         try {
           const answer = await query()
           if (right(answer)) return answer
-          last = `the last answer was ${JSON.stringify(answer)?.slice(0, 300)}`
+          last = `the last answer was ${JSON.stringify(answer, bigintsAsText)?.slice(0, 300)}`
         } catch (error) {
           if (!signal.aborted) throw error
         }
@@ -80,6 +80,10 @@ function inWords(verb: string, path: string, { at, headers, body }: Wish): strin
   const where = at === undefined ? path : `${path} of ${at}`
   const said = Object.entries(headers ?? {}).map(([name, value]) => `${name}: ${value}`)
   return [`${verb} ${where}`, ...said, ...(body === undefined ? [] : [JSON.stringify(body)])].join('  ')
+}
+
+function bigintsAsText(_name: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? String(value) : value
 }
 
 function parsed(text: string): unknown {
