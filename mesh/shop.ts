@@ -9,6 +9,7 @@ import { module } from '#graph/start.ts'
 import { postgres } from '#graph/store.ts'
 import { system } from '#graph/system.ts'
 import { consumes, topic } from '#graph/topic.ts'
+import { ProductPutSchema as ProductPut } from '#proto/parley/catalog/v1/events_pb.ts'
 import { CustomerRegisteredSchema as CustomerRegistered } from '#proto/parley/customers/v1/events_pb.ts'
 import {
   ReleaseStockSchema as ReleaseStock,
@@ -58,6 +59,7 @@ export const paymentEvents = topic('payments', {
   key: 'orderId',
 })
 export const shipmentEvents = topic('shipments', { carries: [ShipmentDispatched], key: 'orderId' })
+export const productEvents = topic('products', { carries: [ProductPut], key: 'productId' })
 export const customerEvents = topic('customers', { carries: [CustomerRegistered], key: 'customerId' })
 export const emails = queue('emails', {
   carries: [SendEmail],
@@ -181,7 +183,11 @@ export const storefront = service('storefront', {
   ],
 })
 
-export const catalog = service('catalog', { exposes: [catalogApi], owns: [postgres()] })
+export const catalog = service('catalog', {
+  exposes: [catalogApi],
+  owns: [postgres()],
+  publishes: [productEvents],
+})
 
 export const customers = service('customers', {
   exposes: [customersApi],
@@ -202,6 +208,7 @@ export const orders = service('orders', {
     consumes(stockEvents, [StockRejected]),
     consumes(paymentEvents, [PaymentCaptured, PaymentDeclined]),
     consumes(shipmentEvents, [ShipmentDispatched]),
+    consumes(productEvents, [ProductPut]),
     works(orderCommands),
     sends(fulfilmentReplies),
   ],

@@ -14,11 +14,19 @@ import { migrate } from '#kit/store/migrations.ts'
 import { startProjections } from '#kit/store/projection.ts'
 import { metric } from '#kit/telemetry/semantics.ts'
 import { gauge } from '#kit/telemetry/telemetry.ts'
-import { checkout, orderCommands, orders, paymentEvents, shipmentEvents, stockEvents } from '#mesh/shop.ts'
+import {
+  checkout,
+  orderCommands,
+  orders,
+  paymentEvents,
+  productEvents,
+  shipmentEvents,
+  stockEvents,
+} from '#mesh/shop.ts'
 import { InventoryService } from '#proto/parley/inventory/v1/inventory_pb.ts'
 import { type CreateOrderRequest, OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
 import { processOrders, uploadOrders } from './bulk.ts'
-import { cancelOverdue, commands, forgetRequests, reactions } from './handlers.ts'
+import { cancelOverdue, commands, forgetRequests, productNews, reactions } from './handlers.ts'
 import { place } from './place.ts'
 import { batchGetOrderDetails, getOrderDetail, listOrders, listRecentOrders, streamOrderUpdates } from './queries.ts'
 import { orderDetail, orderList } from './read-models.ts'
@@ -37,6 +45,7 @@ await run(orders, async (app) => {
     consumer(orders, stockEvents, database, { StockRejected }),
     consumer(orders, paymentEvents, database, { PaymentCaptured, PaymentDeclined }),
     consumer(orders, shipmentEvents, database, { ShipmentDispatched }),
+    consumer(orders, productEvents, database, productNews),
   ]
   const workers = [worker(orders, orderCommands, database, commands)]
   await app.add('messaging', startMessaging(app, { database, consumers, workers }))

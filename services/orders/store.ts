@@ -18,13 +18,14 @@ import type { OrderDetailRow, OrderListRow } from './read-models.ts'
 
 /** The tables of the orders' database; the events are the kit's. */
 export type OrdersTables = {
-  price: { product_id: string; currency: string; minor_units: bigint }
+  price: PriceRow
   idempotency: { customer_id: string; key: string; request_hash: string; order_id: string; created_at: Date }
   open_order: { order_id: string; placed_at: Date }
   order_list: OrderListRow
   order_detail: OrderDetailRow
 }
 
+type PriceRow = { product_id: string; currency: string; minor_units: bigint; revision: bigint }
 type OrdersTx = Tx<OrdersTables>
 
 /** What a client's key stands for. */
@@ -201,6 +202,18 @@ export async function readPrices(
   return new Map(
     rows.map(({ product_id, currency, minor_units }) => [product_id, { currency, minorUnits: minor_units }]),
   )
+}
+
+/** Takes what a product costs from now on, unless something newer is known. */
+export async function putPrice(tx: OrdersTx, price: PriceRow): Promise<void> {
+  const { product_id: _key, ...changed } = price
+  await tx.db
+    .insertInto('price')
+    .values(price)
+    .onConflict((conflict) =>
+      conflict.column('product_id').doUpdateSet(changed).where('price.revision', '<', price.revision),
+    )
+    .execute()
 }
 
 /** Orders that were placed before a time and are still open, oldest first, at most `limit`. */

@@ -203,7 +203,10 @@ describe('the read models', () => {
       calling.batchGetOrderDetails({}),
       calling.batchGetOrderDetails({ orderIds: Array.from({ length: 101 }, (_, index) => `o-${index}`) }),
       calling.listRecentOrders({ customerIds: ['c-1'], perCustomer: 51 }),
-      calling.listRecentOrders({ customerIds: Array.from({ length: 100 }, (_, index) => `c-${index}`), perCustomer: 5 }),
+      calling.listRecentOrders({
+        customerIds: Array.from({ length: 100 }, (_, index) => `c-${index}`),
+        perCustomer: 5,
+      }),
     ])
       await expect(wrong).rejects.toMatchObject({ code: 'invalid-argument' })
   }, 20_000)

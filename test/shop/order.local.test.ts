@@ -1,4 +1,5 @@
 /** The shop on its real parts, as a customer and an operator meet it. One stack for all of it. */
+import { randomUUID } from 'node:crypto'
 import { lstatSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
@@ -25,6 +26,51 @@ describe('a quote for a parcel', () => {
       body: { code: 'invalid-argument', errors: [{ field: 'query:weightGrams' }] },
     })
   })
+})
+
+describe('the catalogue', () => {
+  test('is shown with a tag that is good from end to end, at the prices that orders take', async () => {
+    const page = await request(`${shop.url}/api/v1/products`)
+    const products = page.body.products as { productId: string; price: { currency: string; minorUnits: number } }[]
+    const { rows } = await withPostgres(shop.layout, 'orders', 'orders', (client) =>
+      client.query('SELECT product_id, currency, minor_units::int FROM price ORDER BY product_id'),
+    )
+    expect(
+      products.map(({ productId, price }) => ({
+        product_id: productId,
+        currency: price.currency,
+        minor_units: price.minorUnits,
+      })),
+    ).toEqual(rows)
+    const product = () => request(`${shop.url}/api/v1/products/p-1`)
+    const etag = (await product()).headers.get('etag') ?? ''
+    const again = await request(`${shop.url}/api/v1/products/p-1`, { headers: { 'if-none-match': etag } })
+    expect([again.status, again.headers.get('etag')]).toEqual([304, etag])
+  }, 60_000)
+})
+
+describe('a customer', () => {
+  test('is welcomed once, and their orders are written of to the address that they registered', async () => {
+    const edge = shop.layout.services.customers?.edge
+    const key = randomUUID()
+    const register = () =>
+      request(`http://${edge?.address}:${edge?.port}/api/v1/customers`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'idempotency-key': key },
+        body: JSON.stringify({ name: 'Ann Example', emailAddress: 'Ann@mail.example' }),
+      })
+    const [first, second] = [await register(), await register()]
+    expect([first.status, second.body]).toEqual([201, first.body])
+    const welcomes = () => emailsAbout(shop, 'Welcome')
+    expect(await eventually(welcomes, (found) => found.length > 0)).toMatchObject([{ to: ['Ann@mail.example'] }])
+    const { body } = await placeOrder(shop, { customerId: String(first.body.customerId) })
+    const news = await eventually(
+      () => emailsAbout(shop, String(body.orderId)),
+      (found) => found.length === 2,
+    )
+    expect(news.map(({ to }) => to)).toEqual([['Ann@mail.example'], ['Ann@mail.example']])
+    expect(await welcomes()).toHaveLength(1)
+  }, 60_000)
 })
 
 describe('an order', () => {
