@@ -65,7 +65,7 @@ const importTable: readonly { folder: string; may: readonly string[]; because: s
 
 /** Where processes start, and what a command is told to read. */
 const startsProcess =
-  /(^|\/)main\.ts$|^mesh\/shop\.ts$|^examples\/[^/]+\/system\.ts$|^test\/run\.ts$|^bench\/(run|hop\/echo|rest\/server|render\/contender)\.ts$/
+  /(^|\/)main\.ts$|\.d\.ts$|^mesh\/shop\.ts$|^examples\/[^/]+\/system\.ts$|^test\/run\.ts$|^bench\/(run|hop\/echo|rest\/server|render\/contender)\.ts$/
 
 describe('imports', () => {
   test.each(importTable)('$folder: $because', ({ folder, may }) => {

@@ -18,9 +18,9 @@ export type RestApi<Routes extends Record<string, Route> = Record<string, Route>
 }
 
 /** A GraphQL interface: `query` is `POST /graphql`, `subscribe` is `GET /graphql/stream`, whose answers are server-sent events. */
-export type GraphqlApi = {
+export type GraphqlApi<N extends string = string> = {
   readonly kind: 'graphql'
-  readonly name: string
+  readonly name: N
   /** Whether operations are taken that are not in the list of known ones, and the schema may be asked for, in every environment. */
   readonly open: boolean
 }
@@ -62,7 +62,10 @@ export function rest<const Routes extends Record<string, Route>>(
  * Declares a GraphQL interface. `open`: any operation is taken wherever it runs. Default: false, so that only a local run takes
  * operations that nobody has looked at.
  */
-export function graphql(name: string, { open = false }: { readonly open?: boolean } = {}): GraphqlApi {
+export function graphql<const N extends string>(
+  name: N,
+  { open = false }: { readonly open?: boolean } = {},
+): GraphqlApi<N> {
   return { kind: 'graphql', name, open }
 }
 

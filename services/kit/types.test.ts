@@ -3,7 +3,7 @@
  * the project fails when one of them is none any more. Nothing here runs.
  */
 import { expect, test } from '@jest/globals'
-import { rest } from '#graph/api.ts'
+import { graphql, rest } from '#graph/api.ts'
 import { calls } from '#graph/call.ts'
 import { external, reaches } from '#graph/external.ts'
 import { asks, queue, works } from '#graph/queue.ts'
@@ -18,6 +18,7 @@ import { OrderPlacedSchema, OrderShippedSchema } from '#proto/parley/orders/v1/e
 import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
 import { QuoteRequestSchema, QuoteSchema } from '#proto/parley/shipping/v1/quotes_pb.ts'
 import type { App } from './app/lifecycle.ts'
+import { graphqlServer } from './graphql/server.ts'
 import { client } from './grpc/client.ts'
 import { implement } from './grpc/implementation.ts'
 import { grpcServer } from './grpc/server.ts'
@@ -178,6 +179,15 @@ function neverRun() {
   restServer(app, api, { show, place: show, list: show })
   // @ts-expect-error: an interface that is not exposed
   restServer(app, other, { list: show })
+
+  const answers = { schema: '', resolvers: {}, context: () => ({}), operations: [] }
+  // @ts-expect-error: an interface that is not exposed
+  graphqlServer(app, graphql('pages'), answers)
+  const pages = graphql('pages')
+  const front = service('front', { exposes: [pages] })
+  graphqlServer({} as App<typeof front>, pages, answers)
+  // @ts-expect-error: an interface that is not exposed
+  graphqlServer({} as App<typeof front>, graphql('others'), answers)
 }
 
 test('what is not declared does not compile', () => {
