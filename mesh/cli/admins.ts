@@ -43,11 +43,15 @@ export async function planOf(options: AdminOptions): Promise<Plan> {
   return derive((await loadSystem(file.systemFile)).system, 'local')
 }
 
-/** One of them, or all where none is named. Throws a UsageError with those that there are for an unknown one. */
+/** One of them, or all where none is named. Throws like `adminNamed`. */
 export function adminsNamed(admins: Admins, service: string | undefined): Admins {
-  if (service === undefined) return admins
+  return service === undefined ? admins : new Map([[service, adminNamed(admins, service)]])
+}
+
+/** How one of them is asked. Throws a UsageError with those that there are for an unknown one. */
+export function adminNamed(admins: Admins, service: string): AskAdmin {
   const ask = admins.get(service)
-  if (ask) return new Map([[service, ask]])
+  if (ask) return ask
   throw new UsageError(`There is no service ${service}. There are: ${[...admins.keys()].join(', ')}.`)
 }
 

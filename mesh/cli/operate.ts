@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { AdminAnswer, AskAdmin } from '#local/admin.ts'
 import { RunFailure } from '#local/supervisor/failure.ts'
-import { type AdminOptions, type Admins, adminsNamed, adminsOf, withAdminOptions } from './admins.ts'
+import { type AdminOptions, type Admins, adminNamed, adminsNamed, adminsOf, withAdminOptions } from './admins.ts'
 import { UsageError } from './exit.ts'
 import { answerText, offersText } from './operate-text.ts'
 import { print } from './output.ts'
@@ -29,7 +29,7 @@ export function operateCommand(program: Command): void {
         print(options.json ? JSON.stringify(offers, null, 2) : offersText(offers))
         return
       }
-      const body = await operate(adminsNamed(admins, service), service, operation, values)
+      const body = await operate(admins, service, operation, values)
       print(options.json ? JSON.stringify(body, null, 2) : answerText(body))
     })
 }
@@ -60,12 +60,12 @@ export async function operate(
   operation: string,
   values: readonly string[],
 ): Promise<Readonly<Record<string, unknown>>> {
-  const [ask] = adminsNamed(admins, service).values()
+  const ask = adminNamed(admins, service)
   const [name = '', ...path] = operation.split('/').filter((part) => part !== '')
-  const offers = ask ? await offered(ask) : []
+  const offers = await offered(ask)
   const offer = offers.find((each) => each.name === name)
   const verb = offer && verbOf(offer, path)
-  if (!ask || !verb) throw new UsageError(`${service} offers no ${operation}.\n\n${offersText([{ service, offers }])}`)
+  if (!verb) throw new UsageError(`${service} offers no ${operation}.\n\n${offersText([{ service, offers }])}`)
   const said = valuesOf(values)
   const query = verb === 'GET' ? new URLSearchParams(said).toString() : ''
   const where = [name, ...path].map(encodeURIComponent).join('/')
