@@ -21,7 +21,7 @@ export const capabilities = {
   },
   egressPolicy: { by: 'as for calls: route and cluster of the external; TLS opened by the sidecar' },
   edge: { by: "a listener of the exposed service's own sidecar, with gRPC-Web; no TLS: it is on this machine" },
-  edgeRate: { by: 'local rate limit filter: a descriptor an exposure' },
+  edgeRate: { by: 'local rate limit filter: a descriptor an exposure, and one a client without a value' },
   bodySize: { by: 'buffer filter: `max_request_bytes` a route' },
   tokens: { notSupported: 'a local run has no issuer to fetch keys from; every request is refused with 501' },
   tracing: { by: "the applications' own spans and sampling; the proxy passes `traceparent` on" },

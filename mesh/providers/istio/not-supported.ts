@@ -91,13 +91,14 @@ function ofService({ name, replicas, rateLimit }: PlannedService): readonly NotS
 }
 
 function ofExposure(
-  { name, rateLimit }: PlannedExposure,
+  { name, rateLimit, grpcWeb }: PlannedExposure,
   service: PlannedService | undefined,
 ): readonly NotSupported[] {
   const where = `exposure ${name}`
   const wrongVerb = { where, what: 'refusing a wrong verb with 405', reason: capabilities.edge.but.wrongVerb }
   return [
     ...(service?.protocol === 'http' ? [wrongVerb] : []),
+    ...(grpcWeb ? [{ where, what: 'refusing raw gRPC', reason: capabilities.edge.but.wire }] : []),
     ...(rateLimit ? perReplica(where, service?.replicas ?? 1, capabilities.edgeRate.but.perReplica) : []),
   ]
 }

@@ -95,7 +95,7 @@ describe('the edge', () => {
 
   test('the gateway may ask for the sum of the limits, or for anything where one has none', () => {
     const account = { kind: 'ServiceAccount', name: 'small-edge', namespace: 'envoy-gateway-system' }
-    const limited = { ...shop, rateLimit: { perSecond: 50, burst: 50 } }
+    const limited = { ...shop, rateLimit: { perSecond: 50, burst: 50, perClient: null } }
     expect(rateOf([limited, { ...limited, name: 'second' }])).toMatchObject({
       overrides: [{ requestsPerSecond: 100, clientRefs: [account] }],
     })
