@@ -40,6 +40,10 @@ test('what was under way when it was paused moves nothing; each probe in vain do
   expect(afterSuccess(health)).toEqual(healthy)
 })
 
+test('what became of a process of ours says nothing about it', () => {
+  expect(afterFailure(healthy, 'attempts-used-up', began)).toEqual(healthy)
+})
+
 test('days of failing, or saying that it is gone, disable it; its owner’s pause stays whatever arrives', () => {
   expect(afterFailure(failing(failuresMax), 'timeout', after(disableAfterMs))).toMatchObject({
     state: 'disabled',

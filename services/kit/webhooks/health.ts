@@ -39,6 +39,8 @@ export function afterSuccess(health: Health): Health {
 
 /** An endpoint after a failed attempt. */
 export function afterFailure(health: Health, error: AttemptError, now: Date): Health {
+  // That one is about a process of ours.
+  if (error === 'attempts-used-up') return health
   const failures = health.failures + 1
   const failingSince = health.failingSince ?? now
   const counted = { ...health, failures, failingSince }
