@@ -55,7 +55,7 @@ const description: MethodRef = { name: 'openapi', verb: 'GET', path: '/openapi.j
 
 /** Every way in, by name. */
 export function deriveExposures(system: SystemNode): PlannedExposure[] {
-  return sortedBy(
+  const exposures = sortedBy(
     system.exposures.map(({ kind: _kind, accepts: _accepts, service, api, ...rest }) => ({
       ...rest,
       service: service.name,
@@ -64,6 +64,20 @@ export function deriveExposures(system: SystemNode): PlannedExposure[] {
     })),
     (exposure) => exposure.name,
   )
+  return describedOnce(exposures)
+}
+
+/** One path leads to one service: of several interfaces on one host the first by name describes itself there. */
+function describedOnce(exposures: readonly PlannedExposure[]): PlannedExposure[] {
+  const hosts = new Set<string>()
+  return exposures.map((exposure) => {
+    if (!exposure.methods.includes(description)) return exposure
+    if (hosts.has(exposure.host)) {
+      return { ...exposure, methods: exposure.methods.filter((method) => method !== description) }
+    }
+    hosts.add(exposure.host)
+    return exposure
+  })
 }
 
 /** The service that exposes each interface. */
