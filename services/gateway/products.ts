@@ -2,8 +2,23 @@ import { notFound, ServiceError } from '#kit/errors.ts'
 import type { RestAnswer, RestClient } from '#kit/http/client.ts'
 import type { RestResponse } from '#kit/http/server.ts'
 import type { catalogApi, gateway } from '#mesh/shop.ts'
+import { decimalMoney, type MoneyJson } from './view.ts'
 
-type Catalog = RestClient<typeof gateway, typeof catalogApi>
+/** A product as the catalogue has it. */
+type Product = {
+  readonly productId: string
+  readonly name: string
+  readonly description: string
+  readonly price: { readonly currency: string; readonly minorUnits: number }
+  readonly revision: number
+}
+type Page = { readonly products: readonly Product[]; readonly next?: string }
+
+/** A product as clients outside see it. */
+export type ProductJson = Omit<Product, 'price'> & { readonly price: MoneyJson }
+
+/** The products of the shop. */
+export type Catalog = RestClient<typeof gateway, typeof catalogApi>
 
 const productId = '[A-Za-z0-9][A-Za-z0-9._-]{0,63}'
 
@@ -25,7 +40,9 @@ export async function listProducts({ limit, after }: Query, catalog: Catalog): P
     ...(limit !== undefined && { limit: String(limit) }),
     ...(after !== undefined && { after: String(after) }),
   }
-  return passedOn(await catalog.listProducts({ query }))
+  const answer = passedOn(await catalog.listProducts({ query }))
+  const page = answer.body as Page
+  return { ...answer, body: { ...page, products: page.products.map(productJson) } }
 }
 
 /** One product. */
@@ -34,7 +51,18 @@ export async function getProduct(id: string, catalog: Catalog): Promise<RestResp
   if (!new RegExp(`^${productId}$`).test(id)) throw missing()
   const answer = await catalog.getProduct({ params: { id } })
   if (answer.status === 404) throw missing()
-  return passedOn(answer)
+  const passed = passedOn(answer)
+  return { ...passed, body: productJson(passed.body as Product) }
+}
+
+/** Products by their ids, 1 to 100 of them; one that is not sold any more is left out. */
+export async function productsOf(ids: readonly string[], catalog: Catalog): Promise<readonly ProductJson[]> {
+  const { body } = passedOn(await catalog.listProducts({ query: { ids: ids.join(',') } }))
+  return (body as Page).products.map(productJson)
+}
+
+function productJson({ price, ...product }: Product): ProductJson {
+  return { ...product, price: decimalMoney(price.currency, BigInt(price.minorUnits)) }
 }
 
 /** What the catalogue says of an answer holds for our clients, too: how long it is good, and what it is compared by. */

@@ -36,6 +36,11 @@ export function pathWithQuery(
 
 /** Whether a path is one that the template describes. */
 export function matchesTemplate(template: string, path: string): boolean {
+  return templatePattern(template).test(path)
+}
+
+/** What matches the paths that a template describes. */
+export function templatePattern(template: string): RegExp {
   const pattern = template.split(/\{\w+\}/).map((part) => part.replaceAll(/[.*+?^$()|[\]\\]/g, '\\$&'))
-  return new RegExp(`^${pattern.join('[^/]+')}$`).test(path)
+  return new RegExp(`^${pattern.join('[^/]+')}$`)
 }
