@@ -14,7 +14,9 @@ import { productsOperation } from './operation.ts'
 import { catalogServer } from './server.ts'
 import type { CatalogTables } from './store.ts'
 
-const reader = service('reader', { edges: [calls(catalogApi, ['listProducts', 'getProduct', 'putProduct'])] })
+const reader = service('reader', {
+  edges: [calls(catalogApi, ['listProducts', 'getProduct', 'putProduct'], { deadlineMs: 10_000 })],
+})
 const sockets = socketFolder()
 const address = sockets.at('catalog')
 const products = restClient(testApp(reader, { calls: { 'catalog-api': { callee: 'catalog', address } } }), catalogApi)
@@ -139,5 +141,7 @@ describe('writing', () => {
     const wrong = await put('p-8', { 'if-match': '*' }, { price: { currency: 'EUR', minorUnits: 19.99 } })
     expect(wrong).toMatchObject({ status: 400, body: { errors: [{ field: 'price.minorUnits' }] } })
     expect((await put('-8', { 'if-none-match': '*' })).status).toBe(400)
+    expect((await put('p-8', { 'if-match': '*' }, { name: 'a\0b' })).status).toBe(400)
+    for (const id of ['nothing', 'a\0b', "' or 1=1"]) expect((await show(id)).status).toBe(404)
   })
 })

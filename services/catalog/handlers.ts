@@ -3,7 +3,7 @@ import { entityTag, preconditionFailed, readPrecondition } from '#kit/http/condi
 import type { RestRequest, RestResponse } from '#kit/http/server.ts'
 import type { Database } from '#kit/store/database.ts'
 import type { catalogApi } from '#mesh/shop.ts'
-import { type newProductSchema, productIdPattern, productTag } from './product.ts'
+import { isProductId, type newProductSchema, productIdPattern, productTag } from './product.ts'
 import { type CatalogTables, listPage, readProduct, readProducts } from './store.ts'
 import { writeProduct } from './write.ts'
 
@@ -56,7 +56,7 @@ export async function listProducts(query: Query, { db }: Database<CatalogTables>
 
 /** One product. */
 export async function getProduct(productId: string, { db }: Database<CatalogTables>): Promise<RestResponse> {
-  const product = await readProduct(db, productId)
+  const product = isProductId(productId) ? await readProduct(db, productId) : null
   if (!product) throw notFound(`There is no product ${productId.slice(0, 64)}`)
   return cacheable(product, productTag(product.revision))
 }
@@ -67,7 +67,7 @@ export async function putProduct(
   database: Database<CatalogTables>,
 ): Promise<RestResponse> {
   const { id } = params
-  if (!new RegExp(`^${productIdPattern}$`).test(id)) {
+  if (!isProductId(id)) {
     const message = 'Use 1 to 64 letters, digits, dots, dashes or underscores; begin with a letter or digit.'
     throw invalidArgument(message, { field: 'path:id', code: 'format', message })
   }

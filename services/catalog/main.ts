@@ -5,7 +5,7 @@ import { startMessaging } from '#kit/messaging/messaging.ts'
 import { openDatabase } from '#kit/store/database.ts'
 import { migrate } from '#kit/store/migrations.ts'
 import { catalog } from '#mesh/shop.ts'
-import { productsOperation } from './operation.ts'
+import { productsOperation, productsWays } from './operation.ts'
 import { catalogServer } from './server.ts'
 import type { CatalogTables } from './store.ts'
 
@@ -13,6 +13,6 @@ await run(catalog, async (app) => {
   const database = await app.add('database', openDatabase<CatalogTables>(app))
   await migrate(database, join(import.meta.dirname, 'migrations'))
   await app.add('messaging', startMessaging(app, { database }))
-  app.operate('products', productsOperation(database))
+  app.operate('products', productsOperation(database), productsWays)
   await app.add('rest', catalogServer(app, database))
 })

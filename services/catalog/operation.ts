@@ -1,9 +1,19 @@
-import type { Operation } from '#kit/app/operations.ts'
+import type { Operation, Way } from '#kit/app/operations.ts'
 import { invalidArgument, notFound, ServiceError } from '#kit/errors.ts'
 import type { Database } from '#kit/store/database.ts'
-import { minorUnitsMax } from './product.ts'
+import { isProductId, minorUnitsMax } from './product.ts'
 import { type CatalogTables, readProduct } from './store.ts'
 import { writeProduct } from './write.ts'
+
+/** The ways to ask it. */
+export const productsWays: readonly Way[] = [
+  { verb: 'GET', path: 'ID', what: 'a product with its revision' },
+  {
+    verb: 'POST',
+    path: 'ID/price',
+    what: 'sells it at minorUnits=AMOUNT from now on, if its revision=REVISION is still what it was',
+  },
+]
 
 /**
  * What an operator may ask of the catalogue: `GET /products/ID`, and `POST /products/ID/price` with `minorUnits` and the
@@ -12,7 +22,7 @@ import { writeProduct } from './write.ts'
 export function productsOperation(database: Database<CatalogTables>): Operation {
   return async ({ verb, path, body }) => {
     const [productId = '', wish = ''] = path
-    const product = await readProduct(database.db, productId)
+    const product = isProductId(productId) ? await readProduct(database.db, productId) : null
     if (!product) throw notFound(`There is no product ${productId.slice(0, 64)}.`)
     if (verb === 'GET' && wish === '') return { product }
     if (verb !== 'POST' || wish !== 'price') {

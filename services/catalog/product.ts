@@ -3,6 +3,14 @@ import type { JsonType } from '#kit/http/json-schema.ts'
 /** What a product is called; it becomes part of paths and keys elsewhere, so it holds nothing that means something there. */
 export const productIdPattern = '[A-Za-z0-9][A-Za-z0-9._-]{0,63}'
 
+/** Whether a product can be called so. */
+export function isProductId(id: string): boolean {
+  return new RegExp(`^${productIdPattern}$`).test(id)
+}
+
+// Postgres has no zero byte in a text.
+const text = { type: 'string', pattern: '^[^\\u0000]*$' } as const
+
 /** The highest price. */
 export const minorUnitsMax = 1_000_000_000
 
@@ -12,8 +20,8 @@ export const newProductSchema = {
   required: ['name', 'description', 'price'],
   additionalProperties: false,
   properties: {
-    name: { type: 'string', minLength: 1, maxLength: 200 },
-    description: { type: 'string', maxLength: 2_000 },
+    name: { ...text, minLength: 1, maxLength: 200 },
+    description: { ...text, maxLength: 2_000 },
     price: {
       type: 'object',
       required: ['currency', 'minorUnits'],

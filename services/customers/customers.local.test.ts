@@ -15,7 +15,9 @@ import { forgetRequests } from './handlers.ts'
 import { customersServer } from './server.ts'
 import type { CustomersTables } from './store.ts'
 
-const visitor = service('visitor', { edges: [calls(customersApi, ['registerCustomer', 'getCustomer'])] })
+const visitor = service('visitor', {
+  edges: [calls(customersApi, ['registerCustomer', 'getCustomer'], { deadlineMs: 10_000 })],
+})
 const sockets = socketFolder()
 const address = sockets.at('customers')
 const calling = testApp(visitor, { calls: { 'customers-api': { callee: 'customers', address } } })
@@ -63,7 +65,8 @@ test('whoever registers can be looked up, and everybody is told', async () => {
   const headers = { 'if-none-match': String(answer.headers.etag) }
   expect((await client.getCustomer({ params, headers })).status).toBe(304)
   expect(await eventsFor('ann@mail.example')).toMatchObject([{ customerId: idOf(answer), name: 'Ann' }])
-  expect((await client.getCustomer({ params: { id: 'nobody' } })).status).toBe(404)
+  for (const id of ['nobody', 'a\0b', randomUUID()])
+    expect((await client.getCustomer({ params: { id } })).status).toBe(404)
 })
 
 test('a request that is repeated, also at once, registers once; its key stands for nothing else', async () => {

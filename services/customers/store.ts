@@ -21,6 +21,7 @@ export type KnownRequest = { readonly customerId: string; readonly requestHash: 
 
 /** A customer, or null where there is none. */
 export async function readCustomerById(db: Kysely<CustomersTables>, customerId: string): Promise<Customer | null> {
+  if (!/^[0-9a-f-]{36}$/.test(customerId)) return null
   const row = await db.selectFrom('customer').selectAll().where('customer_id', '=', customerId).executeTakeFirst()
   if (!row) return null
   const { customer_id, name, email_address, registered_at } = row

@@ -134,12 +134,14 @@ async function fetchAnswer(
 ): Promise<Landed> {
   const stale = kept && route.fallback && mayStandIn(kept, request) ? kept : null
   const headers = kept ? (kept.policy.revalidationHeaders(request) as Record<string, string>) : request.headers
-  const answer = await route.call({ ...input, headers }).catch((thrown: unknown) => {
-    if (stale && isServiceError(thrown, 'unavailable', 'deadline-exceeded', 'overloaded')) return null
+  let answer: RestAnswer
+  try {
+    answer = await route.call({ ...input, headers })
+  } catch (thrown) {
+    if (stale && isServiceError(thrown, 'unavailable', 'deadline-exceeded', 'overloaded')) return standIn(stale)
     throw thrown
-  })
-  if (stale && (answer === null || answer.status >= 500)) return { answer: answerOf(stale), outcome: 'stale-if-error' }
-  if (answer === null) throw new Error('a failure without a stand-in was thrown before')
+  }
+  if (stale && answer.status >= 500) return standIn(stale)
   if (kept && answer.status === 304) {
     const next = { ...kept, policy: kept.policy.revalidatedPolicy(request, answer).policy }
     keep(next, bytesOf(next.body, answer))
@@ -192,6 +194,10 @@ function mayStandIn({ policy }: Kept, request: CacheRequest): boolean {
     String(policy.responseHeaders()['cache-control'] ?? ''),
   )
   return !forbidden && policy.revalidatedPolicy(request, { status: 503, headers: {} }).matches
+}
+
+function standIn(kept: Kept): Landed {
+  return { answer: answerOf(kept), outcome: 'stale-if-error' }
 }
 
 function answerOf({ policy, status, body }: Kept): RestAnswer {
