@@ -31,6 +31,14 @@ function said({ name, origins, client, authentication }: ExposureNode) {
           },
         ]
       : []),
+    ...(origins.includes('*') && origins.length > 1
+      ? [
+          {
+            message: `The exposure ${name} lets in pages of any origin, and names some besides.`,
+            mend: `Take \`*\` off \`exposure('${name}', …)\`, or the others: a cluster's edge refuses both together.`,
+          },
+        ]
+      : []),
     ...(origins.includes('*') && authentication.kind !== 'none'
       ? [
           {
