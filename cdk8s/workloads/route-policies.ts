@@ -1,7 +1,7 @@
 import type { MethodRef, PlannedExposure } from '#plan/plan.ts'
 import { labelsOf, type Site } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
-import { corsOf } from './cors.ts'
+import { corsFilterOf } from './cors.ts'
 import { durationOf } from './duration.ts'
 
 /** The kinds of route. */
@@ -9,18 +9,19 @@ export type RouteKind = 'HTTPRoute' | 'GRPCRoute'
 
 type Route = { readonly kind: RouteKind; readonly name: string }
 
-/** What Envoy Gateway does beyond a route: rate, deadline and size of what comes through it, and for gRPC-Web who may ask from a page. */
+/** What Envoy Gateway does beyond a route: rate, deadline and size of what comes through it, and which pages may ask. */
 export function routePolicies(
   site: Site,
   exposure: PlannedExposure,
   methods: readonly MethodRef[],
   route: Route,
 ): readonly Manifest[] {
-  const web = exposure.grpcWeb && route.kind === 'GRPCRoute'
-  const cors = corsOf(exposure)
+  const cors = corsFilterOf(exposure)
   return [
     policy(site, exposure, 'BackendTrafficPolicy', route, traffic(exposure, methods)),
-    ...(web ? [policy(site, exposure, 'SecurityPolicy', route, { cors: { ...cors, maxAge: `${cors.maxAge}s` } })] : []),
+    ...(cors
+      ? [policy(site, exposure, 'SecurityPolicy', route, { cors: { ...cors, maxAge: `${cors.maxAge}s` } })]
+      : []),
   ]
 }
 

@@ -18,12 +18,12 @@ export function welcome(plan: Plan, urls: readonly RunUrl[], how: string): strin
   ].join('\n')
 }
 
-/** A command for each exposed route, the shop's with what they need to succeed. */
+/** A command for each route of the first exposure that speaks HTTP; those of the others would fill the screen. */
 function tries(plan: Plan, urls: readonly RunUrl[]): string[] {
-  return plan.exposures.flatMap((exposure) => {
-    const base = urls.find(({ name }) => name === exposure.service)?.url
-    return base ? curls(exposure, base) : []
-  })
+  const http = plan.services.filter(({ protocol }) => protocol === 'http').map(({ name }) => name)
+  const exposure = plan.exposures.find(({ service }) => http.includes(service))
+  const base = urls.find(({ name }) => name === exposure?.service)?.url
+  return exposure && base ? curls(exposure, base) : []
 }
 
 /** A command for each route of an exposure that is reached at `base`, in its newest version. */

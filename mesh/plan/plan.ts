@@ -75,6 +75,8 @@ export type MethodRef = {
   readonly verb: string
   readonly path: string
   readonly streaming: boolean
+  /** There where the request itself is a stream. */
+  readonly streamsIn?: true
 }
 
 /** Everything one caller may ask of one callee. */
@@ -136,10 +138,12 @@ export type PlannedExposure = {
   readonly name: string
   readonly service: string
   readonly api: string
-  /** Everything that may be asked from outside: the interface's methods and, for REST, its own description. */
+  /** Everything that may be asked from outside: the methods that are open and, for REST, the interface's own description. */
   readonly methods: readonly MethodRef[]
   readonly client: 'browser' | 'machine'
   readonly grpcWeb: boolean
+  /** Pages of which other origins may call: exact, or `*` for any. */
+  readonly origins: readonly string[]
   readonly host: string
   /** The versions that are open, the oldest first; none where the interface has no versions. */
   readonly versions: readonly PlannedVersion[]

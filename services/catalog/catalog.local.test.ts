@@ -1,13 +1,16 @@
 import { join } from 'node:path'
+import { fromBinary } from '@bufbuild/protobuf'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { calls } from '#graph/call.ts'
 import { service } from '#graph/service.ts'
 import { socketFolder, testApp } from '#kit/app/app-fixture.ts'
 import { restClient } from '#kit/http/client.ts'
-import { openDatabase } from '#kit/store/database.ts'
+import { type Database, openDatabase, statement } from '#kit/store/database.ts'
 import { migrate } from '#kit/store/migrations.ts'
 import { type PostgresFixture, startPostgres } from '#kit/store/postgres-fixture.ts'
 import { catalog, catalogApi } from '#mesh/shop.ts'
+import { ProductPutSchema } from '#proto/parley/catalog/v1/events_pb.ts'
+import { productsOperation } from './operation.ts'
 import { catalogServer } from './server.ts'
 import type { CatalogTables } from './store.ts'
 
@@ -17,13 +20,15 @@ const address = sockets.at('catalog')
 const products = restClient(testApp(reader, { calls: { 'catalog-api': { callee: 'catalog', address } } }), catalogApi)
 
 let server: PostgresFixture
+let database: Database<CatalogTables>
 let app: ReturnType<typeof testApp<typeof catalog>>
 
 beforeAll(async () => {
   server = await startPostgres()
   app = testApp(catalog, { listen: address, postgres: server.create('catalog') })
-  const database = await app.add('database', openDatabase<CatalogTables>(app))
+  database = await app.add('database', openDatabase<CatalogTables>(app))
   await migrate(database, join(import.meta.dirname, 'migrations'))
+  app.operate('products', productsOperation(database))
   await app.add('rest', catalogServer(app, database))
 }, 60_000)
 afterAll(async () => {
@@ -40,6 +45,12 @@ const put = (id: string, headers: Record<string, string>, changed: object = {}) 
 const list = async (query: Record<string, string>) => (await products.listProducts({ query })).body as Page
 type Page = { products: { productId: string; price: object }[]; next?: string }
 const idsOf = ({ products }: Page) => products.map(({ productId }) => productId)
+
+const told = async (productId: string) => {
+  const text = 'select payload from kit.outbox where key = $1 order by id'
+  const rows = await database.query<{ payload: Buffer }>(statement(text), [productId])
+  return rows.map(({ payload }) => fromBinary(ProductPutSchema, payload))
+}
 
 describe('reading', () => {
   test('an answer says how long it is good, and is sent once only', async () => {
@@ -105,6 +116,23 @@ describe('writing', () => {
     expect(answers.map(({ status }) => status).sort()).toEqual([200, 412, 412, 412, 412])
     const winner = answers.findIndex(({ status }) => status === 200) + 1
     expect(await write(winner)).toMatchObject({ status: 200, headers: { etag: '"a2"' }, body: { revision: 2 } })
+    expect(await told('p-7')).toMatchObject([
+      { name: `Kite ${winner}`, price: { currency: 'EUR', minorUnits: 1_999n }, revision: 2n },
+    ])
+  })
+
+  test('by an operator changes a price that they have seen', async () => {
+    const reprice = (body: object) => app.ask('products', { verb: 'POST', path: ['p-9', 'price'], body: { ...body } })
+    const { product } = (await app.ask('products', { path: ['p-9'] })) as { product: { revision: number } }
+    await expect(reprice({ minorUnits: 999, revision: product.revision + 1 })).rejects.toMatchObject({
+      code: 'conflict',
+    })
+    for (const minorUnits of [0, 9.99, 'much'])
+      await expect(reprice({ minorUnits, revision: 1 })).rejects.toMatchObject({ code: 'invalid-argument' })
+    await reprice({ minorUnits: 999, revision: product.revision })
+    expect(await show('p-9')).toMatchObject({ headers: { etag: '"a2"' }, body: { price: { minorUnits: 999 } } })
+    expect(await told('p-9')).toMatchObject([{ name: 'Calligraphy set', price: { minorUnits: 999n }, revision: 2n }])
+    await expect(app.ask('products', { path: ['nothing'] })).rejects.toMatchObject({ code: 'not-found' })
   })
 
   test('refuses what is no product', async () => {

@@ -1,25 +1,11 @@
 import { invalidArgument, notFound } from '#kit/errors.ts'
-import { entityTag, type Precondition, preconditionFailed, readPrecondition } from '#kit/http/conditional.ts'
+import { entityTag, preconditionFailed, readPrecondition } from '#kit/http/conditional.ts'
 import type { RestRequest, RestResponse } from '#kit/http/server.ts'
 import type { Database } from '#kit/store/database.ts'
 import type { catalogApi } from '#mesh/shop.ts'
-import {
-  isSame,
-  type NewProduct,
-  type newProductSchema,
-  type Product,
-  productIdPattern,
-  productTag,
-} from './product.ts'
-import {
-  type CatalogTables,
-  insertProduct,
-  listPage,
-  lockProduct,
-  readProduct,
-  readProducts,
-  updateProduct,
-} from './store.ts'
+import { type newProductSchema, productIdPattern, productTag } from './product.ts'
+import { type CatalogTables, listPage, readProduct, readProducts } from './store.ts'
+import { writeProduct } from './write.ts'
 
 /**
  * Whoever reads may keep it. A price may be shown for 5 s after it changed, and for 5 s more while the new one is fetched; where the
@@ -86,28 +72,12 @@ export async function putProduct(
     throw invalidArgument(message, { field: 'path:id', code: 'format', message })
   }
   const precondition = readPrecondition(headers)
-  const { product, isNew } = await write(id, body, precondition, database)
+  const expected = (revision: number | null) => precondition(revision === null ? null : productTag(revision))
+  const written = await writeProduct(database, id, body, expected)
+  if (!written) throw preconditionFailed()
+  const { product, isNew } = written
   const etag = productTag(product.revision)
   return { status: isNew ? 201 : 200, body: product, headers: { etag, ...(isNew && { location: `/products/${id}` }) } }
-}
-
-function write(
-  productId: string,
-  wanted: NewProduct,
-  precondition: Precondition,
-  database: Database<CatalogTables>,
-): Promise<{ product: Product; isNew: boolean }> {
-  return database.transaction(async (tx) => {
-    const known = await lockProduct(tx, productId)
-    // A repeat of a request whose answer was lost finds its work done, which is not a change by somebody else.
-    if (known && isSame(known, wanted)) return { product: known, isNew: false }
-    if (!precondition(known && productTag(known.revision))) throw preconditionFailed()
-    const product = { productId, ...wanted, revision: (known?.revision ?? 0) + 1 }
-    if (known) await updateProduct(tx, product)
-    // Somebody wrote it since we looked, where there was nothing to lock.
-    else if (!(await insertProduct(tx, productId, wanted))) throw preconditionFailed()
-    return { product, isNew: known === null }
-  })
 }
 
 function cacheable(body: unknown, etag: string): RestResponse {

@@ -3,6 +3,9 @@ import type { JsonType } from '#kit/http/json-schema.ts'
 /** What a product is called; it becomes part of paths and keys elsewhere, so it holds nothing that means something there. */
 export const productIdPattern = '[A-Za-z0-9][A-Za-z0-9._-]{0,63}'
 
+/** The highest price. */
+export const minorUnitsMax = 1_000_000_000
+
 /** A product as it is written. */
 export const newProductSchema = {
   type: 'object',
@@ -16,8 +19,12 @@ export const newProductSchema = {
       required: ['currency', 'minorUnits'],
       additionalProperties: false,
       properties: {
-        currency: { type: 'string', pattern: '^[A-Z]{3}$', description: 'ISO 4217, such as EUR.' },
-        minorUnits: { type: 'integer', minimum: 1, maximum: 1_000_000_000, description: '1999 is 19.99 EUR.' },
+        currency: {
+          type: 'string',
+          const: 'EUR',
+          description: 'ISO 4217. The shop sells in one: an order has one total.',
+        },
+        minorUnits: { type: 'integer', minimum: 1, maximum: minorUnitsMax, description: '1999 is 19.99 EUR.' },
       },
     },
   },

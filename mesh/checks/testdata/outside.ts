@@ -1,5 +1,5 @@
 import { calls } from '#graph/call.ts'
-import { type ExposureNode, exposure } from '#graph/exposure.ts'
+import { exposure } from '#graph/exposure.ts'
 import { external, reaches } from '#graph/external.ts'
 import { type ServiceNode, service } from '#graph/service.ts'
 import { postgres } from '#graph/store.ts'
@@ -22,7 +22,10 @@ import {
 
 const ordersGrpc = service('orders', { exposes: [OrderService] })
 
-function front(spec: Partial<Pick<ExposureNode, 'client' | 'grpcWeb'>>) {
+const token = { kind: 'jwt', issuer: 'https://id.example', audience: 'shop' } as const
+const pages = { client: 'browser', grpcWeb: true, methods: ['getOrder', 'streamOrderUpdates'] } as const
+
+function front(spec: Parameters<typeof exposure<typeof OrderService>>[3]) {
   return tiny([ordersGrpc], { exposures: [exposure('front', ordersGrpc, OrderService, spec)] })
 }
 
@@ -68,8 +71,8 @@ function owning(name?: string) {
 /** Cases of the rules PLY401 to PLY502. */
 export const outsideCases: readonly Case[] = [
   breaking('PLY401', 'raw gRPC to a browser', {
-    breaks: front({ client: 'browser' }),
-    holds: front({ client: 'browser', grpcWeb: true }),
+    breaks: front({ ...pages, grpcWeb: false }),
+    holds: front(pages),
     says: ['exposure front', 'OrderService', 'grpcWeb: true'],
   }),
   breaking('PLY402', 'a callee that waits for a slow external', {
@@ -161,6 +164,29 @@ export const outsideCases: readonly Case[] = [
     breaks: versioned({ v1: {} }, { read: 'GET /{version}/a', other: 'GET /a' }),
     holds: versioned({ v1: {} }, { read: 'GET /{version}/a', other: 'POST /a' }),
     says: ['other'],
+  }),
+  ...['shop.example', 'https://shop.example/', 'HTTPS://shop.example', 'https://shop.example:443', 'file://'].map(
+    (origin) =>
+      breaking('PLY406', `the origin ${origin}`, {
+        breaks: front({ ...pages, origins: ['https://a.example', origin] }),
+        holds: front({ ...pages, origins: ['https://a.example', 'http://localhost:3000', '*'] }),
+        says: ['exposure front', JSON.stringify(origin)],
+      }),
+  ),
+  breaking('PLY406', 'tokens of any page', {
+    breaks: front({ ...pages, origins: ['*'], authentication: token }),
+    holds: front({ ...pages, origins: ['https://shop.example'], authentication: token }),
+    says: ['any origin', 'in place of `*`'],
+  }),
+  breaking('PLY406', 'origins of machines', {
+    breaks: front({ ...pages, client: 'machine', origins: ['https://shop.example'] }),
+    holds: front({ ...pages, client: 'machine' }),
+    says: ['for machines', "client: 'browser'"],
+  }),
+  breaking('PLY407', 'a stream of requests from a browser', {
+    breaks: front({ client: 'browser', grpcWeb: true }),
+    holds: front(pages),
+    says: ['uploadOrders and processOrders', 'stream of requests'],
   }),
   breaking('PLY501', 'a shared database', {
     breaks: owning('a'),

@@ -190,6 +190,8 @@ describe('the environment of a process', () => {
       ...['AMQP_HOST', 'AMQP_PORT', 'AMQP_VHOST', 'AMQP_USERNAME', 'AMQP_PASSWORD_FILE', 'AMQP_TLS_CA'],
     ])
     expect(of('notifications').PARLEY_LISTEN).toBeUndefined()
+    expect(of('webhooks').PARLEY_WEBHOOK_RECEIVERS).toBe('127.0.0.1')
+    expect(of('payments').PARLEY_WEBHOOK_RECEIVERS).toBeUndefined()
   })
 
   test('a stand-in gets where to listen, and no secret', () => {

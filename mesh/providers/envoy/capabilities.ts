@@ -15,7 +15,10 @@ export const capabilities = {
   breaker: { by: 'cluster `outlier_detection`, `max_ejection_percent: 100`, no panic' },
   concurrency: { by: 'cluster `circuit_breakers`: `max_requests`, `max_pending_requests`, `max_connections`' },
   serviceRate: { by: 'local rate limit filter in front of the application' },
-  egress: { by: 'a listener a service with the declared hosts and routes; TCP by a socket each' },
+  egress: {
+    by: 'a listener a service with the declared hosts and routes; TCP by a socket each',
+    but: { subscribers: 'processes of one machine share its network, so the application alone bounds where webhooks go' },
+  },
   egressPolicy: { by: 'as for calls: route and cluster of the external; TLS opened by the sidecar' },
   edge: { by: "a listener of the exposed service's own sidecar, with gRPC-Web; no TLS: it is on this machine" },
   edgeRate: { by: 'local rate limit filter: a descriptor an exposure, and one a client without a value' },

@@ -80,6 +80,7 @@ export const capabilities = {
   edge: {
     by: 'Gateway API at Envoy Gateway, whose proxy is meshed and granted the exposed methods by its ServiceAccount',
     but: {
+      wire: 'Envoy Gateway translates gRPC-Web on every route for gRPC and passes gRPC on as it is',
       wrongVerb:
         'a route of the Gateway API either matches or does not: a path asked with another verb is answered with 404',
     },

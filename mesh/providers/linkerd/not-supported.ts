@@ -164,7 +164,7 @@ function ofRate(
 }
 
 function ofExposure(exposure: PlannedExposure, slice: ServiceSlice): readonly NotSupported[] {
-  const { name, rateLimit, bodyBytesMax, authentication, methods } = exposure
+  const { name, rateLimit, bodyBytesMax, authentication, methods, grpcWeb } = exposure
   const where = `exposure ${name}`
   // Nobody gets in, so that nothing else of it is wanting.
   if (authentication.kind === 'jwt') return [{ where, what: 'authentication by token', reason: tokens.notSupported }]
@@ -184,7 +184,7 @@ function ofExposure(exposure: PlannedExposure, slice: ServiceSlice): readonly No
       : []),
     ...(slice.service.protocol === 'http'
       ? [{ where, what: 'refusing a wrong verb with 405', reason: edge.but.wrongVerb }]
-      : []),
+      : [{ where, what: grpcWeb ? 'refusing raw gRPC' : 'refusing gRPC-Web', reason: edge.but.wire }]),
     ...(bodyBytesMax !== null && methods.some(({ streaming }) => streaming)
       ? [{ where, what: `bodies of at most ${bodyBytesMax} bytes`, reason: bodySize.but.streams }]
       : []),

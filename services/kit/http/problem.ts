@@ -28,6 +28,9 @@ const operatingProblems: Readonly<Record<ErrorCode, { status: number; title: str
   unavailable: { status: 503, title: 'A part that is needed cannot be had' },
   'deadline-exceeded': { status: 504, title: 'It took too long' },
   overloaded: { status: 503, title: 'Too much is under way' },
+  'webhook-forged': { status: 401, title: 'The webhook is not ours' },
+  'webhook-stale': { status: 401, title: 'The webhook is too old or too new' },
+  'webhook-replayed': { status: 409, title: 'The webhook was taken already' },
   cancelled: { status: 499, title: 'The client went away' },
   internal: { status: 500, title: 'An internal error' },
 }

@@ -2,7 +2,7 @@ import swagger from '@fastify/swagger'
 import { type FastifyError, type FastifyInstance, type FastifyRequest, fastify } from 'fastify'
 import type { RestApi } from '#graph/api.ts'
 import type { ExposedApi, ServiceNode } from '#graph/service.ts'
-import { clearSocket, listenOptions, protectSocket } from '../app/address.ts'
+import { type Address, clearSocket, listenOptions, protectSocket } from '../app/address.ts'
 import type { Closable } from '../app/admin.ts'
 import type { App } from '../app/lifecycle.ts'
 import { invalidArgument, ServiceError, type Violation } from '../errors.ts'
@@ -70,10 +70,12 @@ export type RestBounds = {
 const bodyBytesMaxDefault = 1024 * 1024
 /** Up to here all mistakes of a body are told at once; in larger ones the first, or a wrong array would cost a hundred times its size. */
 const allErrorsBytesMax = 64 * 1024
-const streamMsDefault = 900_000
+/** The life of an answer that streams, where nothing else is declared. */
+export const streamMsDefault = 900_000
 /** Answers that stream at once, so that they do not take what calls with one answer need. */
-const streamsMax = 300
-const boundsDefault: RestBounds = { deadlineMs: 10_000, bodyBytesMax: bodyBytesMaxDefault }
+export const streamsMax = 300
+/** What bounds a request where nothing else is declared: 10 s, 1 MiB. */
+export const boundsDefault: RestBounds = { deadlineMs: 10_000, bodyBytesMax: bodyBytesMaxDefault }
 
 /**
  * Serves a REST interface that the node exposes where `PARLEY_LISTEN` says: every declared route has a handler, and there is
@@ -107,13 +109,19 @@ export async function restServer<
     addRoute(server, api, one, route, streams)
   }
   server.get('/openapi.json', { schema: { hide: true } }, () => server.swagger())
+  return listen(server, address)
+}
+
+/** Opens the server where `PARLEY_LISTEN` says, for this user alone. Closing lets requests under way finish. */
+export async function listen(server: FastifyInstance, address: Address): Promise<Closable> {
   clearSocket(address)
   await server.listen(listenOptions(address))
   protectSocket(address)
   return { close: () => server.close() }
 }
 
-function createServer(api: RestApi, { deadlineMs, bodyBytesMax }: RestBounds): FastifyInstance {
+/** A server of fastify with the kit's bounds, that converts and drops nothing behind a client's back. */
+export function createServer(api: RestApi, { deadlineMs, bodyBytesMax }: RestBounds): FastifyInstance {
   const bytesMax = bodyBytesMax ?? bodyBytesMaxDefault
   const rewrite = versionRewriter(api, Date.now)
   const server = fastify({
@@ -191,8 +199,13 @@ function inVersion(api: RestApi, { name, version }: ServedRoute, route: RestRout
   )
 }
 
-/** Turns whatever goes wrong into a problem document. */
-function answerProblems(server: FastifyInstance, api: RestApi, app: App): void {
+/** Turns whatever goes wrong into a problem document; `hint` tells who is lost where to look. */
+export function answerProblems(
+  server: FastifyInstance,
+  api: RestApi,
+  app: App,
+  hint = 'GET /openapi.json tells what there is.',
+): void {
   server.setErrorHandler((thrown: unknown, request, reply) => {
     const exchange = exchangeOf(request)
     const problem = problemFor(thrown, request, exchange)
@@ -210,10 +223,7 @@ function answerProblems(server: FastifyInstance, api: RestApi, app: App): void {
       .filter(({ template }) => matchesTemplate(template, path))
       .map(({ verb }) => verb)
     if (verbs.length === 0)
-      return sendProblem(
-        reply,
-        httpProblem('route-not-found', `There is no ${where.instance}. GET /openapi.json tells what there is.`, where),
-      )
+      return sendProblem(reply, httpProblem('route-not-found', `There is no ${where.instance}. ${hint}`, where))
     reply.header('allow', verbs.join(', '))
     return sendProblem(
       reply,
