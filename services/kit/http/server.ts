@@ -79,7 +79,8 @@ export const boundsDefault: RestBounds = { deadlineMs: 10_000, bodyBytesMax: bod
 
 /**
  * Serves a REST interface that the node exposes where `PARLEY_LISTEN` says: every declared route has a handler, and there is
- * no other beside `GET /openapi.json`. Whatever goes wrong is answered with a problem document (RFC 9457).
+ * no other beside `GET /openapi.json`. Whatever goes wrong is answered with a problem document (RFC 9457). An interface with
+ * versions is served in each of them, however a request says which (`versionRewriter`); handlers speak the newest.
  */
 export async function restServer<
   S extends ServiceNode,

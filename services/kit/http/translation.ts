@@ -45,18 +45,29 @@ export function translated(steps: readonly Translation[], newest: Newest): Trans
   const back = steps.toReversed()
   const answer = (body: unknown) => back.reduce((now, step) => step.answer?.(now as never) ?? now, body)
   const field = (name: string) => back.reduce((now, step) => step.field?.(now) ?? now, name)
+  const error = (thrown: unknown) => {
+    if (!(thrown instanceof ServiceError) || thrown.violations.length === 0) return thrown
+    const violations = thrown.violations.map((violation) => ({ ...violation, field: field(violation.field) }))
+    return new ServiceError(thrown.code, thrown.message, { violations, cause: thrown })
+  }
   return {
     body: steps.find((step) => step.body)?.body ?? newest.body,
     responses: Object.assign({}, newest.responses, ...back.map((step) => step.responses)),
     request: (body) => steps.reduce((now, step) => step.request?.(now as never) ?? now, body),
     answer: (body) => (body === undefined ? undefined : answer(body)),
-    async *events(events) {
-      for await (const event of events) yield event.data === undefined ? event : { ...event, data: answer(event.data) }
-    },
-    error(thrown) {
-      if (!(thrown instanceof ServiceError) || thrown.violations.length === 0) return thrown
-      const violations = thrown.violations.map((violation) => ({ ...violation, field: field(violation.field) }))
-      return new ServiceError(thrown.code, thrown.message, { violations, cause: thrown })
-    },
+    events: (events) => (steps.length === 0 ? events : translatedEvents(events, answer, error)),
+    error,
+  }
+}
+
+async function* translatedEvents(
+  events: AsyncIterable<ServerEvent>,
+  answer: (body: unknown) => unknown,
+  error: (thrown: unknown) => unknown,
+): AsyncIterable<ServerEvent> {
+  try {
+    for await (const event of events) yield event.data === undefined ? event : { ...event, data: answer(event.data) }
+  } catch (thrown) {
+    throw error(thrown)
   }
 }
