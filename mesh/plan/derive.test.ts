@@ -89,7 +89,9 @@ describe('grants', () => {
 
   test('a database has one role', () => {
     expect(grants.databases.map(({ service: role, database }) => `${role} ${database}`)).toEqual(
-      ['fulfilment', 'inventory', 'notifications', 'orders', 'payments', 'shipping'].map((name) => `${name} ${name}`),
+      ['analytics', 'fulfilment', 'inventory', 'notifications', 'orders', 'payments', 'shipping'].map(
+        (name) => `${name} ${name}`,
+      ),
     )
   })
 })
