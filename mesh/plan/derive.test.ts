@@ -87,6 +87,15 @@ describe('grants', () => {
     ])
   })
 
+  test('who may rebuild its state may join a second group for it, and nobody else may', () => {
+    const groups = grants.groups.map(({ service: name, group }) => `${name} ${group}`)
+    expect(groups.filter((each) => each.startsWith('analytics'))).toEqual([
+      'analytics analytics',
+      'analytics analytics.replay',
+    ])
+    expect(groups.filter((each) => each.endsWith('.replay'))).toHaveLength(1)
+  })
+
   test('a database has one role', () => {
     expect(grants.databases.map(({ service: role, database }) => `${role} ${database}`)).toEqual(
       ['analytics', 'fulfilment', 'inventory', 'notifications', 'orders', 'payments', 'shipping'].map(
