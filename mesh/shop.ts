@@ -215,7 +215,7 @@ export const storefront = service('storefront', {
       breaker: { failures: 5, openMs: 5_000 },
       fallback: true,
     }),
-    consumes(customerEvents, [CustomerRegistered], { redelivery: { attempts: 8 }, replayable: true }),
+    consumes(customerEvents, [CustomerRegistered], { redelivery: { attempts: 8 } }),
   ],
 })
 

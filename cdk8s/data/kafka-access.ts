@@ -1,3 +1,4 @@
+import { groupsOf } from '#plan/grants.ts'
 import type { PlannedTopic } from '#plan/plan.ts'
 import { type ServiceSlice, usesTopics } from '#plan/slices.ts'
 import { dataNames, type Site } from '#providers/cluster.ts'
@@ -38,7 +39,7 @@ function kafkaAcls({ topics, subscriptions }: ServiceSlice): readonly KafkaAcl[]
   return [
     ...[...new Set(topics.map(({ name }) => name))].map((name) => allow('topic', name, 'Write')),
     ...[...new Set(read)].map((name) => allow('topic', name, 'Read')),
-    ...[...new Set(subscriptions.map(({ group }) => group))].map((name) => allow('group', name, 'Read')),
+    ...groupsOf(subscriptions).map(({ group }) => allow('group', group, 'Read')),
   ]
 }
 

@@ -103,6 +103,15 @@ describe('grants', () => {
     ])
   })
 
+  test('who may rebuild its state may join a second group for it, and nobody else may', () => {
+    const groups = grants.groups.map(({ service: name, group }) => `${name} ${group}`)
+    expect(groups.filter((each) => each.startsWith('analytics'))).toEqual([
+      'analytics analytics',
+      'analytics analytics.replay',
+    ])
+    expect(groups.filter((each) => each.endsWith('.replay'))).toHaveLength(1)
+  })
+
   test('a database has one role', () => {
     const owners = shop.services.filter(({ spec }) => spec.owns).map(({ name }) => `${name} ${name}`)
     expect(owners).toContain('orders orders')

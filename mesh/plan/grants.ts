@@ -56,7 +56,7 @@ export function deriveGrants(
 }
 
 /** Each group of each service once, however many topics it reads; with a second one where it may rebuild its state. */
-function groupsOf(subscriptions: Plan['subscriptions']): Grants['groups'] {
+export function groupsOf(subscriptions: Plan['subscriptions']): Grants['groups'] {
   const groups = subscriptions.flatMap(({ service, group, replayable }) =>
     [group, ...(replayable ? [replayGroup(group)] : [])].map(
       (name) => [`${service} ${name}`, { service, group: name }] as const,

@@ -8,6 +8,8 @@ import { watermark } from './window.ts'
 
 /** Windows of one turn: each is an event to publish. */
 const windowsMax = 200
+/** A batch may want the same rows in another order. */
+const attemptsOf = { attempts: 3 } as const
 
 /**
  * Closes the windows before the watermark, and corrects those that have changed since; one process at a time does it. `quiet` are
@@ -31,7 +33,7 @@ export function closeWindows(stream: Stream, quiet: readonly TopicPartition[]): 
       }
     })
     return closed.length === windowsMax
-  })
+  }, attemptsOf)
 }
 
 /** The time before which windows of a generation are closed; null where nothing is known yet. */

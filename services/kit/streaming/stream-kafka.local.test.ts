@@ -208,6 +208,15 @@ test('a replay with mended code counts anew, and publishes the results that are 
   expect(windowFacts().length).toBe(before + expected.size)
 })
 
+test('a replay goes on where it was when every process is started anew', async () => {
+  const [before, number] = [await outcomeOf(database), await generation()]
+  await app.ask('replay', { verb: 'POST', body: { from: 'beginning' } })
+  await running?.close()
+  await start(2n)
+  await until(async () => (await generation()) === (number ?? 0) + 1, 'the replay is done')
+  expect(await outcomeOf(database)).toBe(before)
+})
+
 test('where the log was deleted up to an offset, windows that it no longer holds whole stay as they are', async () => {
   const before = await outcomeOf(database)
   await admin.fetchTopicOffsets(orderEvents.name)

@@ -14,6 +14,7 @@ export type Swapped = { readonly generation: number; readonly rebuiltFromMs: num
 export function swapWhenReady(stream: Stream): Promise<Swapped | undefined> {
   return stream.database.transaction(async (tx) => {
     const { name } = stream
+    await tx.query(patience)
     // No batch is under way while this is held.
     const { active, building } = pairOf(await generationsOf(tx, name, 'update'))
     if (!active || !building) return undefined
@@ -67,6 +68,8 @@ function later(a: number | null, b: number | null): number | null {
   return a === null || b === null ? (a ?? b) : Math.max(a, b)
 }
 
+// What is taken over may be much; batches wait for it, and are tried again.
+const patience = statement(`select set_config('statement_timeout', '300000', true)`)
 const selectBehind = statement(`
   select exists (
     select from kit.stream_partitions where stream = $1 and generation = $2 and not joined
