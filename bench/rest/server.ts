@@ -17,6 +17,8 @@ const orders = implement(OrderService, {
   createOrder: async (request) => answered(request),
   getOrder: never,
   getOrderDetail: never,
+  batchGetOrderDetails: never,
+  listRecentOrders: never,
   async *listOrders() {},
   async *streamOrderUpdates() {},
   uploadOrders: never,

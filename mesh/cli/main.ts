@@ -15,8 +15,10 @@ import { downCommand } from './down.ts'
 import { exitCodes, UsageError } from './exit.ts'
 import { graphCommand } from './graph.ts'
 import { logsCommand } from './logs.ts'
+import { operateCommand } from './operate.ts'
 import { planCommand } from './plan.ts'
 import { renderCommand } from './render.ts'
+import { replayCommand } from './replay.ts'
 import { restartCommand } from './restart.ts'
 import { rotateCommand } from './rotate.ts'
 import { sagaCommand } from './saga.ts'
@@ -48,8 +50,10 @@ for (const register of [
   restartCommand,
   rotateCommand,
   dlqCommand,
+  replayCommand,
   devCommand,
   sagaCommand,
+  operateCommand,
 ]) {
   register(program)
 }

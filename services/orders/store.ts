@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf'
-import type { Kysely } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 import { publisher } from '#kit/messaging/publisher.ts'
 import { type Decided, decideAndAppend, decideIn, fold } from '#kit/store/aggregate.ts'
 import { type Database, statement, type Tx } from '#kit/store/database.ts'
@@ -18,13 +18,14 @@ import type { OrderDetailRow, OrderListRow } from './read-models.ts'
 
 /** The tables of the orders' database; the events are the kit's. */
 export type OrdersTables = {
-  price: { product_id: string; currency: string; minor_units: bigint }
+  price: PriceRow
   idempotency: { customer_id: string; key: string; request_hash: string; order_id: string; created_at: Date }
   open_order: { order_id: string; placed_at: Date }
   order_list: OrderListRow
   order_detail: OrderDetailRow
 }
 
+type PriceRow = { product_id: string; currency: string; minor_units: bigint; revision: bigint }
 type OrdersTx = Tx<OrdersTables>
 
 /** What a client's key stands for. */
@@ -158,6 +159,36 @@ export async function readDetail(db: Kysely<OrdersTables>, orderId: string): Pro
   return found?.content
 }
 
+/** The details of many orders in one question; an unknown one is missing. */
+export async function readDetails(db: Kysely<OrdersTables>, orderIds: readonly string[]): Promise<Buffer[]> {
+  // As one array, so that the statement has the same text for any number of orders.
+  const found = await db
+    .selectFrom('order_detail')
+    .select('content')
+    .where('order_id', '=', sql<string>`any(${orderIds}::text[])`)
+    .execute()
+  return found.map(({ content }) => content)
+}
+
+/** The details of the newest orders of each of these customers in one question, newest first within a customer. */
+export async function readRecent(
+  db: Kysely<OrdersTables>,
+  customerIds: readonly string[],
+  perCustomer: number,
+): Promise<Buffer[]> {
+  const { rows } = await sql<{ content: Buffer }>`
+    select detail.content
+    from unnest(${customerIds}::text[]) as wanted (customer_id)
+    cross join lateral (
+      select order_id, placed_at from order_list
+      where order_list.customer_id = wanted.customer_id
+      order by placed_at desc, order_id desc limit ${perCustomer}
+    ) as recent
+    join order_detail as detail using (order_id)
+    order by recent.placed_at desc, recent.order_id desc`.execute(db)
+  return rows.map(({ content }) => content)
+}
+
 /** What these products cost, by id; an unknown one is missing. */
 export async function readPrices(
   db: Kysely<OrdersTables>,
@@ -167,6 +198,18 @@ export async function readPrices(
   return new Map(
     rows.map(({ product_id, currency, minor_units }) => [product_id, { currency, minorUnits: minor_units }]),
   )
+}
+
+/** Takes what a product costs from now on, unless something newer is known. */
+export async function putPrice(tx: OrdersTx, price: PriceRow): Promise<void> {
+  const { product_id: _key, ...changed } = price
+  await tx.db
+    .insertInto('price')
+    .values(price)
+    .onConflict((conflict) =>
+      conflict.column('product_id').doUpdateSet(changed).where('price.revision', '<', price.revision),
+    )
+    .execute()
 }
 
 /** Orders that were placed before a time and are still open, oldest first, at most `limit`. */
