@@ -5,11 +5,15 @@ import { grpcStreamingRow } from './rows/03-grpc-streaming.ts'
 import { messageQueueRow } from './rows/05-message-queue.ts'
 import { requestReplyRow } from './rows/06-request-reply.ts'
 import { publishSubscribeRow } from './rows/07-publish-subscribe.ts'
+import { eventStreamingRow } from './rows/08-event-streaming.ts'
 import { eventSourcingRow } from './rows/09-event-sourcing.ts'
 import { cqrsRow } from './rows/10-cqrs.ts'
 import { choreographyRow } from './rows/11-saga-choreography.ts'
 import { orchestrationRow } from './rows/12-saga-orchestration.ts'
 import { serviceMeshRow } from './rows/13-service-mesh.ts'
+import { webhooksRow } from './rows/14-webhooks.ts'
+import { apiGatewayRow } from './rows/15-api-gateway.ts'
+import { apiVersionsRow } from './rows/17-api-versions.ts'
 import { sharedDatabaseRow } from './rows/18-shared-database.ts'
 import { deadLettersRow } from './rows/19-dead-letters.ts'
 
@@ -21,11 +25,15 @@ export const rows: readonly Row[] = [
   messageQueueRow,
   requestReplyRow,
   publishSubscribeRow,
+  eventStreamingRow,
   eventSourcingRow,
   cqrsRow,
   choreographyRow,
   orchestrationRow,
+  webhooksRow,
+  apiVersionsRow,
   sharedDatabaseRow,
   deadLettersRow,
+  apiGatewayRow,
   serviceMeshRow,
 ]

@@ -10,8 +10,9 @@ export const grpcStreamingRow: Row = {
   services: ['gateway', 'orders'],
   async walk(visit) {
     const { orderId } = await placeOrder(visit)
-    const path = `/api/v1/orders/${orderId}/updates`
-    const told = (events: readonly ServerEvent[]) => events.map(({ id, data }) => `${data.status} (${id})`).join(' · ')
+    const path = `/api/v2/orders/${orderId}/updates`
+    const told = (events: readonly ServerEvent[]) =>
+      events.map(({ id, data }) => `${stateOf(data)} (${id})`).join(' · ')
     const all = await visit.show(`GET ${path}, as it happens`, () => readEvents(visit, path, 3), told)
     must(statuses(all) === 'placed, confirmed, shipped', `The updates were ${statuses(all)}`)
     const lastRead = all[0]?.id ?? ''
@@ -27,5 +28,9 @@ export const grpcStreamingRow: Row = {
 }
 
 function statuses(events: readonly ServerEvent[]): string {
-  return events.map(({ data }) => data.status).join(', ')
+  return events.map(({ data }) => stateOf(data)).join(', ')
+}
+
+function stateOf(data: ServerEvent['data']): string {
+  return String((data.state as { readonly name?: string } | undefined)?.name)
 }
