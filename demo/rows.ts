@@ -2,6 +2,7 @@ import type { Row } from './row.ts'
 import { restRow } from './rows/01-rest.ts'
 import { grpcUnaryRow } from './rows/02-grpc-unary.ts'
 import { grpcStreamingRow } from './rows/03-grpc-streaming.ts'
+import { graphqlRow } from './rows/04-graphql.ts'
 import { messageQueueRow } from './rows/05-message-queue.ts'
 import { requestReplyRow } from './rows/06-request-reply.ts'
 import { publishSubscribeRow } from './rows/07-publish-subscribe.ts'
@@ -22,6 +23,7 @@ export const rows: readonly Row[] = [
   restRow,
   grpcUnaryRow,
   grpcStreamingRow,
+  graphqlRow,
   messageQueueRow,
   requestReplyRow,
   publishSubscribeRow,
