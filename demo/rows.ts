@@ -14,6 +14,7 @@ import { orchestrationRow } from './rows/12-saga-orchestration.ts'
 import { serviceMeshRow } from './rows/13-service-mesh.ts'
 import { webhooksRow } from './rows/14-webhooks.ts'
 import { apiGatewayRow } from './rows/15-api-gateway.ts'
+import { grpcWebRow } from './rows/16-grpc-web.ts'
 import { apiVersionsRow } from './rows/17-api-versions.ts'
 import { sharedDatabaseRow } from './rows/18-shared-database.ts'
 import { deadLettersRow } from './rows/19-dead-letters.ts'
@@ -33,6 +34,7 @@ export const rows: readonly Row[] = [
   choreographyRow,
   orchestrationRow,
   webhooksRow,
+  grpcWebRow,
   apiVersionsRow,
   sharedDatabaseRow,
   deadLettersRow,

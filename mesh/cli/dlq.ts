@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander'
-import { adminsOf } from './admins.ts'
+import { type AdminOptions, adminsOf, withAdminOptions } from './admins.ts'
 import {
   discardLetter,
   type Letter,
@@ -12,7 +12,6 @@ import {
   showLetter,
 } from './dead-letters.ts'
 import { exitCodes, UsageError } from './exit.ts'
-import { type RunOptions, runOption, stateOption } from './find-run.ts'
 import { print } from './output.ts'
 import { table } from './table.ts'
 
@@ -22,8 +21,7 @@ const letterStates = ['waiting', 'replayed', 'discarded', 'all']
 /** `parley dlq list | show | replay | discard`: what could not be handled, why, and what is done about it. */
 export function dlqCommand(program: Command): void {
   const dlq = program.command('dlq').description('list, read, replay and discard dead letters, of topics and of queues')
-  const ofRun = (command: Command) => command.option(...runOption).option(...stateOption)
-  ofRun(dlq.command('list [service]'))
+  withAdminOptions(dlq.command('list [service]'))
     .description('what waits for a decision, and why')
     .option('--destination <name>', 'of this topic or queue alone')
     .addOption(new Option('--status <status>', 'in which state').choices(letterStates).default('waiting'))
@@ -34,21 +32,21 @@ export function dlqCommand(program: Command): void {
       print(options.json ? JSON.stringify(list, null, 2) : listText(list, state))
       if (list.unknown.length > 0) process.exitCode = exitCodes.failed
     })
-  ofRun(dlq.command('show <letter>'))
+  withAdminOptions(dlq.command('show <letter>'))
     .description('one dead letter, such as notifications/12: its headers, its message, why it died')
-    .action(async (id: string, options: RunOptions) => {
+    .action(async (id: string, options: AdminOptions) => {
       print(JSON.stringify(await showLetter(await adminsOf(options), id), null, 2))
     })
-  ofRun(dlq.command('replay [letters...]'))
+  withAdminOptions(dlq.command('replay [letters...]'))
     .description('handle dead letters now, in the service that failed; what waited behind one of them follows')
     .option('--all', 'every one that waits')
     .option('--service <name>', 'with --all: of this service alone')
     .option('--destination <name>', 'with --all: of this topic or queue alone')
     .action(replay)
-  ofRun(dlq.command('discard <letters...>'))
+  withAdminOptions(dlq.command('discard <letters...>'))
     .description('decide that dead letters are not handled; the reason is kept')
     .requiredOption('--reason <text>', 'why')
-    .action(async (ids: string[], { reason, ...options }: RunOptions & { reason: string }) => {
+    .action(async (ids: string[], { reason, ...options }: AdminOptions & { reason: string }) => {
       const admins = await adminsOf(options)
       for (const id of ids) {
         const next = await discardLetter(admins, id, reason)
@@ -57,8 +55,8 @@ export function dlqCommand(program: Command): void {
     })
 }
 
-type ListOptions = RunOptions & { readonly destination?: string; readonly status: string; readonly json?: boolean }
-type ReplayOptions = RunOptions & { readonly all?: boolean; readonly service?: string; readonly destination?: string }
+type ListOptions = AdminOptions & { readonly destination?: string; readonly status: string; readonly json?: boolean }
+type ReplayOptions = AdminOptions & { readonly all?: boolean; readonly service?: string; readonly destination?: string }
 
 async function replay(ids: string[], options: ReplayOptions): Promise<void> {
   const named = ids.length > 0

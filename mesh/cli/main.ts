@@ -18,6 +18,7 @@ import { logsCommand } from './logs.ts'
 import { operateCommand } from './operate.ts'
 import { planCommand } from './plan.ts'
 import { renderCommand } from './render.ts'
+import { replayCommand } from './replay.ts'
 import { restartCommand } from './restart.ts'
 import { rotateCommand } from './rotate.ts'
 import { sagaCommand } from './saga.ts'
@@ -49,6 +50,7 @@ for (const register of [
   restartCommand,
   rotateCommand,
   dlqCommand,
+  replayCommand,
   devCommand,
   sagaCommand,
   operateCommand,

@@ -1,13 +1,12 @@
 import type { Command } from 'commander'
 import type { AdminAnswer, AskAdmin } from '#local/admin.ts'
 import { RunFailure } from '#local/supervisor/failure.ts'
-import { type Admins, adminsNamed, adminsOf } from './admins.ts'
+import { type AdminOptions, type Admins, adminNamed, adminsNamed, adminsOf, withAdminOptions } from './admins.ts'
 import { UsageError } from './exit.ts'
-import { type RunOptions, runOption, stateOption } from './find-run.ts'
 import { answerText, offersText } from './operate-text.ts'
 import { print } from './output.ts'
 
-type Options = RunOptions & { readonly json?: boolean }
+type Options = AdminOptions & { readonly json?: boolean }
 
 /** What a service offers to operators, as it tells. */
 export type Offered = {
@@ -17,15 +16,12 @@ export type Offered = {
 
 /** `parley operate [SERVICE] [OPERATION] [KEY=VALUE …]`: what a service offers to operators, and asking for it. */
 export function operateCommand(program: Command): void {
-  program
-    .command('operate')
+  withAdminOptions(program.command('operate'))
     .description('what services offer to whoever operates them; with an operation, ask for it')
     .argument('[service]', 'which service (default: all, with what each offers)')
     .argument('[operation]', 'what is asked for, such as projections or projections/order_list/rebuild')
     .argument('[values...]', 'what is said with it, as key=value')
     .option('--json', 'print the answer as JSON')
-    .option(...runOption)
-    .option(...stateOption)
     .action(async (service: string | undefined, operation: string | undefined, values: string[], options: Options) => {
       const admins = await adminsOf(options)
       if (service === undefined || operation === undefined) {
@@ -33,7 +29,7 @@ export function operateCommand(program: Command): void {
         print(options.json ? JSON.stringify(offers, null, 2) : offersText(offers))
         return
       }
-      const body = await operate(adminsNamed(admins, service), service, operation, values)
+      const body = await operate(admins, service, operation, values)
       print(options.json ? JSON.stringify(body, null, 2) : answerText(body))
     })
 }
@@ -64,12 +60,12 @@ export async function operate(
   operation: string,
   values: readonly string[],
 ): Promise<Readonly<Record<string, unknown>>> {
-  const [ask] = adminsNamed(admins, service).values()
+  const ask = adminNamed(admins, service)
   const [name = '', ...path] = operation.split('/').filter((part) => part !== '')
-  const offers = ask ? await offered(ask) : []
+  const offers = await offered(ask)
   const offer = offers.find((each) => each.name === name)
   const verb = offer && verbOf(offer, path)
-  if (!ask || !verb) throw new UsageError(`${service} offers no ${operation}.\n\n${offersText([{ service, offers }])}`)
+  if (!verb) throw new UsageError(`${service} offers no ${operation}.\n\n${offersText([{ service, offers }])}`)
   const said = valuesOf(values)
   const query = verb === 'GET' ? new URLSearchParams(said).toString() : ''
   const where = [name, ...path].map(encodeURIComponent).join('/')

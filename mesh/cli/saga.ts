@@ -1,26 +1,20 @@
 import type { Command } from 'commander'
 import type { AdminAnswer, AskAdmin } from '#local/admin.ts'
 import { RunFailure } from '#local/supervisor/failure.ts'
-import { derive } from '#plan/derive.ts'
-import { adminsOf } from './admins.ts'
+import { type AdminOptions, adminsOf, planOf, withAdminOptions } from './admins.ts'
 import { UsageError } from './exit.ts'
-import { liveRun, type RunOptions, runOption, stateOption } from './find-run.ts'
-import { loadSystem } from './load.ts'
 import { print } from './output.ts'
 import { type SagaStory, type SagaSummary, sagaStoryText, sagaTable } from './saga-text.ts'
 
-type SagaOptions = RunOptions & { readonly saga?: string; readonly json?: boolean }
+type SagaOptions = AdminOptions & { readonly saga?: string; readonly json?: boolean }
 
 /** `parley saga list | show | retry | cancel`: where each saga of a leader stands, and what to do about those that are stuck. */
 export function sagaCommand(program: Command): void {
   const saga = program.command('saga').description('sagas by orchestration: where each stands, and what to do about it')
   const verb = (usage: string, description: string) =>
-    saga
-      .command(usage)
+    withAdminOptions(saga.command(usage))
       .description(description)
       .option('--saga <name>', 'which saga (default: all that the system declares)')
-      .option(...runOption)
-      .option(...stateOption)
   verb('list', 'stuck ones first, then unfinished ones, then the latest')
     .option('--status <status>', 'running, compensating, completed, compensated, stuck or unfinished')
     .option('--json', 'print as JSON')
@@ -49,9 +43,7 @@ export function sagaCommand(program: Command): void {
 type Led = { readonly name: string; readonly ask: AskAdmin }
 
 async function ledSagas(options: SagaOptions): Promise<Led[]> {
-  const { file } = await liveRun(options)
-  const plan = derive((await loadSystem(file.systemFile)).system, 'local')
-  const admins = await adminsOf(options)
+  const [plan, admins] = await Promise.all([planOf(options), adminsOf(options)])
   const all = plan.sagas
     .filter(({ replies }) => replies !== null)
     .map(({ name, owner }) => ({ name, ask: admins.get(owner) ?? refusing(owner) }))

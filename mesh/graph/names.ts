@@ -5,6 +5,11 @@ export function deadLetterTopic(topic: string, group: string): string {
   return `${topic}.${group}.dead-letter`
 }
 
+/** The group of consumers by which a replayable one rebuilds its state, beside the group that goes on meanwhile. */
+export function replayGroup(group: string): string {
+  return `${group}.replay`
+}
+
 /** The queue to which a worker's tasks go whose deliveries are used up. */
 export function deadLetterQueue(queue: string): string {
   return `${queue}.dead-letter`

@@ -247,6 +247,7 @@ const exposures: Sort<PlannedExposure> = {
     methods,
     client,
     grpcWeb,
+    origins,
     host,
     versions,
     rateLimit,
@@ -259,8 +260,9 @@ const exposures: Sort<PlannedExposure> = {
     methods: methods.map(({ verb, path }) => `${verb} ${path}`),
     client,
     grpcWeb,
+    origins,
     host,
-    versions,
+    versions: versions.map(writtenVersion),
     rateLimit,
     authentication,
     bodyBytesMax,
@@ -270,15 +272,25 @@ const exposures: Sort<PlannedExposure> = {
   removed: () => 'clients outside',
   changed: (before, after) => {
     const known = new Set(after.methods.map(({ verb, path }) => `${verb} ${path}`))
+    const served = new Set(after.versions.map(({ name }) => name))
+    const retired = before.versions.map(({ name }) => name).filter((name) => !served.has(name))
     const gone = before.methods.filter(({ verb, path }) => !known.has(`${verb} ${path}`))
+    const shut = after.origins.includes('*') ? [] : before.origins.filter((origin) => !after.origins.includes(origin))
     return [
+      shut.length > 0 ? `pages of ${shut.join(', ')}` : null,
       gone.length > 0 ? `clients outside that ask ${gone.map(({ verb, path }) => `${verb} ${path}`).join(', ')}` : null,
+      retired.length > 0 ? `clients outside that ask for ${retired.join(', ')}` : null,
       before.host !== after.host ? `clients outside that know ${before.host}` : null,
       before.authentication.kind !== after.authentication.kind && after.authentication.kind !== 'none'
         ? 'clients outside without a token'
         : null,
     ]
   },
+}
+
+function writtenVersion({ name, deprecated, sunset }: PlannedExposure['versions'][number]): string {
+  const days = [deprecated && `deprecated ${deprecated}`, sunset && `sunset ${sunset}`].filter(Boolean)
+  return days.length > 0 ? `${name} (${days.join(', ')})` : name
 }
 
 const sagas: Sort<Plan['sagas'][number]> = {

@@ -1,3 +1,4 @@
+import { replayGroup } from '#graph/names.ts'
 import type { Plan } from './plan.ts'
 
 /**
@@ -54,8 +55,12 @@ export function deriveGrants(
   }
 }
 
-/** Each group of each service once, however many topics it reads. */
+/** Each group of each service once, however many topics it reads; with a second one where it may rebuild its state. */
 function groupsOf(subscriptions: Plan['subscriptions']): Grants['groups'] {
-  const groups = subscriptions.map(({ service, group }) => [`${service} ${group}`, { service, group }] as const)
+  const groups = subscriptions.flatMap(({ service, group, replayable }) =>
+    [group, ...(replayable ? [replayGroup(group)] : [])].map(
+      (name) => [`${service} ${name}`, { service, group: name }] as const,
+    ),
+  )
   return [...new Map(groups).values()]
 }

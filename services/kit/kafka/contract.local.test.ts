@@ -254,6 +254,42 @@ describe.each(clients)('%s', (adapter) => {
     expect(seen.map(({ value }) => value.toString())).toEqual(['6', '7', '8', '9'])
   })
 
+  it('begins where the member says, whatever the group has committed, and goes on with the rest where the group stands', async () => {
+    const { kafka, topic, send, committed } = await setUp(adapter, 2)
+    const both = ['a', 'b', 'c', 'd'].flatMap((value) => [0, 1].map((partition) => ({ value, partition })))
+    await send(...both.map(({ value, partition }) => ({ ...record(topic, 'k', value), partition })))
+    const first = await consume(kafka, topic)
+    await until(async () => `${await committed(first.group)}` === '4,4')
+    await first.consumer.close()
+
+    const asked: number[][] = []
+    const startAt: ConsumeOptions['startAt'] = async (partitions) => {
+      asked.push(partitions.map(({ partition }) => partition).sort())
+      await sleep(300)
+      return [{ topic, partition: 0, offset: 1n }]
+    }
+    const next = await consume(kafka, topic, { groupId: first.group, startAt })
+    await send({ ...record(topic, 'k', 'new'), partition: 1 })
+    await until(() => next.seen.length >= 4)
+    const seen = next.seen.map(({ partition, value }) => `${partition}${value}`).sort()
+    expect(seen).toEqual(['0b', '0c', '0d', '1new'])
+    expect(asked).toEqual([[0, 1]])
+  })
+
+  it('asks again where a member begins when it could not be told', async () => {
+    const { kafka, topic, send } = await setUp(adapter, 1)
+    await send(record(topic, 'k', 'a'), record(topic, 'k', 'b'))
+    let failures = 0
+    const startAt: ConsumeOptions['startAt'] = async () => {
+      failures += 1
+      if (failures < 3) throw new Error('the store is away')
+      return [{ topic, partition: 0, offset: 1n }]
+    }
+    const { seen } = await consume(kafka, topic, { startAt })
+    await until(() => seen.length > 0)
+    expect(seen.map(({ value }) => value.toString())).toEqual(['b'])
+  })
+
   it('delivers within milliseconds (printed, not asserted)', async () => {
     const { kafka, topic, send } = await setUp(adapter, 1)
     const tookMs: number[] = []

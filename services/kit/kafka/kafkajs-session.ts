@@ -1,6 +1,7 @@
 import kafkajs, { type IHeaders, type KafkaMessage, type RetryOptions } from 'kafkajs'
 import { type ConsumerSession, membership, type SessionSink } from './consumer.ts'
 import type { Refusal } from './failure.ts'
+import { keyOf } from './lanes.ts'
 import type { ConsumeOptions, IncomingRecord, PartitionOffset, TopicPartition } from './port.ts'
 
 export type KafkajsClient = {
@@ -17,6 +18,8 @@ export class KafkajsSession implements ConsumerSession {
   readonly #consumer: kafkajs.Consumer
   readonly #options: ConsumeOptions
   readonly #sink: SessionSink
+  /** Newly assigned partitions of which it is not known yet where they begin, with the first offset that was passed over meanwhile. */
+  #beginning = new Map<string, string | undefined>()
 
   constructor(client: KafkajsClient, options: ConsumeOptions, sink: SessionSink) {
     this.#client = client
@@ -84,8 +87,14 @@ export class KafkajsSession implements ConsumerSession {
     await consumer.run({
       autoCommit: false,
       // Only hands over: were the handler awaited here, one slow partition would stop the fetches of all.
-      eachBatch: async ({ batch }) => {
-        this.#sink.offer(batch, batch.messages.map(incoming), BigInt(batch.highWatermark))
+      eachBatch: async ({ batch, isStale }) => {
+        if (isStale()) return
+        const key = keyOf(batch)
+        if (!this.#beginning.has(key)) {
+          return this.#sink.offer(batch, batch.messages.map(incoming), BigInt(batch.highWatermark))
+        }
+        const passedOver = this.#beginning.get(key) ?? batch.messages[0]?.offset
+        this.#beginning.set(key, passedOver)
       },
     })
     await joined.promise
@@ -95,10 +104,36 @@ export class KafkajsSession implements ConsumerSession {
     const partitions = Object.entries(assignment).flatMap(([topic, own]) =>
       own.map((partition) => ({ topic, partition })),
     )
+    const kept = this.#sink.assign(member, partitions)
     // After each join kafkajs goes back to the committed offsets: what is queued here must not be fetched again.
-    for (const { topic, partition, offset } of this.#sink.assign(member, partitions)) {
-      this.#consumer.seek({ topic, partition, offset: offset.toString() })
+    for (const position of kept) this.#seek(position)
+    const known = new Set(kept.map(keyOf))
+    this.#begin(partitions.filter((each) => !known.has(keyOf(each)))).catch(this.#sink.lost)
+  }
+
+  /** Fetching has begun before the answer is there: until then records are passed over, and fetched again where need be. */
+  async #begin(partitions: readonly TopicPartition[]): Promise<void> {
+    const beginning = new Map<string, string | undefined>()
+    this.#beginning = beginning
+    const { startAt } = this.#options
+    if (startAt === undefined || partitions.length === 0) return
+    for (const each of partitions) beginning.set(keyOf(each), undefined)
+    const chosen = await startAt(partitions)
+    // Another assignment has come meanwhile, and asks for itself.
+    if (this.#beginning !== beginning) return
+    for (const position of chosen) {
+      this.#seek(position)
+      beginning.delete(keyOf(position))
     }
+    for (const each of partitions) {
+      const passedOver = beginning.get(keyOf(each))
+      if (passedOver !== undefined) this.#seek({ ...each, offset: BigInt(passedOver) })
+    }
+    beginning.clear()
+  }
+
+  #seek({ topic, partition, offset }: PartitionOffset): void {
+    this.#consumer.seek({ topic, partition, offset: offset.toString() })
   }
 }
 

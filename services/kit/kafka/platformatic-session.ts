@@ -78,9 +78,16 @@ export class PlatformaticSession implements ConsumerSession {
     const positions = new Map(kept)
     this.#positions = positions
     const fresh = partitions.filter((partition) => !kept.has(keyOf(partition)))
-    for (const position of await this.#committed(fresh)) positions.set(keyOf(position), position)
+    for (const position of await this.#begin(fresh)) positions.set(keyOf(position), position)
     const nodes = new Set<number>()
     await this.#readFrom(positions, nodes)
+  }
+
+  /** Where the member says that it stands, otherwise where the group does. */
+  async #begin(partitions: readonly TopicPartition[]): Promise<PartitionOffset[]> {
+    const chosen = partitions.length > 0 ? ((await this.#options.startAt?.(partitions)) ?? []) : []
+    const keys = new Set(chosen.map(keyOf))
+    return [...chosen, ...(await this.#committed(partitions.filter((each) => !keys.has(keyOf(each)))))]
   }
 
   /** Where the group stands, or where it begins by `from`. */

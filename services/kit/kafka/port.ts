@@ -69,6 +69,12 @@ export type ConsumeOptions = {
    * the first commit are skipped.
    */
   readonly from: 'earliest' | 'latest'
+  /**
+   * Where partitions begin that are newly assigned, for a member that keeps its offsets with its effects: asked before their
+   * first fetch, and stronger than what the group has committed. Partitions that it leaves out begin where the group stands, and
+   * offsets that the log no longer holds, where `from` says. Where it rejects, the session ends and the next one asks again.
+   */
+  readonly startAt?: (partitions: readonly TopicPartition[]) => Promise<readonly PartitionOffset[]>
   /** How many partitions are handled at the same time. Default 4. */
   readonly partitionsAtOnce?: number
   /** The most records one call of `handle` receives. Default 100. */

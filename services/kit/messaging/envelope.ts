@@ -33,10 +33,12 @@ export type EnvelopeCode =
   /** The payload is not said to be protobuf. */
   | 'ENVELOPE_CONTENT_TYPE_UNKNOWN'
 
+/** What was read, or why it could not be. */
 export type Decoded<T, Code> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly code: Code; readonly reason: string }
 
+/** The content type of every message of ours. */
 export const protobufType = 'application/protobuf'
 const textLengthMax = 512
 

@@ -8,14 +8,14 @@ import { testApp } from '../app/app-fixture.ts'
 import { type ConsumeOptions, type Consumer, type Kafka, KafkaError } from '../kafka/port.ts'
 import type { Database } from '../store/database.ts'
 import { silentLog } from '../telemetry/log.ts'
-import { startGroups } from './groups.ts'
+import { membershipsOf, startGroups } from './groups.ts'
 import { type EffectTables, orderEvents, shipping, shippingConsumer } from './messaging-fixture.ts'
 
 const serving = service('shipping', {
   exposes: [InventoryService],
   edges: [consumes(orderEvents, [OrderPlacedSchema])],
 })
-const consumers = [shippingConsumer({} as Database<EffectTables>, () => undefined)]
+const memberships = membershipsOf([shippingConsumer({} as Database<EffectTables>, () => undefined)], silentLog)
 
 /** A membership that comes when the test says so, and at the latest when it is given up. */
 function kafkaThat(consume: Kafka['consume']): Kafka {
@@ -36,7 +36,7 @@ function away() {
 test('a service that exposes an interface is ready while Kafka is away; one that only consumes says what it waits for', async () => {
   const [both, alone] = [testApp(serving), testApp(shipping)]
   const { kafka, back } = away()
-  const groups = [both, alone].map((app) => startGroups(app, kafka, consumers))
+  const groups = [both, alone].map((app) => startGroups(app, kafka, memberships))
   expect(await both.notReady()).toEqual({})
   expect(await alone.notReady()).toEqual({ consumers: 'joining their groups' })
   back()
@@ -51,7 +51,7 @@ test('a broker that refuses the service is told of aloud, also where an interfac
   const refusing = kafkaThat(async () => {
     throw new KafkaError('NOT_AUTHORIZED', 'Consuming orders as shipping failed: GROUP_AUTHORIZATION_FAILED')
   })
-  const groups = startGroups(app, refusing, consumers)
+  const groups = startGroups(app, refusing, memberships)
   await sleep(5)
   expect(errors).toEqual(['A consumer group cannot be joined; it is tried again.'])
   expect(await app.notReady()).toEqual({ consumers: expect.stringContaining('GROUP_AUTHORIZATION_FAILED') })
@@ -59,6 +59,6 @@ test('a broker that refuses the service is told of aloud, also where an interfac
 })
 
 test('closing gives up a group that is being joined', async () => {
-  const groups = startGroups(testApp(serving), away().kafka, consumers)
+  const groups = startGroups(testApp(serving), away().kafka, memberships)
   await groups.close()
 })

@@ -10,21 +10,35 @@ import { deliverTo } from './delivery.ts'
 /** How long after a refusal the broker is asked again. */
 const rejoinMs = 5_000
 
+/** How a process takes part in a group. */
+export type Membership = Omit<ConsumeOptions, 'signal'>
+
+/** The groups of some consumers; those of one group share a membership. */
+export function membershipsOf(consumers: readonly Consumer[], log: Log): readonly Membership[] {
+  return [...Map.groupBy(consumers, ({ policy }) => policy.group)].map(([group, its]) => optionsOf(group, its, log))
+}
+
+/** The running memberships. */
+export type Groups = {
+  /** The membership of a group, once it has been joined. */
+  member(group: string): Member | undefined
+  close(): Promise<void>
+}
+
 /**
- * Joins every consumer group in the background; consumers of one group share a membership. A broker that is away is waited
+ * Joins every consumer group in the background. A broker that is away is waited
  * for by the membership itself. One that refuses this service is asked again, for permissions and certificates get mended.
  */
 export function startGroups(
   app: Pick<App, 'node' | 'log' | 'readyWhen'>,
   kafka: Kafka | null,
-  consumers: readonly Consumer[],
-): { close(): Promise<void> } {
+  groups: readonly Membership[],
+): Groups {
   const closing = new AbortController()
-  const groups = [...Map.groupBy(consumers, ({ policy }) => policy.group)]
   const members = new Map<string, Member>()
   const refused = new Map<string, string>()
-  const joins = groups.map(async ([group, its]) => {
-    const options = optionsOf(group, its, app.log)
+  const joins = groups.map(async (options) => {
+    const { groupId: group } = options
     while (kafka && !closing.signal.aborted) {
       try {
         members.set(group, await kafka.consume({ ...options, signal: closing.signal }))
@@ -51,6 +65,7 @@ export function startGroups(
     ),
   )
   return {
+    member: (group) => members.get(group),
     async close() {
       closing.abort()
       forget()
@@ -60,7 +75,7 @@ export function startGroups(
   }
 }
 
-function optionsOf(group: string, consumers: readonly Consumer[], log: Log): Omit<ConsumeOptions, 'signal'> {
+function optionsOf(group: string, consumers: readonly Consumer[], log: Log): Membership {
   const [first] = consumers
   if (!first) throw new Error(`The group ${group} has no consumer.`)
   return {

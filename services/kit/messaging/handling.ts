@@ -1,7 +1,7 @@
 import { type Attributes, SpanKind } from '@opentelemetry/api'
 import { runAsMessage } from '../context.ts'
 import { abortable, startTimer } from '../deadline.ts'
-import type { AnyDatabase, AnyTx } from '../store/database.ts'
+import type { AnyDatabase, AnyTx, TransactionOptions } from '../store/database.ts'
 import { attribute, metric } from '../telemetry/semantics.ts'
 import { counter, durations, extractTrace, inSpan, linkTo } from '../telemetry/telemetry.ts'
 import type { MessageMeta, Readable } from './handlers.ts'
@@ -26,7 +26,9 @@ export type Delivery = Readable & {
 export const handlerMsMax = 30_000
 
 /** A database that can open a transaction on whatever tables. */
-export type Transactions = AnyDatabase & { transaction<R>(run: (tx: AnyTx) => Promise<R>): Promise<R> }
+export type Transactions = AnyDatabase & {
+  transaction<R>(run: (tx: AnyTx) => Promise<R>, options?: TransactionOptions): Promise<R>
+}
 
 /** What came of a message: its effect, nothing because it had it before, or nothing because its key is parked. */
 export type Handled =
@@ -57,7 +59,6 @@ async function claimAndApply(
   claimed: Claimed,
   apply: (tx: AnyTx) => Promise<void> | undefined,
 ): Promise<Handled> {
-  const [id = ''] = claimed.ids
   const [key = ''] = claimed.keys
   try {
     return await database.transaction(async (tx) => {
@@ -66,7 +67,6 @@ async function claimAndApply(
       if (behind !== undefined && fresh.size > 0) throw new Parked(behind)
       if (fresh.size === 0) return { outcome: 'repeat' }
       await apply(tx)
-      await forgetAttempts(tx, claimed.consumer, id)
       return { outcome: 'handled' }
     })
   } catch (thrown) {

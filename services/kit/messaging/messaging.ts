@@ -4,9 +4,11 @@ import type { Configuration } from '../app/configuration.ts'
 import type { App } from '../app/lifecycle.ts'
 import type { Kafka } from '../kafka/port.ts'
 import { connect } from '../kafka/select.ts'
+import { openStream } from '../streaming/run.ts'
+import type { Stream } from '../streaming/stream.ts'
 import { type Consumer, consumeEdges } from './consumer.ts'
 import { startDeadLetters } from './dead-letter-office.ts'
-import { startGroups } from './groups.ts'
+import { membershipsOf, startGroups } from './groups.ts'
 import type { Transactions } from './handling.ts'
 import { pruneInbox } from './inbox.ts'
 import { confirmingPublisher, connectRabbitmq } from './rabbitmq.ts'
@@ -22,6 +24,8 @@ export type MessagingParts = {
   readonly consumers?: readonly Consumer[]
   /** One for every queue that is worked. */
   readonly workers?: readonly Worker[]
+  /** Those that process topics as a whole; each is a group of its own. */
+  readonly streams?: readonly Stream[]
   readonly relay?: RelayOptions
 }
 
@@ -47,8 +51,10 @@ const retentionDefaultMs = 7 * dayMs
  * error and keeps any service from being ready. Rejects where an edge has no consumer or worker.
  */
 export async function startMessaging(app: MessagingApp, parts: MessagingParts): Promise<Messaging> {
-  const { consumers = [], workers = [], database } = parts
-  assertComplete(app.node, consumers, workers)
+  const { consumers = [], workers = [], streams = [], database } = parts
+  const letters = [...consumers, ...streams.flatMap((stream) => stream.letters)]
+  assertComplete(app.node, letters, workers)
+  assertOwnGroups(consumers, streams)
   const { log } = app
   const kafka = await openKafka(app)
   const rabbitmq = app.configuration.rabbitmq && connectRabbitmq(app.configuration.rabbitmq, app.node.name, log)
@@ -66,11 +72,14 @@ export async function startMessaging(app: MessagingApp, parts: MessagingParts): 
     ...replies.map(({ name, publisher }) => replyDestination(name, publisher)),
   ]
   const relay = startRelay(database, destinations, log, parts.relay)
-  const stopPruning = pruneInbox(database, keepMs(consumers), (error) =>
+  const stopPruning = pruneInbox(database, keepMs(letters), (error) =>
     log.warn('The inbox could not be pruned.', { error }),
   )
-  const deadLetters = startDeadLetters(app, { database, consumers, workers, rabbitmq })
-  const groups = startGroups(app, consumers.length > 0 ? need(kafka, app.node) : null, consumers)
+  const deadLetters = startDeadLetters(app, { database, consumers: letters, workers, rabbitmq })
+  const opened = await Promise.all(streams.map((stream) => openStream(app, stream, need(kafka, app.node))))
+  const memberships = [...membershipsOf(consumers, log), ...opened.map(({ membership }) => membership)]
+  const groups = startGroups(app, memberships.length > 0 ? need(kafka, app.node) : null, memberships)
+  for (const { membership, attend } of opened) attend(() => groups.member(membership.groupId))
   const running = rabbitmq ? workers.map((worker) => ({ worker, run: startWorker(worker, rabbitmq, log) })) : []
   for (const { worker, run } of running) {
     app.readyWhen(`queue ${worker.queue.name}`, () => (run.ready() ? undefined : 'not consuming yet'))
@@ -78,6 +87,7 @@ export async function startMessaging(app: MessagingApp, parts: MessagingParts): 
   const close = async () => {
     stopPruning()
     await Promise.all([deadLetters.close(), groups.close(), ...running.map(({ run }) => run.close())])
+    await Promise.all(opened.map((each) => each.close()))
     await relay.close()
     await Promise.all([
       ...topics.map(({ producer }) => producer.close()),
@@ -86,6 +96,14 @@ export async function startMessaging(app: MessagingApp, parts: MessagingParts): 
     await rabbitmq?.close()
   }
   return { close }
+}
+
+/** A group's members all read the same, so a stream shares none. */
+function assertOwnGroups(consumers: readonly Consumer[], streams: readonly Stream[]): void {
+  const groups = [...new Set(consumers.map(({ policy }) => policy.group)), ...streams.map(({ group }) => group)]
+  const shared = groups.find((group, at) => groups.indexOf(group) !== at)
+  if (shared !== undefined)
+    throw new Error(`A stream shares the group ${shared}: declare a group of its own for its topics.`)
 }
 
 function need(kafka: Kafka | null, node: ServiceNode): Kafka {

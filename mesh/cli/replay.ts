@@ -1,0 +1,107 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Command } from 'commander'
+import type { AdminAnswer, AskAdmin } from '#local/admin.ts'
+import { RunFailure } from '#local/supervisor/failure.ts'
+import { type AdminOptions, type Admins, adminNamed, adminsOf, withAdminOptions } from './admins.ts'
+import { exitCodes, UsageError } from './exit.ts'
+import { print } from './output.ts'
+
+type ReplayOptions = AdminOptions & {
+  readonly from?: readonly string[]
+  readonly topic?: string
+  readonly cancel?: boolean
+  readonly wait: boolean
+}
+
+/** How a replay stands, in the words of the service. */
+type ReplayStatus = {
+  readonly state: 'none' | 'running' | 'done' | 'cancelled'
+  readonly generation?: number
+  readonly from?: string
+  readonly rebuiltFrom?: string
+  readonly partitions?: readonly { readonly next: string; readonly end: string }[]
+}
+
+/** `parley replay SERVICE`: rebuilds what a stream processor knows from its topics, beside the old until it has come as far. */
+export function replayCommand(program: Command): void {
+  withAdminOptions(program.command('replay <service>'))
+    .description('rebuild the state of a stream processor from its topics; without --from: how far its last replay is')
+    .option('--from <point...>', 'beginning, a time such as 2026-11-21T09:30:00Z, or offset N')
+    .option('--topic <name>', 'of which topic the offset is; all that the service reads are replayed')
+    .option('--cancel', 'give up the replay under way')
+    .option('--no-wait', 'return once it has begun')
+    .action(async (service: string, options: ReplayOptions) => {
+      const done = await replay(await adminsOf(options), service, options, print)
+      if (!done) process.exitCode = exitCodes.failed
+    })
+}
+
+/** Does what the options say, and tells. False where the replay did not come to its end. */
+export async function replay(
+  admins: Admins,
+  service: string,
+  { from, topic, cancel = false, wait = true }: Partial<ReplayOptions>,
+  tell: (line: string) => void,
+  everyMs = 500,
+): Promise<boolean> {
+  const ask = adminNamed(admins, service)
+  if (cancel && from) throw new UsageError('Say --from or --cancel, not both.')
+  if (cancel) {
+    expectFine(service, await ask('POST', '/replay/cancel', {}))
+    tell(`The replay of ${service} is given up; what it had is thrown away.`)
+    return true
+  }
+  if (!from) {
+    tell(statusText(service, await statusOf(service, ask)))
+    return true
+  }
+  const body = { from: from.join(' '), ...(topic !== undefined && { topic }) }
+  const begun = expectFine(service, await ask('POST', '/replay', body))
+  tell(`${service} is rebuilt from ${begun.from}, as generation ${begun.generation}; what it knew is read until then.`)
+  return wait ? follow(service, ask, Number(begun.generation), tell, everyMs) : true
+}
+
+async function follow(
+  service: string,
+  ask: AskAdmin,
+  generation: number,
+  tell: (line: string) => void,
+  everyMs: number,
+): Promise<boolean> {
+  for (let told = ''; ; await sleep(everyMs)) {
+    const status = await statusOf(service, ask)
+    const ended = status.state !== 'running' || status.generation !== generation
+    const text = statusText(service, status)
+    if (text !== told) tell(text)
+    told = text
+    if (ended) return status.state === 'done' && status.generation === generation
+  }
+}
+
+async function statusOf(service: string, ask: AskAdmin): Promise<ReplayStatus> {
+  return expectFine(service, await ask('GET', '/replay')) as unknown as ReplayStatus
+}
+
+function statusText(service: string, { state, from, rebuiltFrom, partitions = [] }: ReplayStatus): string {
+  const left = partitions.reduce((sum, { next, end }) => sum + Math.max(0, Number(end) - Number(next)), 0)
+  switch (state) {
+    case 'none':
+      return `${service} was never rebuilt.`
+    case 'running':
+      return `${left} records to go.`
+    case 'cancelled':
+      return `The replay of ${service} from ${from} was given up.`
+    case 'done':
+      return rebuiltFrom === from
+        ? `${service} was rebuilt from ${from}.`
+        : `${service} was rebuilt from ${rebuiltFrom}: the log no longer holds all of what is older, so that stayed as it was.`
+  }
+}
+
+function expectFine(service: string, { status, body }: AdminAnswer): Readonly<Record<string, unknown>> {
+  if (status === 200) return body
+  const message = String(body.message ?? body.error ?? `The service answered ${status}.`)
+  if (status === 404) throw new UsageError(`${service} has no stream processor, so there is nothing to rebuild.`)
+  if (status === 400 || status === 409) throw new UsageError(message)
+  throw new RunFailure(message)
+}

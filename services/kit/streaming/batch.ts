@@ -1,0 +1,225 @@
+import { pause } from '../app/pause.ts'
+import { ServiceError } from '../errors.ts'
+import type { Batch, HandleContext, IncomingRecord } from '../kafka/port.ts'
+import type { DeadLetterReason } from '../messaging/dead-letter.ts'
+import { reasonOf } from '../messaging/dead-letter.ts'
+import { decodeEnvelope, type Envelope } from '../messaging/envelope.ts'
+import { type AnyHandler, readMessage } from '../messaging/handlers.ts'
+import type { AnyTx } from '../store/database.ts'
+import type { Log } from '../telemetry/log.ts'
+import { metric } from '../telemetry/semantics.ts'
+import { counter } from '../telemetry/telemetry.ts'
+import { bury, tellChanges } from './effects.ts'
+import { type Folded, type FoldInput, fold } from './fold.ts'
+import {
+  type Generation,
+  generationsOf,
+  lockPartition,
+  moveTo,
+  ownPartitions,
+  type Place,
+  pairOf,
+  type Standing,
+  takeStates,
+  writeFolded,
+} from './state.ts'
+import type { Stream } from './stream.ts'
+
+/** An event of a stream, with the record that it came in. */
+export type StreamEvent = FoldInput & { readonly record: IncomingRecord; readonly envelope: Envelope }
+
+/** A record that can never be applied. */
+export type Poison = { readonly record: IncomingRecord; readonly id: string; readonly reason: DeadLetterReason }
+
+/** What a record is to a stream: an event, poison, or nothing that it declared. */
+export type Entry = { readonly offset: bigint; readonly event?: StreamEvent; readonly poison?: Poison }
+
+/** Another process has taken the partition over since this one had it: nothing was written. */
+export class Fenced extends Error {
+  override readonly name = 'Fenced'
+}
+
+/** What comes within this time is applied together: results are moments behind anyway, and others get the rest of the machine. */
+const gatherMs = 200
+
+/**
+ * Applies batches of a stream's partitions, each in one transaction. A partition belongs to whoever took it last: an earlier owner
+ * that wakes up is refused. Records are applied from the partition's own offset on, so a repeat has no effect.
+ */
+export function applyTo(
+  stream: Stream,
+  log: Log,
+  batchMax: number,
+): (batch: Batch, context: HandleContext) => Promise<void> {
+  // Each assignment of a partition has a signal of its own.
+  const claims = new WeakMap<AbortSignal, bigint>()
+  return async (batch, context) => {
+    const { topic, partition, records } = batch
+    const place = { stream: stream.name, topic, partition }
+    const entries = records.map((record) => readRecord(stream, batch, record))
+    const apply = async (some: readonly Entry[]) => {
+      const claim = claims.get(context.signal)
+      const epoch = await stream.database.transaction((tx) => applyLive(tx, { stream, place, log }, some, claim), {
+        attempts: 3,
+      })
+      claims.set(context.signal, epoch)
+    }
+    try {
+      await apply(entries)
+    } catch (thrown) {
+      if (thrown instanceof Fenced) {
+        // Whoever still owns it, by what the group says, takes it again after the backoff.
+        claims.delete(context.signal)
+        throw thrown
+      }
+      if (context.signal.aborted || passes(thrown)) throw thrown
+      await eachAlone(entries, apply, context)
+    }
+    counter(metric.messagingConsumed).add(records.length, { destination: topic, outcome: 'handled' })
+    if (records.length < batchMax) await pause(gatherMs, context.signal)
+  }
+}
+
+/** Something in the batch cannot be written. Each record by itself shows which, and that one becomes a dead letter. */
+async function eachAlone(
+  entries: readonly Entry[],
+  apply: (some: readonly Entry[]) => Promise<void>,
+  { done, signal }: HandleContext,
+): Promise<void> {
+  for (const entry of entries) {
+    signal.throwIfAborted()
+    try {
+      await apply([entry])
+    } catch (thrown) {
+      if (thrown instanceof Fenced || passes(thrown) || !entry.event) throw thrown
+      const { record, id } = entry.event
+      await apply([{ offset: entry.offset, poison: { record, id, reason: reasonOf(thrown, 1) } }])
+    }
+    done(entry.offset)
+  }
+}
+
+/** Whether the same may succeed later: the store is away, or two transactions were in each other's way. */
+function passes(thrown: unknown): boolean {
+  if (thrown instanceof ServiceError) return thrown.transient
+  const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined
+  return code === '40001' || code === '40P01'
+}
+
+/** Reads a record for a stream. Never throws. */
+export function readRecord(
+  stream: Stream,
+  { topic, partition }: Pick<Batch, 'topic' | 'partition'>,
+  record: IncomingRecord,
+): Entry {
+  const { offset, key } = record
+  const reactions = stream.inputs.get(topic)?.reactions ?? new Map()
+  const envelope = decodeEnvelope(record.headers, 'kafka')
+  const readable = readMessage(envelope, record.value, reactions as ReadonlyMap<string, AnyHandler>)
+  const id = envelope.ok ? envelope.value.id : `${topic}/${partition}/${offset}`
+  if (!readable.ok) {
+    const reason = { code: readable.code, message: readable.reason, exception: '', attempts: 0 }
+    return { offset, poison: { record, id, reason } }
+  }
+  if (!readable.value) return { offset }
+  if (!isStorable(key)) {
+    const message = `the key has ${key.length} characters, or one that the database cannot hold`
+    return { offset, poison: { record, id, reason: { code: 'PERMANENT', message, exception: '', attempts: 0 } } }
+  }
+  const { envelope: read, message } = readable.value
+  const react = reactions.get(read.type)?.react
+  const at = { id, type: read.type, key, topic, timeMs: Math.min(read.time.getTime(), record.timestampMs) }
+  return {
+    offset,
+    event: { ...at, partition, offset, record, envelope: read, react: (state) => react(state, message, at) },
+  }
+}
+
+const keyLengthMax = 512
+
+/** Whether state can be kept by a key. */
+export function isStorable(key: string): boolean {
+  return key.length <= keyLengthMax && key.isWellFormed() && !key.includes('\u0000')
+}
+
+type Where = { readonly stream: Stream; readonly place: Place; readonly log: Log }
+
+/** Applies records to the active generation, and to one that is being built where that has come as far. Answers the owner's epoch. */
+async function applyLive(
+  tx: AnyTx,
+  where: Where,
+  entries: readonly Entry[],
+  claim: bigint | undefined,
+): Promise<bigint> {
+  const { stream, place } = where
+  // Held until the commit, so that no replay begins or ends in the middle.
+  const generations = await generationsOf(tx, stream.name, 'share')
+  const { active, building } = pairOf(generations)
+  if (!active) throw new Error(`The stream ${stream.name} has no active generation.`)
+  const standing = await lockOrMake(tx, place, active.generation)
+  if (claim !== undefined && standing.epoch !== claim) {
+    throw new Fenced(
+      `${place.topic}/${place.partition} of ${stream.name} is another's now (${standing.epoch}, not ${claim}).`,
+    )
+  }
+  const epoch = claim ?? standing.epoch + 1n
+  const folded = await applyToGeneration(tx, where, { of: active, active, standing: { ...standing, epoch } }, entries)
+  if (building) {
+    // A statement of its own, after the lock was had: it sees a replay that came to this place a moment ago.
+    const beside = await lockPartition(tx, place, building.generation)
+    if (beside?.joined)
+      await applyToGeneration(tx, where, { of: building, active, standing: { ...beside, epoch } }, entries)
+  }
+  await tellChanges(tx, stream, folded.changes)
+  const poison = entries.flatMap((entry) => (entry.offset >= standing.nextOffset && entry.poison ? entry.poison : []))
+  const failed = folded.failed.map(({ input, error }): Poison => {
+    const { message, exception } = reasonOf(error, 1)
+    return { record: input.record, id: input.id, reason: { code: 'PERMANENT', message, exception, attempts: 1 } }
+  })
+  await bury(tx, where, [...poison, ...failed])
+  tx.afterCommit(() => {
+    if (folded.late.length > 0) counter(metric.streamLate).add(folded.late.length, { stream: stream.name })
+  })
+  return epoch
+}
+
+async function lockOrMake(tx: AnyTx, place: Place, generation: number): Promise<Standing> {
+  const known = await lockPartition(tx, place, generation)
+  if (known) return known
+  await ownPartitions(tx, place.stream, [place], true)
+  const made = await lockPartition(tx, place, generation)
+  if (!made) throw new Error(`The partition ${place.topic}/${place.partition} of ${place.stream} cannot be made.`)
+  return made
+}
+
+/** Where a generation stands, and which one is active. */
+export type Applied = { readonly of: Generation; readonly active: Generation; readonly standing: Standing }
+
+/** Applies to one generation what it has not had, and moves it on. */
+export async function applyToGeneration(
+  tx: AnyTx,
+  { stream, place, log }: Where,
+  { of, active, standing }: Applied,
+  entries: readonly Entry[],
+): Promise<Folded<StreamEvent>> {
+  const fresh = entries.filter(({ offset }) => offset >= standing.nextOffset)
+  const inputs = fresh.flatMap(({ event }) => event ?? [])
+  const keys = [...new Set(inputs.map(({ key }) => key))]
+  const held = await takeStates(tx, stream.name, of, active.generation, keys)
+  const counting = stream.counting.has(place.topic)
+  const folded = fold(inputs, { held, newestMs: standing.newestMs, windows: stream.windows, counting })
+  await writeFolded(tx, place, of.generation, folded, keys)
+  const [first, last] = [fresh[0], fresh.at(-1)]
+  const missing = first && standing.nextOffset > 0n ? first.offset - standing.nextOffset : 0n
+  if (missing > 0n) {
+    counter(metric.streamLost).add(Number(missing), { stream: stream.name })
+    log.error('Records were deleted before this stream had read them: raise the retention, or look why it was away.', {
+      ...place,
+      generation: of.generation,
+      missing: String(missing),
+    })
+  }
+  const nextOffset = last ? last.offset + 1n : standing.nextOffset
+  await moveTo(tx, place, { ...standing, nextOffset, newestMs: folded.newestMs })
+  return folded
+}
