@@ -50,12 +50,21 @@ export async function orderIn(visit: Visit, orderId: string, ...statuses: readon
 export type Email = { readonly subject: string; readonly to: readonly string[]; readonly messageId: string }
 
 /** Waits for the e-mails whose subject holds a text, and shows them. */
-export async function emailsAbout(visit: Visit, text: string, count: number): Promise<readonly Email[]> {
-  const url = `${visit.shop.pageOf('mail')}/api/messages?subject=${encodeURIComponent(text)}`
+export function emailsAbout(visit: Visit, text: string, count: number): Promise<readonly Email[]> {
+  return emails(visit, `subject=${encodeURIComponent(text)}`, count)
+}
+
+/** Waits for an e-mail to an address with this subject, and shows it. */
+export function emailsTo(visit: Visit, address: string, subject: string): Promise<readonly Email[]> {
+  return emails(visit, `to=${encodeURIComponent(address)}&subject=${encodeURIComponent(subject)}`, 1)
+}
+
+function emails(visit: Visit, query: string, count: number): Promise<readonly Email[]> {
+  const url = `${visit.shop.pageOf('mail')}/api/messages?${query}`
   const ask = async () => (await (await fetch(url, { signal: visit.signal })).json()) as Email[]
   return visit.show(
     `GET ${url}`,
-    () => visit.until(`${count} e-mails about ${text} did not arrive`, ask, (found) => found.length >= count),
+    () => visit.until(`${count} e-mails of ${query} did not arrive`, ask, (found) => found.length >= count),
     (found) => found.map(({ to, subject }) => `to ${to.join(', ')}: ${subject}`).join(' · '),
   )
 }
