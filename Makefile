@@ -2,8 +2,9 @@
 #   TARGET=local|kind        where: `up` chooses by itself when not given, `down` and `status` mean the local run
 #   MESH=istio|linkerd|none  which mesh, on a cluster
 #   SYSTEM=FILE              another system than mesh/shop.ts
+#   ROW=6                    one row of the demo, or some: ROW=6,7; JSON=1 for machines
 .DEFAULT_GOAL := help
-.PHONY: up down status logs check render test bench lint typecheck clean help
+.PHONY: up down status logs check demo render test bench lint typecheck clean help
 
 system := $(if $(SYSTEM),--system '$(SYSTEM)')
 
@@ -21,6 +22,9 @@ logs: ## show what the processes say
 
 check: ## hold the declaration against the rules
 	@bin/parley check $(system)
+
+demo: ## show every pattern on the running shop (ROW=6 for one, JSON=1 for machines)
+	@bin/node demo/main.ts $(if $(ROW),--row '$(ROW)') $(if $(JSON),--json)
 
 render: ## write the Kubernetes objects, what GitOps controllers apply, and the Helm chart
 	@bin/parley render

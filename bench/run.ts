@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 
-const scenarios = ['hop', 'streaming', 'orders', 'queue', 'saga', 'render'] as const
+const scenarios = ['hop', 'rest', 'streaming', 'orders', 'queue', 'bus', 'saga', 'render'] as const
 
 const chosen = scenarios.filter((name) => process.argv.length < 3 || process.argv.includes(name))
 const failed = chosen.filter((name) => {

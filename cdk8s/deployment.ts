@@ -1,6 +1,6 @@
 import type { Plan } from '#plan/plan.ts'
 import { type Mesh, type Settings, siteOf } from '#providers/cluster.ts'
-import { type Files, filesOf } from './files.ts'
+import { type Files, filesOfComponents } from './files.ts'
 import { gitopsFiles } from './gitops/gitops.ts'
 import { needsOf, type Operators, operatorsFor } from './operators.ts'
 import { render } from './render.ts'
@@ -12,9 +12,10 @@ import { toYaml } from './yaml.ts'
  */
 export function deploymentFiles(plan: Plan, mesh: Mesh, settings: Settings, operators: Operators): Files {
   const chosen = operatorsFor(operators, mesh, needsOf(plan, settings))
-  const gitops = gitopsFiles(siteOf(plan, mesh, settings), render(plan, mesh, settings), chosen)
+  const components = render(plan, mesh, settings)
+  const gitops = gitopsFiles(siteOf(plan, mesh, settings), components, chosen)
   return new Map([
-    ...filesOf(plan, mesh, settings),
+    ...filesOfComponents(components),
     ...gitops.map(({ path, objects }) => [path, toYaml(objects)] as const),
   ])
 }

@@ -37,6 +37,11 @@ export function filesOf(plan: Plan, mesh: Mesh, settings: Settings): Files {
   return fileRenderer(mesh, settings)(plan)
 }
 
+/** The files of what is rendered already. Throws where two parts would write the same file. */
+export function filesOfComponents(components: readonly Component[]): Files {
+  return collected(components.map(fileOf))
+}
+
 type File = readonly [path: string, text: string]
 
 function fileOf({ wave, name, objects }: Component): File {

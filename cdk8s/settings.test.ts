@@ -48,9 +48,10 @@ colour: blue
 test('names of services and exposures that a system does not have are refused, with those it has', () => {
   const settings = parseSettings(`${least}hosts: { nope: x.example }\nreplicas: { orders: 2, ordrs: 3 }\n`, 'a.yaml')
   const plan = derive(shop, 'production')
+  const names = (nodes: readonly { name: string }[]) => nodes.map(({ name }) => name).join(', ')
   const message = `The settings of production name what shop does not have:
-  hosts.nope: is no name of an exposure; allowed: shop
-  replicas.ordrs: is no name of a service; allowed: fulfilment, gateway, inventory, notifications, orders, payments, shipping
+  hosts.nope: is no name of an exposure; allowed: ${names(plan.exposures)}
+  replicas.ordrs: is no name of a service; allowed: ${names(plan.services)}
 `
   expect(() => render(plan, 'istio', settings)).toThrow(message)
   expect(() => filesOf(plan, 'istio', settings)).toThrow(message)

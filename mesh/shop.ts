@@ -1,4 +1,4 @@
-import { rest } from '#graph/api.ts'
+import { graphql, rest } from '#graph/api.ts'
 import { calls } from '#graph/call.ts'
 import { exposure } from '#graph/exposure.ts'
 import { external, externalTcp, reaches } from '#graph/external.ts'
@@ -9,7 +9,10 @@ import { module } from '#graph/start.ts'
 import { postgres } from '#graph/store.ts'
 import { system } from '#graph/system.ts'
 import { consumes, topic } from '#graph/topic.ts'
+import { delivers, webhook } from '#graph/webhook.ts'
 import { OrderFactSchema as OrderFact, SalesWindowSchema as SalesWindow } from '#proto/parley/analytics/v1/facts_pb.ts'
+import { ProductPutSchema as ProductPut } from '#proto/parley/catalog/v1/events_pb.ts'
+import { CustomerRegisteredSchema as CustomerRegistered } from '#proto/parley/customers/v1/events_pb.ts'
 import {
   ReleaseStockSchema as ReleaseStock,
   ReserveStockSchema as ReserveStock,
@@ -58,6 +61,8 @@ export const paymentEvents = topic('payments', {
   key: 'orderId',
 })
 export const shipmentEvents = topic('shipments', { carries: [ShipmentDispatched], key: 'orderId' })
+export const productEvents = topic('products', { carries: [ProductPut], key: 'productId' })
+export const customerEvents = topic('customers', { carries: [CustomerRegistered], key: 'customerId' })
 export const orderFacts = topic('order-facts', { carries: [OrderFact], key: 'orderId' })
 export const sales = topic('sales', { carries: [SalesWindow], key: 'window' })
 export const emails = queue('emails', {
@@ -87,13 +92,46 @@ export const fulfilmentReplies = queue('fulfilment-replies', { carries: [StepRep
 export const ordersApi = rest(
   'orders-api',
   {
-    createOrder: 'POST /api/v1/orders',
-    getOrder: 'GET /api/v1/orders/{id}',
-    orderUpdates: 'GET /api/v1/orders/{id}/updates',
-    quoteShipping: 'GET /api/v1/quotes',
+    createOrder: 'POST /api/{version}/orders',
+    listOrders: 'GET /api/{version}/orders',
+    getOrder: 'GET /api/{version}/orders/{id}',
+    orderPage: 'GET /api/{version}/orders/{id}/page',
+    orderUpdates: 'GET /api/{version}/orders/{id}/updates',
+    quoteShipping: 'GET /api/{version}/quotes',
+    listProducts: 'GET /api/{version}/products',
+    getProduct: 'GET /api/{version}/products/{id}',
   },
-  { streams: ['orderUpdates'] },
+  {
+    streams: ['orderUpdates'],
+    versions: {
+      v1: { deprecated: '2026-11-01', sunset: '2029-12-31', lacks: ['listOrders', 'orderPage'] },
+      v2: {},
+    },
+  },
 )
+export const customersApi = rest('customers-api', {
+  registerCustomer: 'POST /api/v1/customers',
+  getCustomer: 'GET /api/v1/customers/{id}',
+})
+export const webhooksApi = rest('webhooks-api', {
+  createWebhook: 'POST /api/v1/webhooks',
+  listWebhooks: 'GET /api/v1/webhooks',
+  getWebhook: 'GET /api/v1/webhooks/{id}',
+  updateWebhook: 'PATCH /api/v1/webhooks/{id}',
+  deleteWebhook: 'DELETE /api/v1/webhooks/{id}',
+  rotateSecret: 'POST /api/v1/webhooks/{id}/secret',
+  pingWebhook: 'POST /api/v1/webhooks/{id}/ping',
+  listDeliveries: 'GET /api/v1/webhooks/{id}/deliveries',
+  getDelivery: 'GET /api/v1/webhooks/{id}/deliveries/{number}',
+  replayDelivery: 'POST /api/v1/webhooks/{id}/deliveries/{number}/replay',
+  replayDeliveries: 'POST /api/v1/webhooks/{id}/replay',
+})
+export const orderWebhooks = webhook('order-updates', orderEvents, [
+  OrderPlaced,
+  OrderConfirmed,
+  OrderShipped,
+  OrderCancelled,
+])
 export const bank = external('bank', {
   host: 'bank.example',
   port: 443,
@@ -107,6 +145,16 @@ export const mail = externalTcp('mail', {
   expectedLatencyMs: 1_000,
   standIn: { start: module('services/mailbox/main.ts'), webPort: 8025 },
 })
+
+// What the shop sells, for those inside.
+export const catalogApi = rest('catalog-api', {
+  listProducts: 'GET /products',
+  getProduct: 'GET /products/{id}',
+  putProduct: 'PUT /products/{id}',
+})
+
+// What the shop's pages ask in one question.
+export const storefrontApi = graphql('storefront-api')
 
 // Messages are tried again until a breaker like this has closed; only an outage of minutes makes dead letters.
 const patientBreaker = { failures: 5, openMs: 5_000 }
@@ -124,7 +172,12 @@ export const gateway = service('gateway', {
       breaker: ordersBreaker,
       limits: ordersLimits,
     }),
-    calls(OrderService, ['getOrder'], { deadlineMs: 500, breaker: ordersBreaker, limits: ordersLimits }),
+    calls(OrderService, ['getOrder', 'getOrderDetail'], {
+      deadlineMs: 500,
+      breaker: ordersBreaker,
+      limits: ordersLimits,
+    }),
+    calls(OrderService, ['listOrders'], { deadlineMs: 1_000, breaker: ordersBreaker, limits: ordersLimits }),
     calls(OrderService, ['streamOrderUpdates'], {
       deadlineMs: 890_000,
       idleMs: 60_000,
@@ -132,7 +185,50 @@ export const gateway = service('gateway', {
       limits: ordersLimits,
     }),
     asks(quotes, { deadlineMs: 2_000, inFlightMax: 200 }),
+    calls(catalogApi, ['listProducts', 'getProduct'], {
+      deadlineMs: 200,
+      retry: { attempts: 2, perTryTimeoutMs: 90 },
+      breaker: { failures: 5, openMs: 5_000 },
+      fallback: true,
+    }),
   ],
+})
+
+export const storefront = service('storefront', {
+  exposes: [storefrontApi],
+  owns: [postgres()],
+  edges: [
+    calls(OrderService, ['batchGetOrderDetails', 'listRecentOrders', 'getOrder'], {
+      deadlineMs: 500,
+      breaker: ordersBreaker,
+      limits: ordersLimits,
+    }),
+    calls(OrderService, ['streamOrderUpdates'], {
+      deadlineMs: 890_000,
+      idleMs: 60_000,
+      breaker: ordersBreaker,
+      limits: ordersLimits,
+    }),
+    calls(catalogApi, ['listProducts'], {
+      deadlineMs: 200,
+      retry: { attempts: 2, perTryTimeoutMs: 90 },
+      breaker: { failures: 5, openMs: 5_000 },
+      fallback: true,
+    }),
+    consumes(customerEvents, [CustomerRegistered], { redelivery: { attempts: 8 }, replayable: true }),
+  ],
+})
+
+export const catalog = service('catalog', {
+  exposes: [catalogApi],
+  owns: [postgres()],
+  publishes: [productEvents],
+})
+
+export const customers = service('customers', {
+  exposes: [customersApi],
+  owns: [postgres()],
+  publishes: [customerEvents],
 })
 
 export const orders = service('orders', {
@@ -148,6 +244,7 @@ export const orders = service('orders', {
     consumes(stockEvents, [StockRejected]),
     consumes(paymentEvents, [PaymentCaptured, PaymentDeclined]),
     consumes(shipmentEvents, [ShipmentDispatched]),
+    consumes(productEvents, [ProductPut]),
     works(orderCommands),
     sends(fulfilmentReplies),
   ],
@@ -187,6 +284,7 @@ export const notifications = service('notifications', {
   owns: [postgres()],
   edges: [
     consumes(orderEvents, [OrderConfirmed, OrderCancelled, OrderShipped]),
+    consumes(customerEvents, [CustomerRegistered]),
     sends(emails),
     works(emails, { prefetch: 10 }),
     reaches(mail, { breaker: patientBreaker }),
@@ -208,6 +306,12 @@ export const fulfilment = service('fulfilment', {
   ],
 })
 
+export const webhooks = service('webhooks', {
+  exposes: [webhooksApi],
+  owns: [postgres()],
+  edges: [consumes(orderEvents, [OrderPlaced, OrderConfirmed, OrderShipped, OrderCancelled]), delivers(orderWebhooks)],
+})
+
 export const analytics = service('analytics', {
   owns: [postgres()],
   publishes: [orderFacts, sales],
@@ -219,7 +323,41 @@ export const analytics = service('analytics', {
 })
 
 // What is open to the outside.
-export const shopExposure = exposure('shop', gateway, ordersApi, { deadlineMs: 3_000, bodyBytesMax: 65_536 })
+export const shopExposure = exposure('shop', gateway, ordersApi, {
+  deadlineMs: 3_000,
+  bodyBytesMax: 65_536,
+  rateLimit: { perSecond: 200, burst: 400, perClient: { perSecond: 150, burst: 300 } },
+})
+export const customersExposure = exposure('shop-customers', customers, customersApi, {
+  deadlineMs: 3_000,
+  bodyBytesMax: 4_096,
+  rateLimit: { perSecond: 20, burst: 40 },
+})
+export const storefrontExposure = exposure('shop-storefront', storefront, storefrontApi, {
+  client: 'browser',
+  deadlineMs: 3_000,
+  bodyBytesMax: 65_536,
+})
+// Pages follow an order live; machines of partners hand orders in and read them in bulk.
+export const shopTracking = exposure('shop-tracking', orders, OrderService, {
+  client: 'browser',
+  grpcWeb: true,
+  methods: ['getOrder', 'streamOrderUpdates'],
+  origins: ['https://shop.example', 'http://localhost:3000'],
+  deadlineMs: 500,
+  streamDeadlineMs: 890_000,
+  bodyBytesMax: 4_096,
+})
+export const shopPartners = exposure('shop-partners', orders, OrderService, {
+  methods: ['listOrders', 'uploadOrders', 'processOrders'],
+  rateLimit: { perSecond: 20, burst: 40 },
+  streamDeadlineMs: 60_000,
+})
+export const webhooksExposure = exposure('shop-webhooks', webhooks, webhooksApi, {
+  deadlineMs: 5_000,
+  bodyBytesMax: 16_384,
+  rateLimit: { perSecond: 50, burst: 100 },
+})
 
 // What must end in the same state everywhere.
 export const checkout = choreography('checkout', {
@@ -263,7 +401,20 @@ export const fulfil = orchestration('fulfil', {
 })
 
 export const shop = system('shop', {
-  services: [gateway, orders, inventory, payments, shipping, notifications, fulfilment, analytics],
-  exposures: [shopExposure],
+  services: [
+    gateway,
+    storefront,
+    catalog,
+    customers,
+    orders,
+    inventory,
+    payments,
+    shipping,
+    notifications,
+    fulfilment,
+    webhooks,
+    analytics,
+  ],
+  exposures: [shopExposure, customersExposure, storefrontExposure, shopPartners, shopTracking, webhooksExposure],
   sagas: [checkout, fulfil],
 })

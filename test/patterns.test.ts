@@ -1,11 +1,14 @@
 /** The pages on patterns show the code that runs: what a page says stands in a file, stands there. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
+import { patterns, patternsIndex } from '../demo/patterns.ts'
+import { rows } from '../demo/rows.ts'
 import { rootDir } from './sources.ts'
 
 const folder = join(rootDir, 'docs/patterns')
-const pages = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.md')) : []
+const index = 'README.md'
+const pages = readdirSync(folder).filter((name) => name.endsWith('.md') && name !== index)
 
 /** Code blocks that name a file: "```ts mesh/shop.ts". */
 function excerpts(page: string): { file: string; code: string }[] {
@@ -25,6 +28,25 @@ describe.each(pages)('docs/patterns/%s', (page) => {
     const text = readFileSync(join(folder, page), 'utf8')
     const missing = [...text.matchAll(/\]\(([^)#:]+)\)/g)].filter(([, to = '']) => !existsSync(join(folder, to)))
     expect(missing.map(([, to]) => to)).toEqual([])
+  })
+})
+
+describe('the index of patterns', () => {
+  const names = pages.map((name) => name.replace(/\.md$/, ''))
+
+  test('is what follows from the pages and the rows of the demo', () => {
+    const text = patternsIndex(
+      names,
+      rows.map(({ number }) => number),
+    )
+    if (process.env.UPDATE_GOLDEN === '1') writeFileSync(join(folder, index), text)
+    expect(readFileSync(join(folder, index), 'utf8')).toBe(text)
+  })
+
+  test('has every page and every row of the demo', () => {
+    const numbers = patterns.map(({ number }) => number)
+    expect(names.filter((name) => !patterns.some(({ page }) => page === name))).toEqual([])
+    expect(rows.filter(({ number }) => !numbers.includes(number))).toEqual([])
   })
 })
 

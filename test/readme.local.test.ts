@@ -29,7 +29,7 @@ describe('the README', () => {
       const show = blockWith('/orders/ID').replace('ID', orderId)
       await eventually(
         async () => sh(show).stdout,
-        (shown) => shown.includes('"status":"shipped"'),
+        (shown) => shown.includes('"state":{"name":"shipped"'),
       )
     },
     startTimeoutMs,

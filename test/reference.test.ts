@@ -3,8 +3,9 @@ import { join } from 'node:path'
 import { status as grpcStatus } from '@grpc/grpc-js'
 import { expect, test } from '@jest/globals'
 import { type ErrorCode, errorCodes, ServiceError } from '#kit/errors.ts'
+import { graphqlRefusals } from '#kit/graphql/errors.ts'
 import { grpcStatusOf } from '#kit/grpc/errors.ts'
-import { problemOf } from '#kit/http/problem.ts'
+import { httpProblems, problemOf } from '#kit/http/problem.ts'
 import { rootDir } from './sources.ts'
 
 const file = join(rootDir, 'docs/reference/errors.md')
@@ -25,6 +26,18 @@ test('the page of error codes is what the kit does today (otherwise: UPDATE_GOLD
     '| code | HTTP | gRPC | may succeed later | meaning |',
     '|---|---|---|---|---|',
     ...rows,
+    '',
+    'What HTTP itself refuses has a code, too:',
+    '',
+    '| code | HTTP | title |',
+    '|---|---|---|',
+    ...Object.entries(httpProblems).map(([code, { status, title }]) => `| \`${code}\` | ${status} | ${title} |`),
+    '',
+    'In a GraphQL answer the code is `extensions.code` of an error. These say that the operation was not run, with status 400:',
+    '',
+    '| code | meaning |',
+    '|---|---|',
+    ...Object.entries(graphqlRefusals).map(([code, meaning]) => `| \`${code}\` | ${meaning} |`),
     '',
   ].join('\n')
   if (process.env.UPDATE_GOLDEN === '1') writeFileSync(file, page)

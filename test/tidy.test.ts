@@ -26,7 +26,9 @@ const importTable: readonly { folder: string; may: readonly string[]; because: s
       `mesh/providers/${name}/`,
       'mesh/providers/manifest.ts',
       'mesh/providers/cluster.ts',
+      'mesh/providers/cors.ts',
       'mesh/providers/problems.ts',
+      'mesh/providers/receiving.ts',
       'mesh/providers/capability.ts',
       'mesh/plan/',
       'mesh/graph/policy.ts',
@@ -63,7 +65,7 @@ const importTable: readonly { folder: string; may: readonly string[]; because: s
 
 /** Where processes start, and what a command is told to read. */
 const startsProcess =
-  /(^|\/)main\.ts$|^mesh\/shop\.ts$|^examples\/[^/]+\/system\.ts$|^test\/run\.ts$|^bench\/(run|hop\/echo|render\/contender)\.ts$/
+  /(^|\/)main\.ts$|\.d\.ts$|^mesh\/shop\.ts$|^examples\/[^/]+\/system\.ts$|^test\/run\.ts$|^bench\/(run|hop\/echo|rest\/server|render\/contender)\.ts$/
 
 describe('imports', () => {
   test.each(importTable)('$folder: $because', ({ folder, may }) => {

@@ -3,7 +3,7 @@
  * inboxes of seven services, RabbitMQ and Postgres. The bank's stand-in takes 10 to 50 ms, which is told apart.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { adminCall } from '#local/admin-call.ts'
+import { adminOf } from '#local/admin.ts'
 import { placeOrder } from '#test/shop/client.ts'
 import { type Stack, startShop } from '#test/stack.ts'
 import { openLoop, quantile } from '../load.ts'
@@ -59,11 +59,11 @@ async function orders(shop: Stack, forSeconds: number): Promise<string[]> {
 
 /** All of them have to complete: a saga that does not end has no duration, but is no fast one. */
 async function ended(shop: Stack, ids: readonly string[]): Promise<Story[]> {
-  const socket = shop.layout.services.fulfilment?.appAdminSocket ?? ''
+  const ask = adminOf(shop.layout.services.fulfilment?.appAdminSocket ?? '')
   const endMs = performance.now() + endWithinMs
   for (;;) {
-    const answers = await Promise.all(ids.map((id) => adminCall(socket, 'GET', `/sagas/fulfil/${id}`)))
-    const stories = answers.filter(({ status }) => status === 200).map(({ body }) => body as Story)
+    const answers = await Promise.all(ids.map((id) => ask('GET', `/sagas/fulfil/${id}`)))
+    const stories = answers.filter(({ status }) => status === 200).map(({ body }) => body as unknown as Story)
     const completed = stories.filter(({ status }) => status === 'completed')
     if (completed.length === ids.length) return completed
     if (performance.now() > endMs) throw new Error(`${ids.length - completed.length} sagas did not complete.`)

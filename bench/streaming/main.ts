@@ -115,6 +115,8 @@ async function serve(socket: string): Promise<void> {
     createOrder: async () => ({}),
     getOrder: async () => ({}),
     getOrderDetail: async () => ({}),
+    batchGetOrderDetails: async () => ({}),
+    listRecentOrders: async () => ({}),
     async *listOrders({ limit }) {
       for (let line = 0; line < limit; line += 1) yield { order: summary }
     },

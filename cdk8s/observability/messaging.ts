@@ -102,3 +102,22 @@ export function readModelRule(site: Site, { service, lagMsMax, severity }: Of<'r
     ),
   }
 }
+
+/** Subscribers are not told though nothing hinders it: nobody delivers. One that is slow, failing or paused is no reason. */
+export function webhookRule(site: Site, { service, webhook, lateMsMax, severity }: Of<'webhook-late'>): AlertRule {
+  const labels = matching({ namespace: site.namespace, service, webhook })
+  return {
+    alert: 'WebhooksLate',
+    expr: `max by (service, webhook) (parley_webhook_lateness_seconds${labels}) > ${lateMsMax / 1_000}`,
+    for: '1m',
+    ...told(
+      site,
+      { service, severity },
+      {
+        summary: `Subscribers of ${webhook} are not told`,
+        description: 'A delivery that nobody is at is {{ $value | humanizeDuration }} past its time.',
+        runbook: 'webhooks-are-late',
+      },
+    ),
+  }
+}

@@ -14,6 +14,7 @@ export const metricSources = {
     'parley_outbox_age_seconds',
     'parley_projection_lag_seconds',
     'parley_projection_parked',
+    'parley_webhook_lateness_seconds',
     'parley_outbox_depth',
     'parley_outbox_refused_total',
     'parley_saga_age_seconds',

@@ -245,6 +245,14 @@ const cases: readonly Case[] = [
     after: '10m',
     fires: [],
   },
+  {
+    what: 'webhooks are due and nobody delivers them',
+    series: {
+      'parley_webhook_lateness_seconds{namespace="shop",service="webhooks",webhook="order-updates"}': '0x5 61x15',
+    },
+    after: '8m',
+    fires: ['WebhooksLate webhooks ticket'],
+  },
   { what: 'an outbox empties as it fills', series: { [age('payments')]: '1x20' }, after: '10m', fires: [] },
 ]
 

@@ -3,7 +3,7 @@ import type { ServiceSlice } from '#plan/slices.ts'
 import type { Site } from '#providers/cluster.ts'
 import type { ServicePart } from '../component.ts'
 import { breakerRule } from './breakers.ts'
-import { deadLetterRule, lagRule, outboxRule, readModelRule } from './messaging.ts'
+import { deadLetterRule, lagRule, outboxRule, readModelRule, webhookRule } from './messaging.ts'
 import { availabilityRule, goneRule, latencyRule } from './objectives.ts'
 import { type AlertRule, prometheusRule } from './rule.ts'
 
@@ -33,6 +33,8 @@ function ruleOf(site: Site, slice: ServiceSlice, alert: Alert): AlertRule | null
       return readModelRule(site, alert)
     case 'outbox-age':
       return outboxRule(site, alert)
+    case 'webhook-late':
+      return webhookRule(site, alert)
     case 'breaker-open':
       return breakerRule(site, slice, alert)
     case 'saga-stuck':

@@ -1,6 +1,6 @@
 import type { Plan } from '#plan/plan.ts'
 import { type ServiceSlice, usesQueues, usesTopics } from '#plan/slices.ts'
-import { edgeOf, ports, type Site, selectorOf, standsIn } from '#providers/cluster.ts'
+import { edgeOf, ports, type Site, selectorOf, standsIn, webhookPort } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import type { ServicePart, SystemPart } from '../component.ts'
 import { pagedExternals } from '../workloads/pages.ts'
@@ -73,7 +73,7 @@ function callees(site: Site, slice: ServiceSlice): readonly Egress[] {
           : { to: internet, ports: tcp(external.port) },
     ),
     // Subscribers are anywhere outside, but behind TLS.
-    ...(webhooks.length > 0 ? [{ to: internet, ports: tcp(443) }] : []),
+    ...(webhooks.length > 0 ? [{ to: internet, ports: tcp(webhookPort) }] : []),
   ]
 }
 

@@ -129,12 +129,15 @@ export const internet: readonly Peer[] = [
         '127.0.0.0/8',
         '169.254.0.0/16',
         '172.16.0.0/12',
+        '192.0.0.0/24',
         '192.168.0.0/16',
+        '198.18.0.0/15',
         '224.0.0.0/3',
       ],
     },
   },
-  { ipBlock: { cidr: '::/0', except: ['::1/128', '64:ff9b::/96', 'fc00::/7', 'fe80::/10', 'ff00::/8'] } },
+  // All of IPv6 that is given out, without what leads to addresses of IPv4 by another name.
+  { ipBlock: { cidr: '2000::/3', except: ['2001::/32', '2002::/16'] } },
 ]
 
 /** The data services, each by the pods that answer on its port. */

@@ -1,19 +1,10 @@
 import type { PlannedExposure } from '#plan/plan.ts'
+import { corsOf } from '#providers/cors.ts'
 
-/** What a page from elsewhere may do: call, without cookies. */
-export function corsOf({ authentication }: PlannedExposure) {
-  return {
-    allowOrigins: ['*'],
-    allowMethods: ['POST'],
-    allowHeaders: [
-      ...(authentication.kind === 'jwt' ? ['authorization'] : []),
-      'content-type',
-      'grpc-timeout',
-      'x-grpc-web',
-      'x-user-agent',
-    ],
-    exposeHeaders: ['grpc-status', 'grpc-message', 'grpc-status-details-bin'],
-    // In seconds. Without it browsers ask again every 5 s.
-    maxAge: 600,
-  }
+/** What a page from elsewhere may do, as the Gateway API and Envoy Gateway both say it; null where none may. */
+export function corsFilterOf(exposure: PlannedExposure) {
+  const cors = corsOf(exposure)
+  if (!cors) return null
+  const { origins, methods, allowHeaders, exposeHeaders, maxAgeSeconds } = cors
+  return { allowOrigins: origins, allowMethods: methods, allowHeaders, exposeHeaders, maxAge: maxAgeSeconds }
 }

@@ -1,6 +1,7 @@
 import type { Plan } from '#plan/plan.ts'
 import { edgeOf, labelsOf, type Site } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
+import { receiveMsMax } from '#providers/receiving.ts'
 import { toYaml } from '../yaml.ts'
 import { durationOf } from './duration.ts'
 
@@ -44,7 +45,8 @@ function text(piece: object): string {
 }
 
 function serviceOf({ settings: { nodePorts } }: Site) {
-  if (nodePorts === null) return { type: 'LoadBalancer' }
+  // A node that passes a connection on would hide who opened it.
+  if (nodePorts === null) return { type: 'LoadBalancer', externalTrafficPolicy: 'Local' }
   return {
     type: 'NodePort',
     ports: [
@@ -96,7 +98,6 @@ const meshed = {
 /** How Envoy Gateway treats strangers, as the other meshes' edges do. */
 function strangers(site: Site, { exposures }: Plan): Manifest {
   const { gateway } = edgeOf(site)
-  const deadlineMsMax = Math.max(...exposures.map(({ deadlineMs }) => deadlineMs))
   return {
     apiVersion: 'gateway.envoyproxy.io/v1alpha1',
     kind: 'ClientTrafficPolicy',
@@ -106,7 +107,7 @@ function strangers(site: Site, { exposures }: Plan): Manifest {
       path: { escapedSlashesAction: 'RejectRequest' },
       headers: { withUnderscoresAction: 'RejectRequest' },
       http2: { maxConcurrentStreams: 100 },
-      timeout: { http: { requestReceivedTimeout: durationOf(deadlineMsMax), idleTimeout: '60s' } },
+      timeout: { http: { requestReceivedTimeout: durationOf(receiveMsMax(exposures)), idleTimeout: '60s' } },
     },
   }
 }

@@ -14,7 +14,7 @@ import { durationOf } from './duration.ts'
 import { unsignedExposures } from './edge.ts'
 import { renderedOf, settings } from './testdata/cases.ts'
 
-type Exposed = Parameters<typeof exposure>[3]
+type Exposed = Parameters<typeof exposure<typeof OrderService>>[3] & Parameters<typeof exposure<RestApi>>[3]
 
 function objectsOf(
   api: RestApi | typeof OrderService,
@@ -119,17 +119,19 @@ test.each(meshes)('a route holds at most 64 methods, so that many are several (%
 })
 
 describe('gRPC', () => {
-  const browser: Exposed = { client: 'browser', grpcWeb: true, deadlineMs: 2_000 }
+  const origins = ['https://pages.example']
+  const browser: Exposed = { client: 'browser', grpcWeb: true, deadlineMs: 2_000, origins }
 
   test('on Istio is let in by path, with a deadline and for pages elsewhere; the Service says that it is gRPC-Web', () => {
     const objects = objectsOf(OrderService, browser)
     const { rules } = named(objects, 'HTTPRoute', 'shop.edge') as { rules: Record<string, unknown>[] }
-    // Without a verb, because a browser asks with OPTIONS first.
-    expect(rules[0]?.matches).toContainEqual({
-      path: { type: 'Exact', value: '/parley.orders.v1.OrderService/CreateOrder' },
-      method: undefined,
+    const path = { type: 'Exact', value: '/parley.orders.v1.OrderService/CreateOrder' }
+    // A browser asks with OPTIONS first.
+    for (const method of ['POST', 'OPTIONS']) expect(rules[0]?.matches).toContainEqual({ path, method })
+    expect(rules[0]).toMatchObject({
+      filters: [{ type: 'CORS', cors: { allowOrigins: origins, allowMethods: ['POST'] } }],
+      timeouts: { request: '2s' },
     })
-    expect(rules[0]).toMatchObject({ filters: [{ type: 'CORS' }], timeouts: { request: '2s' } })
     expect(named(objects, 'Service', 'orders')).toMatchObject({ ports: [{ name: 'grpc-web', appProtocol: undefined }] })
   })
 
@@ -148,10 +150,46 @@ describe('gRPC', () => {
       rateLimit: { local: { rules: [{ limit: { requests: 5, unit: 'Second' } }] } },
       timeout: { http: { requestTimeout: '2s' } },
     })
-    expect(named(objects, 'SecurityPolicy', 'shop.edge')).toMatchObject({ cors: { allowMethods: ['POST'] } })
+    expect(named(objects, 'SecurityPolicy', 'shop.edge')).toMatchObject({
+      cors: { allowOrigins: origins, allowMethods: ['POST'], maxAge: '600s' },
+    })
     expect(named(objects, 'Service', 'orders')).toMatchObject({
       ports: [{ name: 'grpc', appProtocol: 'kubernetes.io/h2c' }],
     })
+  })
+})
+
+test.each(meshes)('without origins no page of another is told anything; some methods alone are open (%s)', (mesh) => {
+  const part = objectsOf(OrderService, { client: 'browser', grpcWeb: true, methods: ['getOrder'] }, { mesh })
+  expect(JSON.stringify(part)).not.toMatch(/allowOrigins|"OPTIONS"/)
+  const routes = JSON.stringify(part.filter(({ metadata }) => /^shop\.(edge|streams)/.test(metadata.name)))
+  expect(routes).toContain('GetOrder')
+  expect(routes).not.toMatch(/CreateOrder|StreamOrderUpdates|Health|Reflection/)
+})
+
+test.each(meshes)('pages of other origins may ask a REST interface too (%s)', (mesh) => {
+  const objects = objectsOf(ordersApi, { client: 'browser', origins: ['https://pages.example'] }, { mesh })
+  const { rules } = named(objects, 'HTTPRoute', 'shop.edge') as { rules: { matches: object[] }[] }
+  expect(rules[0]?.matches).toContainEqual({ path: { type: 'Exact', value: '/api/v1/orders' }, method: 'OPTIONS' })
+  const told = mesh === 'istio' ? rules[0] : named(objects, 'SecurityPolicy', 'shop.edge')
+  expect(JSON.stringify(told)).toContain('"allowOrigins":["https://pages.example"],"allowMethods":["POST","GET"]')
+})
+
+test('a rate of each client is a bucket an address at Envoy Gateway, beside the one that all share', () => {
+  const rateLimit = { perSecond: 50, burst: 90, perClient: { perSecond: 0.5, burst: 1 } }
+  expect(
+    named(objectsOf(ordersApi, { rateLimit }, { mesh: 'linkerd' }), 'BackendTrafficPolicy', 'shop.edge'),
+  ).toMatchObject({
+    rateLimit: {
+      local: {
+        rules: [
+          { limit: { requests: 50 } },
+          { clientSelectors: [{ path: { value: '/' } }], limit: { requests: 50 } },
+          { clientSelectors: [{ sourceCIDR: { type: 'Distinct', value: '0.0.0.0/0' } }], limit: { requests: 1 } },
+          { clientSelectors: [{ sourceCIDR: { type: 'Distinct', value: '::/0' } }], limit: { requests: 1 } },
+        ],
+      },
+    },
   })
 })
 

@@ -24,7 +24,8 @@ describe.each(cases)('$title', ({ objects }) => {
     expect(services).toHaveLength(shop.services.length)
     for (const pod of services) {
       const node = shop.services.find(({ name }) => name === pod.name) as ServiceNode
-      const { admin, listen } = readConfiguration(node, variablesOf(pod))
+      const { admin, listen, webhookReceivers } = readConfiguration(node, variablesOf(pod))
+      expect(webhookReceivers).toEqual([])
       expect(admin).toMatchObject({ host: '0.0.0.0', port: 9464 })
       expect(listen === null || (listen.kind === 'tcp' && listen.port === 8080)).toBe(true)
     }

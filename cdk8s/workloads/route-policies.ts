@@ -1,7 +1,7 @@
 import type { MethodRef, PlannedExposure } from '#plan/plan.ts'
 import { labelsOf, type Site } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
-import { corsOf } from './cors.ts'
+import { corsFilterOf } from './cors.ts'
 import { durationOf } from './duration.ts'
 
 /** The kinds of route. */
@@ -9,18 +9,19 @@ export type RouteKind = 'HTTPRoute' | 'GRPCRoute'
 
 type Route = { readonly kind: RouteKind; readonly name: string }
 
-/** What Envoy Gateway does beyond a route: rate, deadline and size of what comes through it, and for gRPC-Web who may ask from a page. */
+/** What Envoy Gateway does beyond a route: rate, deadline and size of what comes through it, and which pages may ask. */
 export function routePolicies(
   site: Site,
   exposure: PlannedExposure,
   methods: readonly MethodRef[],
   route: Route,
 ): readonly Manifest[] {
-  const web = exposure.grpcWeb && route.kind === 'GRPCRoute'
-  const cors = corsOf(exposure)
+  const cors = corsFilterOf(exposure)
   return [
     policy(site, exposure, 'BackendTrafficPolicy', route, traffic(exposure, methods)),
-    ...(web ? [policy(site, exposure, 'SecurityPolicy', route, { cors: { ...cors, maxAge: `${cors.maxAge}s` } })] : []),
+    ...(cors
+      ? [policy(site, exposure, 'SecurityPolicy', route, { cors: { ...cors, maxAge: `${cors.maxAge}s` } })]
+      : []),
   ]
 }
 
@@ -34,13 +35,22 @@ function traffic(exposure: PlannedExposure, methods: readonly MethodRef[]) {
   // A stream would be held back until its end; its size is bounded by the application's own message limit.
   const whole = methods.every(({ streaming }) => !streaming)
   return {
-    // Its bucket holds one second's worth: there is no burst beyond.
-    rateLimit: rateLimit
-      ? { type: 'Local', local: { rules: [{ limit: { requests: rateLimit.perSecond, unit: 'Second' } }] } }
-      : undefined,
+    rateLimit: rateLimit ? { type: 'Local', local: { rules: rateRules(rateLimit) } } : undefined,
     requestBuffer: bodyBytesMax !== null && whole ? { limit: String(bodyBytesMax) } : undefined,
     timeout: { http: { requestTimeout: durationOf(deadlineOf(exposure, methods)) } },
   }
+}
+
+/** Buckets hold one second's worth: there is no burst beyond. */
+function rateRules({ perSecond, perClient }: NonNullable<PlannedExposure['rateLimit']>): readonly object[] {
+  const limitOf = (rate: number) => ({ requests: Math.max(1, Math.ceil(rate)), unit: 'Second' })
+  const all = { limit: limitOf(perSecond) }
+  if (!perClient) return [all]
+  const limit = limitOf(perClient.perSecond)
+  const each = (value: string) => ({ clientSelectors: [{ sourceCIDR: { type: 'Distinct', value } }], limit })
+  // What a rule with a selector takes does not count towards the one without: a selector that everything fits does.
+  const together = { clientSelectors: [{ path: { type: 'PathPrefix', value: '/' } }], ...all }
+  return [all, together, each('0.0.0.0/0'), each('::/0')]
 }
 
 function policy(site: Site, exposure: PlannedExposure, kind: string, route: Route, spec: object): Manifest {

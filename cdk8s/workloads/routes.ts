@@ -2,7 +2,7 @@ import type { MethodRef, PlannedExposure, Protocol } from '#plan/plan.ts'
 import { labelsOf, ports, type Site } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import type { ServicePart } from '../component.ts'
-import { corsOf } from './cors.ts'
+import { corsFilterOf } from './cors.ts'
 import { durationOf } from './duration.ts'
 import { hostOfExposure, parentsOf } from './edge.ts'
 import { deadlineOf, type RouteKind, routePolicies } from './route-policies.ts'
@@ -30,7 +30,7 @@ function routesOf(site: Site, exposure: PlannedExposure, protocol: Protocol): re
   if (site.mesh !== 'istio' && exposure.authentication.kind === 'jwt') return []
   const kind: RouteKind = protocol === 'grpc' && site.mesh !== 'istio' ? 'GRPCRoute' : 'HTTPRoute'
   return routeGroups(exposure).flatMap(({ name, methods }) => {
-    const rule = kind === 'GRPCRoute' ? grpcRule(methods) : httpRule(exposure, methods, protocol)
+    const rule = kind === 'GRPCRoute' ? grpcRule(methods) : httpRule(site, exposure, methods, protocol)
     const host = hostOfExposure(site, exposure)
     const route: Manifest = {
       apiVersion: 'gateway.networking.k8s.io/v1',
@@ -47,24 +47,28 @@ function routesOf(site: Site, exposure: PlannedExposure, protocol: Protocol): re
 }
 
 /** Streams have a route of their own, because a deadline is of a whole route. */
-function routeGroups({ name, methods }: PlannedExposure): readonly { name: string; methods: readonly MethodRef[] }[] {
+function routeGroups(exposure: PlannedExposure): readonly { name: string; methods: readonly MethodRef[] }[] {
+  // A method that browsers ask about before they call it has two.
+  const methodsMax = exposure.origins.length > 0 ? matchesMax / 2 : matchesMax
   const numbered = (base: string, streaming: boolean) =>
     chunks(
-      methods.filter((method) => method.streaming === streaming),
-      matchesMax,
+      exposure.methods.filter((method) => method.streaming === streaming),
+      methodsMax,
     ).map((some, index) => ({ name: `${base}${index === 0 ? '' : `-${index + 1}`}`, methods: some }))
-  return [...numbered(`${name}.edge`, false), ...numbered(`${name}.streams`, true)]
+  return [...numbered(`${exposure.name}.edge`, false), ...numbered(`${exposure.name}.streams`, true)]
 }
 
-function httpRule(exposure: PlannedExposure, methods: readonly MethodRef[], protocol: Protocol) {
-  const { grpcWeb } = exposure
+/** Envoy Gateway has what pages of other origins may do in a policy (`routePolicies`). */
+function httpRule({ mesh }: Site, exposure: PlannedExposure, methods: readonly MethodRef[], protocol: Protocol) {
+  const cors = corsFilterOf(exposure)
   const deadlineMs = deadlineOf(exposure, methods)
   const filters = [
     ...(protocol === 'http' ? [tellTimeout(deadlineMs)] : []),
-    ...(grpcWeb ? [{ type: 'CORS', cors: corsOf(exposure) }] : []),
+    ...(cors && mesh === 'istio' ? [{ type: 'CORS', cors }] : []),
   ]
+  const questions = [...new Set(methods.map(({ path }) => path))].map((path) => ({ verb: 'OPTIONS', path }))
   return {
-    matches: methods.map((method) => httpMatch(method, grpcWeb)),
+    matches: [...methods, ...(cors ? questions : [])].map(httpMatch),
     filters: filters.length > 0 ? filters : undefined,
     timeouts: { request: durationOf(deadlineMs) },
   }
@@ -76,9 +80,8 @@ function tellTimeout(deadlineMs: number) {
   return { type: 'RequestHeaderModifier', requestHeaderModifier: { set: [header] } }
 }
 
-/** A browser asks with OPTIONS before it calls by gRPC-Web, so that the verb is left open there; the interface takes POST alone. */
-function httpMatch({ verb, path }: MethodRef, grpcWeb: boolean) {
-  return { path: pathMatch(path), method: grpcWeb ? undefined : verb }
+function httpMatch({ verb, path }: Pick<MethodRef, 'verb' | 'path'>) {
+  return { path: pathMatch(path), method: verb }
 }
 
 /** A path is whole: exact, or a pattern in which each `{name}` stands for one segment that is not empty. */

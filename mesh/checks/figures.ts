@@ -1,5 +1,5 @@
 import { type ResolvedCall, resolveCall, resolveConsume, resolveReach, resolveRedelivery } from '#graph/defaults.ts'
-import type { Backoff, RateLimit } from '#graph/policy.ts'
+import type { Backoff, EdgeRate, RateLimit } from '#graph/policy.ts'
 import type { ServiceNode } from '#graph/service.ts'
 import type { SystemNode } from '#graph/system.ts'
 import { byName, type EdgeOfKind, streams } from './edges.ts'
@@ -42,7 +42,7 @@ export function figuresOf(system: SystemNode): Figure[] {
         whole(at, 'call', 'streamDeadlineMs', exposure.streamDeadlineMs, [1, day]),
         whole(at, 'bound', 'bodyBytesMax', exposure.bodyBytesMax, [1, 2 ** 30]),
         ...(exposure.rateLimit
-          ? rateFigures(at, exposure.rateLimit)
+          ? edgeRateFigures(at, exposure.rateLimit)
           : [whole(at, 'bound', 'rateLimit', null, [1, 1_000_000])]),
       ]
     }),
@@ -186,6 +186,22 @@ function rateFigures(at: Place, { perSecond, burst }: RateLimit): Figure[] {
   return [
     { ...whole(at, 'bound', 'rateLimit.perSecond', perSecond, [Number.MIN_VALUE, 1_000_000]), whole: false },
     whole(at, 'bound', 'rateLimit.burst', burst, [1, 10_000_000]),
+  ]
+}
+
+/** A client may not have more than there is for all. */
+function edgeRateFigures(at: Place, { perClient, ...all }: EdgeRate): Figure[] {
+  if (!perClient) return rateFigures(at, all)
+  const { perSecond, burst, clientsMax = 10_000 } = perClient
+  const most = (of: number) => (of > 0 ? of : 1)
+  return [
+    ...rateFigures(at, all),
+    {
+      ...whole(at, 'bound', 'rateLimit.perClient.perSecond', perSecond, [Number.MIN_VALUE, most(all.perSecond)]),
+      whole: false,
+    },
+    whole(at, 'bound', 'rateLimit.perClient.burst', burst, [1, Math.max(1, most(all.burst))]),
+    whole(at, 'bound', 'rateLimit.perClient.clientsMax', clientsMax, [1, 1_000_000]),
   ]
 }
 

@@ -9,8 +9,8 @@ import {
   boundsWords,
   callWords,
   consumeWords,
+  edgeRateWords,
   environmentsWords,
-  rateLimitWords,
   redeliveryWords,
   serviceWords,
   type Words,
@@ -96,7 +96,7 @@ function partsOf(system: SystemNode): Part[] {
       path: [`exposure ${exposure.name}`, 'rateLimit'],
       owners: [exposureOwner(exposure)],
       value: exposure.rateLimit,
-      words: rateLimitWords,
+      words: edgeRateWords,
     })),
   ]
 }

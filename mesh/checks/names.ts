@@ -77,7 +77,7 @@ function namesOf(system: SystemNode): Name[] {
     ...byName(system.sagas).map((saga) => label('saga', saga.name)),
     ...byName(system.exposures).flatMap((exposure) => [
       label('exposure', exposure.name, [exposureOwner(exposure)]),
-      ...(exposure.versions.length === 0 ? [''] : exposure.versions).map(
+      ...Object.keys((exposure.api.kind === 'rest' && exposure.api.versions) || {}).map(
         (version): Name => ({
           path: `version of ${exposure.name}`,
           name: version,

@@ -2,6 +2,7 @@ import { apiOwner } from './api-owner.ts'
 import { askReply } from './ask-reply.ts'
 import { availability } from './availability.ts'
 import { browserGrpc } from './browser-grpc.ts'
+import { browserStream } from './browser-stream.ts'
 import { callBounds } from './call-bounds.ts'
 import { callee } from './callee.ts'
 import { carriedMessages } from './carried-messages.ts'
@@ -10,6 +11,7 @@ import { choreographyWiring } from './choreography-wiring.ts'
 import { compensation } from './compensation.ts'
 import { consumerGroup } from './consumer-group.ts'
 import { consumerIdempotence } from './consumer-idempotence.ts'
+import { crossOrigin } from './cross-origin.ts'
 import { deadLetter } from './dead-letter.ts'
 import { deadlineInversion } from './deadline-inversion.ts'
 import { duplicateNames } from './duplicate-names.ts'
@@ -43,6 +45,7 @@ import { syncFanOut } from './sync-fan-out.ts'
 import { topicKey } from './topic-key.ts'
 import { topicOwner } from './topic-owner.ts'
 import { unbounded } from './unbounded.ts'
+import { versions } from './versions.ts'
 import { webhookSignature } from './webhook-signature.ts'
 import { webhookSource } from './webhook-source.ts'
 
@@ -96,7 +99,16 @@ export const areas: readonly { readonly title: string; readonly rules: readonly 
   },
   {
     title: 'The outside',
-    rules: [browserGrpc, slowExternal, webhookSignature, webhookSource, egressAddress],
+    rules: [
+      browserGrpc,
+      slowExternal,
+      webhookSignature,
+      webhookSource,
+      egressAddress,
+      crossOrigin,
+      browserStream,
+      versions,
+    ],
   },
   { title: 'Data and promises', rules: [sharedStore, availability] },
   {

@@ -1,5 +1,5 @@
 import type { EnvironmentChange, EnvironmentName } from '#graph/environment.ts'
-import type { Backoff, CallPolicy, RateLimit, Redelivery } from '#graph/policy.ts'
+import type { Backoff, CallPolicy, EdgeRate, RateLimit, Redelivery } from '#graph/policy.ts'
 import type { AskPolicy, WorkPolicy } from '#graph/queue.ts'
 import type { ServiceSpec } from '#graph/service.ts'
 import type { Start } from '#graph/start.ts'
@@ -18,7 +18,12 @@ type WordsOf<T> = {
 
 export const backoffWords: WordsOf<Backoff> = { baseMs: true, maxMs: true }
 
-export const rateLimitWords: WordsOf<RateLimit> = { perSecond: true, burst: true }
+const rateLimitWords: WordsOf<RateLimit> = { perSecond: true, burst: true }
+
+export const edgeRateWords: WordsOf<EdgeRate> = {
+  ...rateLimitWords,
+  perClient: { ...rateLimitWords, clientsMax: true },
+}
 
 export const redeliveryWords: WordsOf<Redelivery> = { attempts: true, backoff: backoffWords }
 

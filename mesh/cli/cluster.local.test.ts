@@ -88,6 +88,17 @@ test('status of a cluster where the system is not says how it gets there', async
   })
 })
 
+test('dead letters and sagas are asked of the pods there, and whom nobody could ask is named', async () => {
+  const [list, saga] = await Promise.all([
+    parley('dlq', 'list', '--context', 'kind-parley'),
+    parley('saga', 'list', '--context', 'kind-parley'),
+  ])
+  expect(list.out).toMatch(/orders.*No pod of orders is ready on kind-parley/)
+  expect(list.code).toBe(3)
+  expect(saga.err).toContain('No pod of fulfilment is ready on kind-parley')
+  expect(saga.code).toBe(3)
+}, 30_000)
+
 test('an API server that does not answer is named, with what to look at', async () => {
   const { KUBECONFIG: config = '' } = process.env
   writeFileSync(

@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals'
 import type { AskAdmin } from '#local/admin.ts'
 import { RunFailure } from '#local/supervisor/failure.ts'
-import { type Admins, listLetters, type Outcome, replayLetter, replayLetters } from './dead-letters.ts'
+import type { Admins } from './admins.ts'
+import { listLetters, type Outcome, replayLetter, replayLetters } from './dead-letters.ts'
 
 const down: AskAdmin = async () => {
   throw new RunFailure('nobody listens')
@@ -48,10 +49,13 @@ describe('all dead letters are replayed', () => {
   })
 })
 
-test('a list names who is silent, and not who has no dead letters', async () => {
-  const { letters, silent } = await listLetters(new Map([...admins].filter(([name]) => name !== 'payments')), {})
+test('a list names who is down and who cannot tell, with the reason, and not who has no dead letters', async () => {
+  const { letters, unknown } = await listLetters(admins, {})
   expect(letters.map(({ service }) => service)).toEqual(['shipping', 'shipping'])
-  expect(silent).toEqual(['inventory'])
+  expect(unknown).toEqual([
+    { service: 'inventory', reason: 'nobody listens' },
+    { service: 'payments', reason: 'its database is away' },
+  ])
 })
 
 test('one letter of a service that knows none is a failure with what it said', async () => {

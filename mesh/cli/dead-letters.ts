@@ -1,9 +1,7 @@
 import type { AdminAnswer, AskAdmin } from '#local/admin.ts'
 import { RunFailure } from '#local/supervisor/failure.ts'
+import { type Admins, adminsNamed } from './admins.ts'
 import { UsageError } from './exit.ts'
-
-/** The services that can be asked, each with the way to its admin address: sockets of a local run, or forwarded ports. */
-export type Admins = ReadonlyMap<string, AskAdmin>
 
 /** A dead letter as its owner lists it. */
 export type Letter = {
@@ -35,39 +33,52 @@ export type LetterCount = {
   readonly oldest: string
 }
 
+/** A service that could not be asked to the end, and why. */
+export type Unfinished = { readonly service: string; readonly reason: string }
+
 /** The dead letters of a system, and of whom nothing could be learnt. */
 export type LetterList = {
   readonly counts: readonly LetterCount[]
   readonly letters: readonly Letter[]
   /** There are more than are listed. */
   readonly more: boolean
-  readonly silent: readonly string[]
+  readonly unknown: readonly Unfinished[]
+}
+
+type LetterPage = {
+  readonly counts: readonly Omit<LetterCount, 'service'>[]
+  readonly letters: readonly Omit<Letter, 'service'>[]
+  readonly next: string | null
 }
 
 const pageMax = 100
 
-/** Asks every service for its dead letters. One that handles no messages has none, and one that does not answer is named. */
+/** Asks every service for its dead letters. One that handles no messages has none; one that cannot tell is named, and the others are heard. */
 export async function listLetters(admins: Admins, filter: LetterFilter): Promise<LetterList> {
   const { destination, state = 'waiting' } = filter
   const query = new URLSearchParams({ limit: String(pageMax), state, ...(destination && { destination }) })
-  const asked = [...chosen(admins, filter.service)].map(async ([service, ask]) => {
-    const answer = await ask('GET', `/dead-letters?${query}`).catch(() => null)
-    if (!answer) return { service, silent: true, counts: [], letters: [], next: null }
-    if (offersNone(answer, 'letters')) return { service, silent: false, counts: [], letters: [], next: null }
-    const { counts, letters, next } = expectFine(answer) as unknown as {
-      counts: Omit<LetterCount, 'service'>[]
-      letters: Omit<Letter, 'service'>[]
-      next: string | null
+  const asked = [...adminsNamed(admins, filter.service)].map(async ([service, ask]) => {
+    try {
+      return { service, page: await pageOf(ask, query) }
+    } catch (error) {
+      if (!(error instanceof RunFailure)) throw error
+      return { service, reason: error.message }
     }
-    return { service, silent: false, counts, letters, next }
   })
   const answers = await Promise.all(asked)
+  const pages = answers.flatMap(({ service, page }) => (page ? [{ service, ...page }] : []))
   return {
-    counts: answers.flatMap(({ service, counts }) => counts.map((count) => ({ service, ...count }))),
-    letters: answers.flatMap(({ service, letters }) => letters.map((letter) => ({ service, ...letter }))),
-    more: answers.some(({ next }) => next !== null),
-    silent: answers.filter(({ silent }) => silent).map(({ service }) => service),
+    counts: pages.flatMap(({ service, counts }) => counts.map((count) => ({ service, ...count }))),
+    letters: pages.flatMap(({ service, letters }) => letters.map((letter) => ({ service, ...letter }))),
+    more: pages.some(({ next }) => next !== null),
+    unknown: answers.flatMap(({ service, reason }) => (reason === undefined ? [] : [{ service, reason }])),
   }
+}
+
+async function pageOf(ask: AskAdmin, query: URLSearchParams): Promise<LetterPage> {
+  const answer = await ask('GET', `/dead-letters?${query}`)
+  if (offersNone(answer, 'letters')) return { counts: [], letters: [], next: null }
+  return expectFine(answer) as unknown as LetterPage
 }
 
 /** Everything about one: `notifications/12`. */
@@ -97,9 +108,6 @@ export async function replayLetter(admins: Admins, id: string, tell: (outcome: O
   }
 }
 
-/** A service whose dead letters were not all replayed, and why. */
-export type Unfinished = { readonly service: string; readonly reason: string }
-
 /**
  * Replays all of one service or of every, of one topic or queue or of all. A service that is down or cannot do it does not
  * keep the others from theirs: it is answered at the end.
@@ -110,7 +118,7 @@ export async function replayLetters(
   tell: (outcome: Outcome) => void,
 ): Promise<Unfinished[]> {
   const unfinished: Unfinished[] = []
-  for (const [service, ask] of chosen(admins, wanted)) {
+  for (const [service, ask] of adminsNamed(admins, wanted)) {
     try {
       await replayOfService(ask, destination, (outcome) => tell({ service, ...outcome }))
     } catch (error) {
@@ -142,19 +150,12 @@ export async function discardLetter(admins: Admins, id: string, reason: string):
   return typeof next === 'string' ? `${service}/${next}` : null
 }
 
-function chosen(admins: Admins, service: string | undefined): Admins {
-  if (service === undefined) return admins
-  const ask = admins.get(service)
-  if (ask) return new Map([[service, ask]])
-  throw new UsageError(`There is no service ${service}. There are: ${[...admins.keys()].join(', ')}.`)
-}
-
 function addressed(admins: Admins, id: string): { service: string; ask: AskAdmin; number: string } {
   const [service = '', number = '', ...rest] = id.split('/')
   if (!/^\d+$/.test(number) || rest.length > 0) {
     throw new UsageError(`${id} is no dead letter: it is named like notifications/12, see bin/parley dlq list.`)
   }
-  const ask = chosen(admins, service).get(service)
+  const ask = adminsNamed(admins, service).get(service)
   if (!ask) throw new UsageError(`There is no service ${service}.`)
   return { service, ask, number }
 }

@@ -1,8 +1,6 @@
-import type { Command } from 'commander'
-import { adminsOfRun } from '#local/admin.ts'
-import { controlOf } from '#local/supervisor/control.ts'
+import { type Command, Option } from 'commander'
+import { type AdminOptions, adminsOf, withAdminOptions } from './admins.ts'
 import {
-  type Admins,
   discardLetter,
   type Letter,
   type LetterFilter,
@@ -14,41 +12,41 @@ import {
   showLetter,
 } from './dead-letters.ts'
 import { exitCodes, UsageError } from './exit.ts'
-import { liveRun, type RunOptions, runOption, stateOption } from './find-run.ts'
 import { print } from './output.ts'
 import { table } from './table.ts'
 
 const reasonWidthMax = 60
+const letterStates = ['waiting', 'replayed', 'discarded', 'all']
 
 /** `parley dlq list | show | replay | discard`: what could not be handled, why, and what is done about it. */
 export function dlqCommand(program: Command): void {
   const dlq = program.command('dlq').description('list, read, replay and discard dead letters, of topics and of queues')
-  const ofRun = (command: Command) => command.option(...runOption).option(...stateOption)
-  ofRun(dlq.command('list [service]'))
+  withAdminOptions(dlq.command('list [service]'))
     .description('what waits for a decision, and why')
     .option('--destination <name>', 'of this topic or queue alone')
-    .option('--status <status>', 'waiting, replayed, discarded or all', 'waiting')
+    .addOption(new Option('--status <status>', 'in which state').choices(letterStates).default('waiting'))
     .option('--json', 'print it as JSON')
     .action(async (service: string | undefined, options: ListOptions) => {
       const { status: state, destination } = options
       const list = await listLetters(await adminsOf(options), filterOf({ service, destination, state }))
       print(options.json ? JSON.stringify(list, null, 2) : listText(list, state))
+      if (list.unknown.length > 0) process.exitCode = exitCodes.failed
     })
-  ofRun(dlq.command('show <letter>'))
+  withAdminOptions(dlq.command('show <letter>'))
     .description('one dead letter, such as notifications/12: its headers, its message, why it died')
-    .action(async (id: string, options: RunOptions) => {
+    .action(async (id: string, options: AdminOptions) => {
       print(JSON.stringify(await showLetter(await adminsOf(options), id), null, 2))
     })
-  ofRun(dlq.command('replay [letters...]'))
+  withAdminOptions(dlq.command('replay [letters...]'))
     .description('handle dead letters now, in the service that failed; what waited behind one of them follows')
     .option('--all', 'every one that waits')
     .option('--service <name>', 'with --all: of this service alone')
     .option('--destination <name>', 'with --all: of this topic or queue alone')
     .action(replay)
-  ofRun(dlq.command('discard <letters...>'))
+  withAdminOptions(dlq.command('discard <letters...>'))
     .description('decide that dead letters are not handled; the reason is kept')
     .requiredOption('--reason <text>', 'why')
-    .action(async (ids: string[], { reason, ...options }: RunOptions & { reason: string }) => {
+    .action(async (ids: string[], { reason, ...options }: AdminOptions & { reason: string }) => {
       const admins = await adminsOf(options)
       for (const id of ids) {
         const next = await discardLetter(admins, id, reason)
@@ -57,14 +55,8 @@ export function dlqCommand(program: Command): void {
     })
 }
 
-type ListOptions = RunOptions & { readonly destination?: string; readonly status: string; readonly json?: boolean }
-type ReplayOptions = RunOptions & { readonly all?: boolean; readonly service?: string; readonly destination?: string }
-
-async function adminsOf(options: RunOptions): Promise<Admins> {
-  const { file } = await liveRun(options)
-  const { processes } = await controlOf(file.socket).status()
-  return adminsOfRun(file.socketsDir, processes)
-}
+type ListOptions = AdminOptions & { readonly destination?: string; readonly status: string; readonly json?: boolean }
+type ReplayOptions = AdminOptions & { readonly all?: boolean; readonly service?: string; readonly destination?: string }
 
 async function replay(ids: string[], options: ReplayOptions): Promise<void> {
   const named = ids.length > 0
@@ -97,16 +89,17 @@ function outcomeText({ service, number, outcome, reason }: Outcome): string {
   return `${service}/${number} ${words[outcome]}`
 }
 
-function listText({ counts, letters, more, silent }: LetterList, state: string): string {
+function listText({ counts, letters, more, unknown }: LetterList, state: string): string {
   const total = counts.reduce((sum, { count }) => sum + count, 0)
   const where = counts.map(({ service, destination, count }) => `${count} of ${destination} at ${service}`)
-  const lines = [total === 0 ? 'No dead letter waits.' : `${total} wait: ${where.join(', ')}.`]
+  const none = unknown.length > 0 ? 'None waits at those that could be asked.' : 'No dead letter waits.'
+  const lines = [total === 0 ? none : `${total} wait: ${where.join(', ')}.`]
   if (letters.length > 0) {
     const header = ['LETTER', 'FROM', 'TYPE', 'KEY', 'CODE', 'ATTEMPTS', 'DIED', 'TRACE', 'CORRELATION', 'REASON']
     lines.push('', ...table([header, ...letters.map((letter) => row(letter, state))]))
   }
   if (more) lines.push('', 'There are more: narrow it by a service, or --destination.')
-  for (const service of silent) lines.push('', `${service} does not answer: bin/parley status`)
+  for (const { service, reason } of unknown) lines.push('', `Nothing is known of ${service}: ${reason}`)
   return lines.join('\n')
 }
 

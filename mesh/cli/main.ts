@@ -15,6 +15,7 @@ import { downCommand } from './down.ts'
 import { exitCodes, UsageError } from './exit.ts'
 import { graphCommand } from './graph.ts'
 import { logsCommand } from './logs.ts'
+import { operateCommand } from './operate.ts'
 import { planCommand } from './plan.ts'
 import { renderCommand } from './render.ts'
 import { replayCommand } from './replay.ts'
@@ -52,6 +53,7 @@ for (const register of [
   replayCommand,
   devCommand,
   sagaCommand,
+  operateCommand,
 ]) {
   register(program)
 }

@@ -70,8 +70,8 @@ function planText(plan: Plan): string {
     [
       'open to the outside',
       plan.exposures.map(
-        ({ name, service, rateLimit, deadlineMs }) =>
-          `${name}: ${service}, ${rateLimit?.perSecond ?? 'unlimited'} requests/s, ${deadlineMs} ms`,
+        ({ name, service, versions, rateLimit, deadlineMs }) =>
+          `${[name, ...versions.map((version) => version.name)].join(' ')}: ${service}, ${rateText(rateLimit)}, ${deadlineMs} ms`,
       ),
     ],
   ]
@@ -79,6 +79,11 @@ function planText(plan: Plan): string {
     .filter(([, lines]) => lines.length > 0)
     .map(([title, lines]) => [title, ...lines.map((line) => `  ${line}`)].join('\n'))
   return [`${plan.system}, ${plan.environment}`, ...text].join('\n\n')
+}
+
+function rateText(rate: Plan['exposures'][number]['rateLimit']): string {
+  if (!rate) return 'unlimited requests/s'
+  return `${rate.perSecond} requests/s${rate.perClient ? `, ${rate.perClient.perSecond} of one client` : ''}`
 }
 
 function linkLines({ from, to, routes, breaker }: Plan['links'][number]): string[] {

@@ -1,14 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
-import { type AdminAnswer, type AskAdmin, adminsOfRun } from '#local/admin.ts'
-import { controlOf } from '#local/supervisor/control.ts'
+import type { AdminAnswer, AskAdmin } from '#local/admin.ts'
 import { RunFailure } from '#local/supervisor/failure.ts'
-import type { Admins } from './dead-letters.ts'
+import { type AdminOptions, type Admins, adminNamed, adminsOf, withAdminOptions } from './admins.ts'
 import { exitCodes, UsageError } from './exit.ts'
-import { liveRun, type RunOptions, runOption, stateOption } from './find-run.ts'
 import { print } from './output.ts'
 
-type ReplayOptions = RunOptions & {
+type ReplayOptions = AdminOptions & {
   readonly from?: readonly string[]
   readonly topic?: string
   readonly cancel?: boolean
@@ -26,19 +24,14 @@ type ReplayStatus = {
 
 /** `parley replay SERVICE`: rebuilds what a stream processor knows from its topics, beside the old until it has come as far. */
 export function replayCommand(program: Command): void {
-  program
-    .command('replay <service>')
+  withAdminOptions(program.command('replay <service>'))
     .description('rebuild the state of a stream processor from its topics; without --from: how far its last replay is')
     .option('--from <point...>', 'beginning, a time such as 2026-11-21T09:30:00Z, or offset N')
     .option('--topic <name>', 'of which topic the offset is; all that the service reads are replayed')
     .option('--cancel', 'give up the replay under way')
     .option('--no-wait', 'return once it has begun')
-    .option(...runOption)
-    .option(...stateOption)
     .action(async (service: string, options: ReplayOptions) => {
-      const { file } = await liveRun(options)
-      const { processes } = await controlOf(file.socket).status()
-      const done = await replay(adminsOfRun(file.socketsDir, processes), service, options, print)
+      const done = await replay(await adminsOf(options), service, options, print)
       if (!done) process.exitCode = exitCodes.failed
     })
 }
@@ -51,9 +44,7 @@ export async function replay(
   tell: (line: string) => void,
   everyMs = 500,
 ): Promise<boolean> {
-  const ask = admins.get(service)
-  if (!ask)
-    throw new UsageError(`There is no service ${service} in this run. There is: ${[...admins.keys()].join(', ')}.`)
+  const ask = adminNamed(admins, service)
   if (cancel && from) throw new UsageError('Say --from or --cancel, not both.')
   if (cancel) {
     expectFine(service, await ask('POST', '/replay/cancel', {}))

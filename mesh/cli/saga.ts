@@ -1,26 +1,20 @@
 import type { Command } from 'commander'
-import { adminCall } from '#local/admin-call.ts'
-import { layoutOf } from '#local/layout.ts'
+import type { AdminAnswer, AskAdmin } from '#local/admin.ts'
 import { RunFailure } from '#local/supervisor/failure.ts'
-import { derive } from '#plan/derive.ts'
+import { type AdminOptions, adminsOf, planOf, withAdminOptions } from './admins.ts'
 import { UsageError } from './exit.ts'
-import { liveRun, type RunOptions, runOption, stateDirOf, stateOption } from './find-run.ts'
-import { loadSystem } from './load.ts'
 import { print } from './output.ts'
 import { type SagaStory, type SagaSummary, sagaStoryText, sagaTable } from './saga-text.ts'
 
-type SagaOptions = RunOptions & { readonly saga?: string; readonly json?: boolean }
+type SagaOptions = AdminOptions & { readonly saga?: string; readonly json?: boolean }
 
 /** `parley saga list | show | retry | cancel`: where each saga of a leader stands, and what to do about those that are stuck. */
 export function sagaCommand(program: Command): void {
   const saga = program.command('saga').description('sagas by orchestration: where each stands, and what to do about it')
   const verb = (usage: string, description: string) =>
-    saga
-      .command(usage)
+    withAdminOptions(saga.command(usage))
       .description(description)
       .option('--saga <name>', 'which saga (default: all that the system declares)')
-      .option(...runOption)
-      .option(...stateOption)
   verb('list', 'stuck ones first, then unfinished ones, then the latest')
     .option('--status <status>', 'running, compensating, completed, compensated, stuck or unfinished')
     .option('--json', 'print as JSON')
@@ -45,30 +39,34 @@ export function sagaCommand(program: Command): void {
     })
 }
 
-/** A saga that a service of the run leads, and where that service is asked. */
-type Led = { readonly name: string; readonly owner: string; readonly socket: string }
+/** A saga that a service of the run leads, and the way to ask that service. */
+type Led = { readonly name: string; readonly ask: AskAdmin }
 
 async function ledSagas(options: SagaOptions): Promise<Led[]> {
-  const { file } = await liveRun(options)
-  const plan = derive((await loadSystem(file.systemFile)).system, 'local')
-  const { subnet, host } = file
-  const { services } = layoutOf(plan, { stateDir: stateDirOf(options), subnet, host })
+  const [plan, admins] = await Promise.all([planOf(options), adminsOf(options)])
   const all = plan.sagas
     .filter(({ replies }) => replies !== null)
-    .map(({ name, owner }) => ({ name, owner, socket: services[owner]?.appAdminSocket ?? '' }))
+    .map(({ name, owner }) => ({ name, ask: admins.get(owner) ?? refusing(owner) }))
   const chosen = all.filter(({ name }) => options.saga === undefined || name === options.saga)
   if (chosen.length > 0) return chosen
   const known = all.length > 0 ? `There is: ${all.map(({ name }) => name).join(', ')}.` : `${plan.system} leads none.`
   throw new UsageError(`There is no saga by commands${options.saga ? ` named ${options.saga}` : ''}. ${known}`)
 }
 
+/** A leader may be in another language, and have no admin address. */
+function refusing(owner: string): AskAdmin {
+  return async () => {
+    throw new RunFailure(`${owner} opens no admin address, so its sagas cannot be seen.`)
+  }
+}
+
 async function listText(options: SagaOptions & { status?: string }): Promise<string> {
   const query = options.status === undefined ? '' : `?status=${encodeURIComponent(options.status)}`
   const found: SagaSummary[] = []
-  for (const { name, socket } of await ledSagas(options)) {
-    const { status, body } = await adminCall(socket, 'GET', `/sagas/${name}${query}`)
-    if (status !== 200 || !Array.isArray((body as { sagas?: unknown } | null)?.sagas)) throw errorOf(status, body)
-    found.push(...(body as { sagas: SagaSummary[] }).sagas)
+  for (const { name, ask } of await ledSagas(options)) {
+    const answer = await ask('GET', `/sagas/${name}${query}`)
+    if (answer.status !== 200 || !Array.isArray(answer.body.sagas)) throw errorOf(answer)
+    found.push(...answer.body.sagas)
   }
   return options.json ? JSON.stringify(found, null, 2) : sagaTable(found)
 }
@@ -82,19 +80,20 @@ async function askOne(
   said: Readonly<Record<string, unknown>> = {},
 ): Promise<unknown> {
   let unknown: Error = new UsageError(`There is no saga ${id}. See which there are: bin/parley saga list`)
-  for (const { name, socket } of await ledSagas(options)) {
-    const { status, body } = await adminCall(socket, verb, `/sagas/${name}/${encodeURIComponent(id)}${wish}`, said)
-    if (status === 200) return body
-    if (status !== 404) throw errorOf(status, body)
-    unknown = new UsageError(`${messageOf(body)} See which there are: bin/parley saga list`)
+  for (const { name, ask } of await ledSagas(options)) {
+    const answer = await ask(verb, `/sagas/${name}/${encodeURIComponent(id)}${wish}`, said)
+    if (answer.status === 200) return answer.body
+    if (answer.status !== 404) throw errorOf(answer)
+    unknown = new UsageError(`${messageOf(answer)} See which there are: bin/parley saga list`)
   }
   throw unknown
 }
 
-function errorOf(status: number, body: unknown): Error {
-  return status === 409 || status === 400 ? new UsageError(messageOf(body)) : new RunFailure(messageOf(body))
+function errorOf(answer: AdminAnswer): Error {
+  const wrongUse = answer.status === 409 || answer.status === 400
+  return wrongUse ? new UsageError(messageOf(answer)) : new RunFailure(messageOf(answer))
 }
 
-function messageOf(body: unknown): string {
-  return String((body as { message?: unknown } | null)?.message ?? JSON.stringify(body))
+function messageOf({ body }: AdminAnswer): string {
+  return String(body.message ?? JSON.stringify(body))
 }

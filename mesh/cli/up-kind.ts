@@ -13,7 +13,7 @@ import { settingsFor } from './environments.ts'
 import { type LoadedSystem, projectDir } from './load.ts'
 import { print } from './output.ts'
 import { openProgress } from './progress.ts'
-import { curl } from './welcome.ts'
+import { curls } from './welcome.ts'
 
 /** Brings a checked system up on kind, and says where it is reached. Throws UsageError, ClusterError. */
 export async function upKind(loaded: LoadedSystem, wishedMesh: string | undefined, why: string): Promise<void> {
@@ -84,9 +84,9 @@ function welcome(plan: Plan, { context, urls, smoke }: KindUp, elapsed: string):
     ...urls.map(({ name, url, answers }) => `${name.padEnd(width)}  ${url}${answers ? '' : '  (does not answer yet)'}`),
     ...(smoke && jaeger ? ['', `the order's trace: ${jaeger}/trace/${smoke.traceId}`] : []),
     '',
-    ...plan.exposures.flatMap(({ name, methods }) => {
-      const base = urls.find((one) => one.name === name)?.url
-      return base ? methods.map((method) => curl(method, base)) : []
+    ...plan.exposures.flatMap((exposure) => {
+      const base = urls.find((one) => one.name === exposure.name)?.url
+      return base ? curls(exposure, base) : []
     }),
     '',
     `bin/parley status --context ${context} · ${look} · bin/parley down --target kind`,

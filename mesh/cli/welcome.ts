@@ -1,5 +1,6 @@
+import { unversionedPath, versionedPath } from '#graph/version.ts'
 import type { RunUrl } from '#local/supervisor/status.ts'
-import type { MethodRef, Plan } from '#plan/plan.ts'
+import type { MethodRef, Plan, PlannedExposure } from '#plan/plan.ts'
 
 /** What a person is told when a system is up: where it is reached, what to try, and how to go on. */
 export function welcome(plan: Plan, urls: readonly RunUrl[], how: string): string {
@@ -17,24 +18,33 @@ export function welcome(plan: Plan, urls: readonly RunUrl[], how: string): strin
   ].join('\n')
 }
 
-/** A command for each exposed route, the shop's with what they need to succeed. */
+/** A command for each route of the first exposure that speaks HTTP; those of the others would fill the screen. */
 function tries(plan: Plan, urls: readonly RunUrl[]): string[] {
-  return plan.exposures.flatMap(({ service, api }) => {
-    const base = urls.find(({ name }) => name === service)?.url
-    const methods =
-      plan.services.find(({ name }) => name === service)?.apis.find(({ name }) => name === api)?.methods ?? []
-    return base ? methods.map((method) => curl(method, base)) : []
-  })
+  const http = plan.services.filter(({ protocol }) => protocol === 'http').map(({ name }) => name)
+  const exposure = plan.exposures.find(({ service }) => http.includes(service))
+  const base = urls.find(({ name }) => name === exposure?.service)?.url
+  return exposure && base ? curls(exposure, base) : []
+}
+
+/** A command for each route of an exposure that is reached at `base`, in its newest version. */
+export function curls({ methods, versions }: PlannedExposure, base: string): string[] {
+  const newest = versions.at(-1)?.name ?? ''
+  const bare = new Set(methods.map(({ verb, path }) => `${verb} ${unversionedPath(path)}`))
+  return methods
+    .filter(({ verb, path }) => path !== '/openapi.json' && !bare.has(`${verb} ${path}`))
+    .map((method) => curl({ ...method, path: versionedPath(method.path, newest) }, base))
 }
 
 const bodies: Readonly<Record<string, string>> = {
-  'POST /api/v1/orders': '{"customerId":"c-1","items":[{"productId":"p-1","quantity":2}]}',
+  'POST /api/v2/orders': '{"customerId":"c-1","lines":[{"productId":"p-1","quantity":2}]}',
 }
 
-const queries: Readonly<Record<string, string>> = { 'GET /api/v1/quotes': '?country=DE&weightGrams=1500' }
+const queries: Readonly<Record<string, string>> = {
+  'GET /api/v2/quotes': '?country=DE&weightGrams=1500',
+  'GET /api/v2/orders': '?customerId=c-1',
+}
 
-/** A command that tries a route of what is reached at `base`. */
-export function curl({ verb, path, streaming }: MethodRef, base: string): string {
+function curl({ verb, path, streaming }: MethodRef, base: string): string {
   const route = `${verb} ${path}`
   const url = `${base}${path}${queries[route] ?? ''}`
   const target = /[{}?&]/.test(url) ? `'${url}'` : url

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { forwardPorts, type Inside } from './port-forward-fixture.ts'
 
 /** What a request is answered with instead: an HTTP answer, or a connection that is cut before or after the server has done it. */
 export type Fault =
@@ -36,8 +37,8 @@ const kinds = [
   { group: 'kafka.strimzi.io', version: 'v1', kind: 'KafkaTopic', resource: 'kafkatopics', scope: 'Namespaced' },
 ]
 
-/** Starts one on a loopback address and points KUBECONFIG to it, as the contexts `fake` and `kind-parley`. */
-export async function startFakeApiServer(address: string): Promise<FakeApiServer> {
+/** Starts one on a loopback address and points KUBECONFIG to it, as the contexts `fake` and `kind-parley`. `inside` is what its pods' forwarded ports lead to. */
+export async function startFakeApiServer(address: string, inside?: Inside): Promise<FakeApiServer> {
   const fake = {
     objects: new Map<string, Stored>(),
     requests: [] as string[],
@@ -52,6 +53,7 @@ export async function startFakeApiServer(address: string): Promise<FakeApiServer
     await answer(fake, request, response)
     inFlight -= 1
   })
+  if (inside) forwardPorts(server, inside)
   await new Promise<void>((resolve) => server.listen(0, address, resolve))
   const folder = mkdtempSync(join(tmpdir(), 'parley-kubeconfig-'))
   const before = process.env.KUBECONFIG

@@ -3,7 +3,7 @@ import https from 'node:https'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { KubeConfig } from '@kubernetes/client-node'
 import { ClusterError, WrongContext } from './failure.ts'
-import { askInside } from './inside.ts'
+import { askInside, type InsideAnswer, type InsideRequest, type Pod, requestInside } from './inside.ts'
 
 /** A request to the API server. `path` begins with `/api` or `/apis` and carries its query. */
 export type ApiRequest = {
@@ -24,11 +24,9 @@ export type Connection = {
   readonly server: string
   request(request: ApiRequest): Promise<ApiResponse>
   /** The answer of a pod to a GET from inside of it, as its own processes ask it; null where it cannot be had. */
-  askInside(
-    pod: { readonly namespace: string; readonly name: string },
-    port: number,
-    path: string,
-  ): Promise<string | null>
+  askInside(pod: Pod, port: number, path: string): Promise<string | null>
+  /** The same for any request and any answer; it is sent once. @throws Error where none comes */
+  requestInside(pod: Pod, port: number, request: InsideRequest): Promise<InsideAnswer>
 }
 
 /** How patient a connection is. */
@@ -59,6 +57,7 @@ export function openConnection(context: string | undefined, wish: Partial<Patien
     server,
     request: (request) => persist(server, patient, () => send(config, server, agent, patient, request)),
     askInside: (pod, port, path) => askInside(config, pod, port, path, patient.timeoutMs),
+    requestInside: (pod, port, asked) => requestInside(config, pod, port, asked, patient.timeoutMs),
   }
 }
 

@@ -1,54 +1,99 @@
-import { PassThrough } from 'node:stream'
+import { request } from 'node:http'
+import { Duplex, PassThrough } from 'node:stream'
 import { type KubeConfig, PortForward } from '@kubernetes/client-node'
 
+/** One pod, by its name. */
+export type Pod = { readonly namespace: string; readonly name: string }
+
+/** What a pod is asked from inside of it. */
+export type InsideRequest = {
+  readonly method: 'GET' | 'POST'
+  readonly path: string
+  /** Sent as JSON. */
+  readonly body?: unknown
+}
+
+/** What it answered, whatever the status. */
+export type InsideAnswer = { readonly status: number; readonly text: string }
+
+const answerBytesMax = 16 * 1024 * 1024
+
 /**
- * Asks a pod by a forwarded port, so that it sees a request from its own localhost. It speaks HTTP/1.0, whose answer ends where the
- * stream does. Null for anything but a 200 within the time.
+ * Asks a pod by a forwarded port, so that it sees a request from its own localhost. Throws where forwarding is refused, nobody
+ * listens there, or the answer is not whole within the time.
  */
+export async function requestInside(
+  config: KubeConfig,
+  pod: Pod,
+  port: number,
+  asked: InsideRequest,
+  timeoutMs: number,
+): Promise<InsideAnswer> {
+  const output = new PassThrough()
+  const input = new PassThrough()
+  const trouble = new PassThrough()
+  const stream = Duplex.from({ readable: output, writable: input })
+  const time = AbortSignal.timeout(timeoutMs)
+  const failed = new Promise<never>((_resolve, reject) => {
+    stream.on('error', reject)
+    trouble.on('data', (said: Buffer) => {
+      if (said.length > 0) reject(new Error(said.toString('utf8').trim()))
+    })
+    time.addEventListener('abort', () => reject(time.reason))
+  })
+  const opening = new PortForward(config).portForward(pod.namespace, pod.name, [port], output, trouble, input)
+  try {
+    const socket = socketOf(await Promise.race([opening, failed]))
+    if (socket) socket.onclose = () => output.end()
+    return await Promise.race([answerOn(stream, asked), failed])
+  } finally {
+    // One that opens too late is closed too.
+    opening.then((opened) => socketOf(opened)?.close()).catch(() => {})
+    stream.destroy()
+  }
+}
+
+/** The text of a pod's answer to a GET; null for anything but a 200 within the time. */
 export async function askInside(
   config: KubeConfig,
-  pod: { readonly namespace: string; readonly name: string },
+  pod: Pod,
   port: number,
   path: string,
   timeoutMs: number,
 ): Promise<string | null> {
-  const output = new PassThrough()
-  const input = new PassThrough()
-  const chunks: Buffer[] = []
-  output.on('data', (chunk: Buffer) => chunks.push(chunk))
-  let close = (): void => {}
-  const timeout = setTimeout(() => output.end(), timeoutMs)
   try {
-    const ended = new Promise<void>((resolve) => output.once('finish', resolve))
-    const opened = await new PortForward(config).portForward(pod.namespace, pod.name, [port], output, null, input)
-    const socket = typeof opened === 'function' ? opened() : opened
-    close = () => socket?.close()
-    if (socket) socket.onclose = () => output.end()
-    input.write(`GET ${path} HTTP/1.0\r\nHost: localhost\r\n\r\n`)
-    await Promise.race([ended, whole(output, chunks)])
+    const { status, text } = await requestInside(config, pod, port, { method: 'GET', path }, timeoutMs)
+    return status === 200 ? text : null
   } catch {
     // Forwarding is a right of its own, and a pod may be gone: then it is not known.
     return null
-  } finally {
-    clearTimeout(timeout)
-    close()
   }
-  return bodyOf(Buffer.concat(chunks).toString('utf8'))
 }
 
-/** Some servers say how long the answer is, and keep the stream open behind it. */
-function whole(output: PassThrough, chunks: readonly Buffer[]): Promise<void> {
-  return new Promise((resolve) => {
-    output.on('data', () => {
-      const text = Buffer.concat(chunks).toString('latin1')
-      const length = text.match(/^content-length: (\d+)\r$/im)?.[1]
-      const start = text.indexOf('\r\n\r\n') + 4
-      if (start > 3 && length !== undefined && text.length - start >= Number(length)) resolve()
+type Opened = Awaited<ReturnType<PortForward['portForward']>>
+
+function socketOf(opened: Opened) {
+  return typeof opened === 'function' ? opened() : opened
+}
+
+function answerOn(stream: Duplex, { method, path, body }: InsideRequest): Promise<InsideAnswer> {
+  const payload = body === undefined ? undefined : JSON.stringify(body)
+  const headers = { host: 'localhost', connection: 'close', ...(payload && { 'content-type': 'application/json' }) }
+  return new Promise((resolve, reject) => {
+    const outgoing = request({ method, path, headers, createConnection: () => stream }, (response) => {
+      const chunks: Buffer[] = []
+      let bytes = 0
+      response.on('data', (chunk: Buffer) => {
+        bytes += chunk.length
+        if (bytes > answerBytesMax) response.destroy(new Error(`the answer has more than ${answerBytesMax} bytes`))
+        else chunks.push(chunk)
+      })
+      response.on('error', reject)
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') }),
+      )
     })
+    outgoing.on('error', reject)
+    outgoing.end(payload)
   })
-}
-
-function bodyOf(answer: string): string | null {
-  const start = answer.indexOf('\r\n\r\n')
-  return start >= 0 && /^HTTP\/1\.\d 200 /.test(answer) ? answer.slice(start + 4) : null
 }

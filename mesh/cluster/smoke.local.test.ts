@@ -2,11 +2,13 @@ import { createServer, type Server } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { afterEach, expect, test } from '@jest/globals'
 import { issue, newAuthority } from '#local/certificates/authority.ts'
-import { placeSmokeOrder } from './smoke.ts'
+import { shop } from '#mesh/shop.ts'
+import { derive } from '#plan/derive.ts'
+import { orderExposure, placeSmokeOrder } from './smoke.ts'
 
 /** An edge that ships every order at once, with a certificate for one name. */
-let server: Server
-afterEach(() => void server.close())
+let server: Server | undefined
+afterEach(() => void server?.close())
 
 const lifetimeMs = 60_000
 let asked = 0
@@ -17,10 +19,13 @@ async function placedAt(dnsName: string): Promise<string> {
   asked = 0
   server = createServer(await issue(authority, own, lifetimeMs), ({ method }, response) => {
     asked += 1
-    response.writeHead(method === 'POST' ? 201 : 200).end(JSON.stringify({ orderId: 'o-1', status: 'shipped' }))
+    response
+      .writeHead(method === 'POST' ? 201 : 200)
+      .end(JSON.stringify({ orderId: 'o-1', state: { name: 'shipped' } }))
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.85.1.7', resolve))
-  const { port } = server.address() as AddressInfo
+  const open = server
+  await new Promise<void>((resolve) => open.listen(0, '127.85.1.7', resolve))
+  const { port } = open.address() as AddressInfo
   const { orderId } = await placeSmokeOrder({
     url: `https://localhost:${port}`,
     address: '127.85.1.7',
@@ -31,6 +36,10 @@ async function placedAt(dnsName: string): Promise<string> {
   })
   return orderId
 }
+
+test('the exposure that takes orders is found', () => {
+  expect(orderExposure(derive(shop, 'kind'))?.name).toBe('shop')
+})
 
 test('an order is placed at an edge whose certificate is for its host', async () => {
   expect(await placedAt('localhost')).toBe('o-1')

@@ -21,8 +21,9 @@ export type SmokeTarget = {
 /** The order that came through: its number, and the trace of its way. */
 export type Smoke = { readonly orderId: string; readonly tookMs: number; readonly traceId: string }
 
-const place = { verb: 'POST', path: '/api/v1/orders' } as const
-const show = { verb: 'GET', path: '/api/v1/orders/{id}' } as const
+const place = { verb: 'POST', path: '/api/{version}/orders' } as const
+const show = { verb: 'GET', path: '/api/{version}/orders/{id}' } as const
+const ordersPath = '/api/v2/orders'
 const patienceMs = 120_000
 const pollMs = 500
 
@@ -57,7 +58,7 @@ export async function placeSmokeOrder(target: SmokeTarget): Promise<Smoke> {
   const traceId = randomBytes(16).toString('hex')
   const traceparent = `00-${traceId}-${randomBytes(8).toString('hex')}-01`
   const key = `smoke-${traceId}`
-  const body = JSON.stringify({ customerId: 'smoke', items: [{ productId: 'p-1', quantity: 1 }] })
+  const body = JSON.stringify({ customerId: 'smoke', lines: [{ productId: 'p-1', quantity: 1 }] })
   const headers = { 'content-type': 'application/json', 'idempotency-key': key, traceparent }
   const orderId = await poll(
     target,
@@ -65,7 +66,7 @@ export async function placeSmokeOrder(target: SmokeTarget): Promise<Smoke> {
     'was not accepted',
     async () => {
       // The same key each time: however often it is sent, it is one order.
-      const answer = await ask(target, place.verb, place.path, headers, body)
+      const answer = await ask(target, place.verb, ordersPath, headers, body)
       return answer.status === 201
         ? String(JSON.parse(answer.text).orderId)
         : `${answer.status} ${answer.text}`.slice(0, 300)
@@ -78,9 +79,9 @@ export async function placeSmokeOrder(target: SmokeTarget): Promise<Smoke> {
     beganMs,
     `(${orderId}) was not shipped`,
     async () => {
-      const answer = await ask(target, show.verb, `${place.path}/${orderId}`, {})
+      const answer = await ask(target, show.verb, `${ordersPath}/${orderId}`, {})
       return answer.status === 200
-        ? String(JSON.parse(answer.text).status)
+        ? String(JSON.parse(answer.text).state?.name)
         : `${answer.status} ${answer.text}`.slice(0, 300)
     },
     (said) => said === 'shipped',

@@ -98,13 +98,17 @@ function wayIn(exposure: PlannedExposure): PictureNode[] {
       zone: 'mesh',
       title: name,
       lines: [
-        `${short(exposure.api)} ${versions.join(', ')}${exposure.grpcWeb ? ' · gRPC-Web' : ''}`,
-        `${duration(deadlineMs)} · ${rateLimit ? `${rateLimit.perSecond}/s` : 'any rate'} · ${bodyBytesMax === null ? 'any size' : size(bodyBytesMax)}`,
+        `${[short(exposure.api), versions.map(({ name }) => name).join(', ')].join(' ').trim()}${exposure.grpcWeb ? ' · gRPC-Web' : ''}`,
+        `${duration(deadlineMs)} · ${rateLimit ? rateText(rateLimit) : 'any rate'} · ${bodyBytesMax === null ? 'any size' : size(bodyBytesMax)}`,
         authentication.kind === 'none' ? 'no authentication' : 'JWT',
       ],
       stores: [],
     },
   ]
+}
+
+function rateText({ perSecond, perClient }: NonNullable<PlannedExposure['rateLimit']>): string {
+  return perClient ? `${perSecond}/s, ${perClient.perSecond}/s a client` : `${perSecond}/s`
 }
 
 function serviceNode(plan: Plan, service: PlannedService): PictureNode {

@@ -1,6 +1,6 @@
 import type { Acceptance } from './acceptance.ts'
-import type { Api } from './api.ts'
-import type { RateLimit } from './policy.ts'
+import { type Api, type MethodOf, methodsOf } from './api.ts'
+import type { EdgeRate } from './policy.ts'
 import type { ServiceNode } from './service.ts'
 
 /** How a caller from outside shows who it is. */
@@ -14,13 +14,19 @@ export type ExposureNode = {
   readonly name: string
   readonly service: ServiceNode
   readonly api: Api
+  /** The methods that are open, in the order of the interface. */
+  readonly methods: readonly string[]
   /** Who comes through it. A browser cannot speak raw gRPC: a check refuses a gRPC interface without `grpcWeb`. */
   readonly client: 'browser' | 'machine'
   /** Whether the proxy translates gRPC-Web. */
   readonly grpcWeb: boolean
+  /**
+   * Pages of which other origins may call, such as `https://shop.example`: scheme, host and port, exactly; or `*` for any. The
+   * proxy answers their browsers' questions, which never reach the service, and never lets cookies along.
+   */
+  readonly origins: readonly string[]
   readonly host: string
-  readonly versions: readonly string[]
-  readonly rateLimit: RateLimit | null
+  readonly rateLimit: EdgeRate | null
   readonly authentication: Authentication
   /** The largest request body let in. */
   readonly bodyBytesMax: number | null
@@ -31,26 +37,33 @@ export type ExposureNode = {
   readonly accepts: readonly Acceptance[]
 }
 
+/** What may be said of a way in; what is not has a default. */
+type ExposureSpec<A extends Api> = Partial<Omit<ExposureNode, 'kind' | 'name' | 'service' | 'api' | 'methods'>> & {
+  readonly methods?: readonly MethodOf<A>[]
+}
+
 /**
- * Declares a way in from outside to one interface of a service. Defaults: any host, version `v1`, 200 requests/s with
- * bursts of 400, no authentication, bodies of at most 1 MiB, 10 s, streams 15 min. `rateLimit: null` and `bodyBytesMax: null` take the
- * bound away, which checks refuse.
+ * Declares a way in from outside to one interface of a service. Defaults: all its methods, any host, no page of another origin,
+ * 200 requests/s with bursts of 400, no authentication, bodies of at most 1 MiB, 10 s, streams 15 min. `rateLimit: null`
+ * and `bodyBytesMax: null` take the bound away, which checks refuse.
  */
-export function exposure(
+export function exposure<A extends Api>(
   name: string,
   service: ServiceNode,
-  api: Api,
-  spec: Partial<Omit<ExposureNode, 'kind' | 'name' | 'service' | 'api'>> = {},
+  api: A,
+  spec: ExposureSpec<A> = {},
 ): ExposureNode {
+  const chosen = new Set<string>(spec.methods ?? methodsOf(api))
   return {
     kind: 'exposure',
     name,
     service,
     api,
+    methods: methodsOf(api).filter((method) => chosen.has(method)),
     client: spec.client ?? 'machine',
     grpcWeb: spec.grpcWeb ?? false,
+    origins: spec.origins ?? [],
     host: spec.host ?? '*',
-    versions: spec.versions ?? ['v1'],
     rateLimit: spec.rateLimit === undefined ? { perSecond: 200, burst: 400 } : spec.rateLimit,
     authentication: spec.authentication ?? { kind: 'none' },
     bodyBytesMax: spec.bodyBytesMax === undefined ? 1024 * 1024 : spec.bodyBytesMax,

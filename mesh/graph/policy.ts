@@ -55,3 +55,14 @@ export type Redelivery = {
 
 /** A bound on the rate of requests: `perSecond` sustained, `burst` at once. */
 export type RateLimit = { readonly perSecond: number; readonly burst: number }
+
+/**
+ * What a way in takes a second from everybody, and of that from one client. A client is the address that opened the connection
+ * to the edge, of IPv6 its first 64 bits, which are one household's; what it claims in headers does not count.
+ */
+export type EdgeRate = RateLimit & {
+  readonly perClient?: RateLimit & {
+    /** Clients that are remembered at once; one that was forgotten begins anew. Default: 10,000. */
+    readonly clientsMax?: number
+  }
+}

@@ -7,7 +7,7 @@ import type { AskEdge, QueueNode, SendEdge, WorkEdge } from './queue.ts'
 import type { Start } from './start.ts'
 import type { StoreNode } from './store.ts'
 import type { ConsumeEdge, TopicNode } from './topic.ts'
-import type { DeliverEdge } from './webhook.ts'
+import type { DeliverEdge, WebhookNode } from './webhook.ts'
 
 /** What a service may do towards others. */
 export type Edge = CallEdge | ConsumeEdge | SendEdge | WorkEdge | AskEdge | ReachEdge | DeliverEdge
@@ -91,3 +91,7 @@ type QueueIn<E> = E extends { queue: infer Q extends QueueNode } ? Q : never
 /** The externals that a service declared to reach. */
 export type ReachedExternal<S extends ServiceNode> = ExternalIn<EdgeOf<S>>
 type ExternalIn<E> = E extends ReachEdge<infer X> ? X : never
+
+/** The webhooks that a service declared to deliver. */
+export type DeliveredWebhook<S extends ServiceNode> = WebhookIn<EdgeOf<S>>
+type WebhookIn<E> = E extends DeliverEdge<infer W extends WebhookNode> ? W : never

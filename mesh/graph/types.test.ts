@@ -10,6 +10,7 @@ import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
 import { PaymentCapturedSchema } from '#proto/parley/payments/v1/events_pb.ts'
 import { rest } from './api.ts'
 import { calls } from './call.ts'
+import { exposure } from './exposure.ts'
 import { asks, queue } from './queue.ts'
 import type { CalledMethod, ConsumedMessage } from './service.ts'
 import { service } from './service.ts'
@@ -29,6 +30,15 @@ describe('a wrong declaration does not compile', () => {
     expect(calls(api, ['farewell']).methods).toHaveLength(1)
     // @ts-expect-error A route begins with a verb.
     expect(rest('wrong', { greeting: '/greetings' }).kind).toBe('rest')
+  })
+
+  test('a way in to a method that the interface lacks', () => {
+    const orders = service('orders', { exposes: [OrderService] })
+    // @ts-expect-error OrderService has no method deleteOrder.
+    expect(exposure('front', orders, OrderService, { methods: ['deleteOrder'] }).methods).toEqual([])
+    const open = exposure('front', orders, OrderService, { methods: ['streamOrderUpdates', 'getOrder'] })
+    expect(open.methods).toEqual(['getOrder', 'streamOrderUpdates'])
+    expect(exposure('front', orders, OrderService).methods).toContain('createOrder')
   })
 
   test('an event that the topic does not carry', () => {

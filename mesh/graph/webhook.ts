@@ -3,9 +3,9 @@ import type { Backoff } from './policy.ts'
 import type { TopicNode } from './topic.ts'
 
 /** Callbacks to systems outside whose addresses subscribers give at run time. */
-export type WebhookNode = {
+export type WebhookNode<N extends string = string> = {
   readonly kind: 'webhook'
-  readonly name: string
+  readonly name: N
   readonly topic: TopicNode
   readonly messages: readonly DescMessage[]
   /** Whether deliveries are signed by Standard Webhooks. A check refuses false. */
@@ -17,11 +17,11 @@ export type WebhookNode = {
 }
 
 /**
- * Declares webhooks for some events of a topic. Defaults: signed, 10 s a delivery, 12 attempts backing off from 5 s to
- * 4 h, 2 deliveries at once to one endpoint.
+ * Declares webhooks for some events of a topic. Defaults: signed, 10 s a delivery, 12 attempts with waits that grow from 5 s
+ * before the second to 4 h before the last, each by the same factor (about 7 h in all), 2 deliveries at once to one endpoint.
  */
-export function webhook<const T extends TopicNode, const M extends T['carries'][number]>(
-  name: string,
+export function webhook<const N extends string, const T extends TopicNode, const M extends T['carries'][number]>(
+  name: N,
   topic: T,
   messages: readonly M[],
   spec: {
@@ -31,7 +31,7 @@ export function webhook<const T extends TopicNode, const M extends T['carries'][
     backoff?: Backoff
     concurrentPerEndpointMax?: number
   } = {},
-): WebhookNode {
+): WebhookNode<N> {
   return {
     kind: 'webhook',
     name,

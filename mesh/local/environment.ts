@@ -41,6 +41,7 @@ export function serviceEnvironment(
     ...kafka(plan, layout, site, service, options),
     ...postgres(plan, layout, service),
     ...rabbitmq(plan, layout, site, service),
+    ...webhooks(plan, service),
     ...telemetry(plan, layout, service),
   }
 }
@@ -132,6 +133,14 @@ function rabbitmq({ grants, system }: Plan, layout: Layout, { certs }: ServiceSi
     AMQP_PASSWORD_FILE: passwordFile(layout, 'rabbitmq', service),
     AMQP_TLS_CA: certs.authority,
   }
+}
+
+/** People try webhooks with a program of their own, which listens where no part of the run does: on the machine's own address. */
+const webhookReceiver = '127.0.0.1'
+
+function webhooks(plan: Plan, service: string): Variables {
+  const delivers = plan.environment === 'local' && plan.webhooks.some((webhook) => webhook.service === service)
+  return delivers ? { PARLEY_WEBHOOK_RECEIVERS: webhookReceiver } : {}
 }
 
 function telemetry(plan: Plan, layout: Layout, service: string): Variables {

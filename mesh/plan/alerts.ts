@@ -28,6 +28,13 @@ export type Alert =
     }
   | { readonly kind: 'outbox-age'; readonly service: string; readonly ageMsMax: number; readonly severity: Severity }
   | { readonly kind: 'read-model'; readonly service: string; readonly lagMsMax: number; readonly severity: Severity }
+  | {
+      readonly kind: 'webhook-late'
+      readonly service: string
+      readonly webhook: string
+      readonly lateMsMax: number
+      readonly severity: Severity
+    }
   /** `to` is a service or an external, whose names differ. */
   | { readonly kind: 'breaker-open'; readonly from: string; readonly to: string; readonly severity: Severity }
   | {
@@ -46,7 +53,10 @@ export type Severity = 'page' | 'ticket'
  * wakes somebody (2 % of a month's budget gone), 6 times over six hours likewise (5 %), once over three days is read.
  */
 export function deriveAlerts(
-  plan: Pick<Plan, 'services' | 'links' | 'egress' | 'subscriptions' | 'queues' | 'stores' | 'sagas' | 'topics'>,
+  plan: Pick<
+    Plan,
+    'services' | 'links' | 'egress' | 'subscriptions' | 'queues' | 'stores' | 'sagas' | 'topics' | 'webhooks'
+  >,
 ): Alert[] {
   const publishers = new Set(plan.topics.filter(({ kind }) => kind === 'events').map(({ owner }) => owner))
   return [
@@ -70,6 +80,15 @@ export function deriveAlerts(
         kind: 'read-model',
         service: owner,
         lagMsMax: 60_000,
+        severity: 'ticket',
+      }),
+    ),
+    ...plan.webhooks.map(
+      ({ name, service }): Alert => ({
+        kind: 'webhook-late',
+        service,
+        webhook: name,
+        lateMsMax: 60_000,
         severity: 'ticket',
       }),
     ),

@@ -18,7 +18,7 @@ describe('whom a change breaks', () => {
     const [change, ...others] = diffPlans(plan, withDeadline(250))
     expect(others).toEqual([])
     expect(change).toMatchObject({
-      what: 'policy',
+      what: 'call',
       subject: 'gateway → orders.createOrder',
       fields: [{ field: 'deadlineMs', from: '1000', to: '250' }],
       breaks: 'orders may itself wait for inventory for longer than these 250 ms',
@@ -31,16 +31,19 @@ describe('whom a change breaks', () => {
     expect(diffPlans(plan, less)).toEqual([
       expect.objectContaining({
         kind: 'removed',
-        what: 'access',
+        what: 'call',
         subject: 'orders → inventory.checkStock',
         breaks: expect.stringContaining('roll orders out first'),
       }),
-      expect.objectContaining({ kind: 'removed', what: 'policy' }),
     ])
   })
 
   test.each<[string, Partial<Plan['topics'][number]>, RegExp | null]>([
-    ['a message that comes no more', { messages: [] }, /shipping: parley\.orders\.v1\.OrderConfirmed comes no more/],
+    [
+      'a message that comes no more',
+      { messages: [] },
+      /shipping[^;]*: parley\.orders\.v1\.OrderConfirmed comes no more/,
+    ],
     ['another key', { key: 'customerId' }, /drain the topic first/],
     ['fewer partitions', { partitions: 1 }, /cannot take partitions away/],
     ['more partitions', { partitions: 12 }, /keys move/],
@@ -56,7 +59,16 @@ describe('whom a change breaks', () => {
 
   test('a route that is gone breaks clients outside', () => {
     const exposures = plan.exposures.map((one) => ({ ...one, methods: one.methods.slice(1) }))
-    expect(diffPlans(plan, { ...plan, exposures })[0]?.breaks).toBe('clients outside that ask POST /api/v1/orders')
+    expect(diffPlans(plan, { ...plan, exposures })[0]?.breaks).toBe(
+      'clients outside that ask POST /api/{version}/orders',
+    )
+  })
+
+  test('a version that is gone breaks clients outside, though its paths are there', () => {
+    const exposures = plan.exposures.map((one) => ({ ...one, versions: one.versions.slice(1) }))
+    const [change] = diffPlans(plan, { ...plan, exposures })
+    expect(change?.breaks).toBe('clients outside that ask for v1')
+    expect(JSON.stringify(change)).toMatch(/v1 \(deprecated [0-9-]+, sunset [0-9-]+\), v2/)
   })
 })
 
@@ -66,7 +78,7 @@ function summary(changes: readonly Change[]): readonly string[] {
 
 function withDeadline(deadlineMs: number): Plan {
   const links = plan.links.map((link) =>
-    link.from === 'gateway'
+    link.from === 'gateway' && link.to === 'orders'
       ? { ...link, routes: link.routes.map((route, at) => (at === 0 ? { ...route, deadlineMs } : route)) }
       : link,
   )

@@ -7,8 +7,7 @@ export type Change = {
   readonly kind: 'added' | 'removed' | 'changed'
   readonly what:
     | 'service'
-    | 'access'
-    | 'policy'
+    | 'call'
     | 'topic'
     | 'subscription'
     | 'queue'
@@ -36,8 +35,7 @@ type Sort<T> = {
 export function diffPlans(before: Plan, after: Plan): readonly Change[] {
   return [
     ...compare(services, before, after),
-    ...compare(access, before, after),
-    ...compare(policies, before, after),
+    ...compare(calls, before, after),
     ...compare(topics, before, after),
     ...compare(subscriptions, before, after),
     ...compare(queues, before, after),
@@ -111,27 +109,12 @@ const services: Sort<Plan['services'][number]> = {
   ],
 }
 
-const access: Sort<{ from: string; method: string }> = {
-  what: 'access',
-  items: (plan) =>
-    plan.links.flatMap(({ from, to, routes }) =>
-      routes.flatMap(({ methods }) =>
-        methods.map(({ name }) => [`${from} → ${to}.${name}`, { from, method: `${to}.${name}` }] as const),
-      ),
-    ),
-  fields: () => ({}),
-  removed: (_subject, { from, method }, after) =>
-    after.services.some(({ name }) => name === from)
-      ? `replicas of ${from} that still call ${method} are refused: roll ${from} out first`
-      : null,
-}
-
-const policies: Sort<{ route: LinkRoute; breaker: unknown; limits: unknown; to: string }> = {
-  what: 'policy',
+const calls: Sort<{ from: string; to: string; route: LinkRoute; breaker: unknown; limits: unknown }> = {
+  what: 'call',
   items: (plan) =>
     plan.links.flatMap(({ from, to, routes, breaker, limits }) =>
       routes.flatMap((route) =>
-        route.methods.map(({ name }) => [`${from} → ${to}.${name}`, { route, breaker, limits, to }] as const),
+        route.methods.map(({ name }) => [`${from} → ${to}.${name}`, { from, to, route, breaker, limits }] as const),
       ),
     ),
   fields: ({ route: { deadlineMs, idleMs, retry, fallback }, breaker, limits }) => ({
@@ -142,6 +125,10 @@ const policies: Sort<{ route: LinkRoute; breaker: unknown; limits: unknown; to: 
     breaker,
     limits,
   }),
+  removed: (subject, { from }, after) =>
+    after.services.some(({ name }) => name === from)
+      ? `replicas of ${from} that still call it (${subject}) are refused: roll ${from} out first`
+      : null,
   changed: (before, after, plan) => [
     after.route.deadlineMs < before.route.deadlineMs ? slowerCalls(after.to, after.route.deadlineMs, plan) : null,
   ],
@@ -260,6 +247,7 @@ const exposures: Sort<PlannedExposure> = {
     methods,
     client,
     grpcWeb,
+    origins,
     host,
     versions,
     rateLimit,
@@ -272,8 +260,9 @@ const exposures: Sort<PlannedExposure> = {
     methods: methods.map(({ verb, path }) => `${verb} ${path}`),
     client,
     grpcWeb,
+    origins,
     host,
-    versions,
+    versions: versions.map(writtenVersion),
     rateLimit,
     authentication,
     bodyBytesMax,
@@ -283,15 +272,25 @@ const exposures: Sort<PlannedExposure> = {
   removed: () => 'clients outside',
   changed: (before, after) => {
     const known = new Set(after.methods.map(({ verb, path }) => `${verb} ${path}`))
+    const served = new Set(after.versions.map(({ name }) => name))
+    const retired = before.versions.map(({ name }) => name).filter((name) => !served.has(name))
     const gone = before.methods.filter(({ verb, path }) => !known.has(`${verb} ${path}`))
+    const shut = after.origins.includes('*') ? [] : before.origins.filter((origin) => !after.origins.includes(origin))
     return [
+      shut.length > 0 ? `pages of ${shut.join(', ')}` : null,
       gone.length > 0 ? `clients outside that ask ${gone.map(({ verb, path }) => `${verb} ${path}`).join(', ')}` : null,
+      retired.length > 0 ? `clients outside that ask for ${retired.join(', ')}` : null,
       before.host !== after.host ? `clients outside that know ${before.host}` : null,
       before.authentication.kind !== after.authentication.kind && after.authentication.kind !== 'none'
         ? 'clients outside without a token'
         : null,
     ]
   },
+}
+
+function writtenVersion({ name, deprecated, sunset }: PlannedExposure['versions'][number]): string {
+  const days = [deprecated && `deprecated ${deprecated}`, sunset && `sunset ${sunset}`].filter(Boolean)
+  return days.length > 0 ? `${name} (${days.join(', ')})` : name
 }
 
 const sagas: Sort<Plan['sagas'][number]> = {

@@ -75,6 +75,8 @@ export type MethodRef = {
   readonly verb: string
   readonly path: string
   readonly streaming: boolean
+  /** There where the request itself is a stream. */
+  readonly streamsIn?: true
 }
 
 /** Everything one caller may ask of one callee. */
@@ -136,13 +138,16 @@ export type PlannedExposure = {
   readonly name: string
   readonly service: string
   readonly api: string
-  /** Everything that may be asked from outside: the interface's methods and, for REST, its own description. */
+  /** Everything that may be asked from outside: the methods that are open and, for REST, the interface's own description. */
   readonly methods: readonly MethodRef[]
   readonly client: 'browser' | 'machine'
   readonly grpcWeb: boolean
+  /** Pages of which other origins may call: exact, or `*` for any. */
+  readonly origins: readonly string[]
   readonly host: string
-  readonly versions: readonly string[]
-  readonly rateLimit: RateLimit | null
+  /** The versions that are open, the oldest first; none where the interface has no versions. */
+  readonly versions: readonly PlannedVersion[]
+  readonly rateLimit: PlannedEdgeRate | null
   readonly authentication:
     | { readonly kind: 'none' }
     | { readonly kind: 'jwt'; readonly issuer: string; readonly audience: string }
@@ -150,6 +155,16 @@ export type PlannedExposure = {
   readonly deadlineMs: number
   /** The life of a stream, where methods stream. */
   readonly streamDeadlineMs: number
+}
+
+/** The rate of a way in, and of that the rate of each client. */
+export type PlannedEdgeRate = RateLimit & { readonly perClient: (RateLimit & { readonly clientsMax: number }) | null }
+
+/** A version of an interface, with the day since when it should not be used, and that from which it is not served. */
+export type PlannedVersion = {
+  readonly name: string
+  readonly deprecated: string | null
+  readonly sunset: string | null
 }
 
 /** A topic of the broker. `kind: deadLetter` ones belong to a consumer group and follow from its subscription. */

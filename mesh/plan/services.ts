@@ -1,5 +1,6 @@
-import { type Api, apiName, methodFacts, methodsOf } from '#graph/api.ts'
+import { type Api, apiName, methodFacts, methodsOf, unversionedRoutes } from '#graph/api.ts'
 import type { Environment } from '#graph/environment.ts'
+import type { EdgeRate } from '#graph/policy.ts'
 import type { ServiceNode } from '#graph/service.ts'
 import { module } from '#graph/start.ts'
 import type { SystemNode } from '#graph/system.ts'
@@ -8,9 +9,11 @@ import type {
   Identity,
   MethodRef,
   PlannedApi,
+  PlannedEdgeRate,
   PlannedExposure,
   PlannedService,
   PlannedStore,
+  PlannedVersion,
   Protocol,
 } from './plan.ts'
 
@@ -55,15 +58,31 @@ const description: MethodRef = { name: 'openapi', verb: 'GET', path: '/openapi.j
 
 /** Every way in, by name. */
 export function deriveExposures(system: SystemNode): PlannedExposure[] {
-  return sortedBy(
-    system.exposures.map(({ kind: _kind, accepts: _accepts, service, api, ...rest }) => ({
+  const exposures = sortedBy(
+    system.exposures.map(({ kind: _kind, accepts: _accepts, service, api, methods, rateLimit, ...rest }) => ({
       ...rest,
+      rateLimit: rateLimit && edgeRate(rateLimit),
       service: service.name,
       api: apiName(api),
-      methods: [...plannedApi(api).methods, ...(api.kind === 'rest' ? [description] : [])],
+      methods: [...methodRefs(api, methods), ...(api.kind === 'rest' ? [description] : [])],
+      versions: versionsOf(api),
     })),
     (exposure) => exposure.name,
   )
+  return describedOnce(exposures)
+}
+
+/** One path leads to one service: of several interfaces on one host the first by name describes itself there. */
+function describedOnce(exposures: readonly PlannedExposure[]): PlannedExposure[] {
+  const hosts = new Set<string>()
+  return exposures.map((exposure) => {
+    if (!exposure.methods.includes(description)) return exposure
+    if (hosts.has(exposure.host)) {
+      return { ...exposure, methods: exposure.methods.filter((method) => method !== description) }
+    }
+    hosts.add(exposure.host)
+    return exposure
+  })
 }
 
 /** The service that exposes each interface. */
@@ -84,8 +103,8 @@ export function protocolOf(service: ServiceNode): Protocol | null {
 
 /** A method in the words of the wire. */
 export function methodRef(api: Api, name: string): MethodRef {
-  const { verb, path, streaming } = methodFacts(api, name)
-  return { name, verb, path, streaming }
+  const { verb, path, streaming, streamsIn } = methodFacts(api, name)
+  return { name, verb, path, streaming, ...(streamsIn && { streamsIn }) }
 }
 
 function identityOf(name: string, namespace: string, trustDomain: string): Identity {
@@ -94,5 +113,29 @@ function identityOf(name: string, namespace: string, trustDomain: string): Ident
 
 function plannedApi(api: Api): PlannedApi {
   const kind = api.kind === 'service' ? 'grpc' : api.kind
-  return { name: apiName(api), kind, methods: methodsOf(api).map((method) => methodRef(api, method)) }
+  return { name: apiName(api), kind, methods: methodRefs(api, methodsOf(api)) }
+}
+
+/** Methods by name, each with its route without a version where it has one. */
+function methodRefs(api: Api, names: readonly string[]): readonly MethodRef[] {
+  const declared = names.map((name) => methodRef(api, name))
+  const unversioned = unversionedRoutes(api).filter(({ of }) => names.includes(of))
+  return [...declared, ...unversioned.map(({ of, ...where }) => ({ ...methodRef(api, of), ...where }))]
+}
+
+function edgeRate({ perSecond, burst, perClient }: EdgeRate): PlannedEdgeRate {
+  return {
+    perSecond,
+    burst,
+    perClient: perClient ? { ...perClient, clientsMax: perClient.clientsMax ?? 10_000 } : null,
+  }
+}
+
+function versionsOf(api: Api): readonly PlannedVersion[] {
+  if (api.kind !== 'rest') return []
+  return Object.entries(api.versions ?? {}).map(([name, { deprecated = null, sunset = null }]) => ({
+    name,
+    deprecated,
+    sunset,
+  }))
 }

@@ -216,6 +216,9 @@ export function reachOf(
   return { host: external.host, port: opened ? externalPort(external) : external.port, tls: external.tls && !opened }
 }
 
+/** Where subscribers of webhooks are told, and nowhere else: over TLS that the application opens. */
+export const webhookPort = 443
+
 /** The plain port of an external inside the mesh: HTTP on 80, where the sidecar opens TLS; its own port otherwise. */
 export function externalPort({ protocol, tls, port }: PlannedExternal): number {
   return protocol === 'http' && tls ? 80 : port

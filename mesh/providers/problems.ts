@@ -16,9 +16,17 @@ const refusals: Readonly<Record<number, { code: string; title: string }>> = {
   504: { code: 'deadline-exceeded', title: 'It took too long' },
 }
 
-/** Makes every refusal of the proxy's own a problem document (RFC 9457) with a stable code; a redirect stays as it is. */
+const isGrpc: Config = {
+  header_filter: { header: { name: 'content-type', string_match: { prefix: 'application/grpc' } } },
+}
+
+/**
+ * Makes every refusal of the proxy's own a problem document (RFC 9457) with a stable code; a redirect stays as it is. Callers by gRPC
+ * get gRPC's status, in whose message a document would be noise.
+ */
 export const problems: Config = {
   mappers: [
+    { filter: isGrpc, body_format_override: { text_format_source: { inline_string: '%LOCAL_REPLY_BODY%' } } },
     ...Object.entries(refusals).map(([status, refusal]) => mapper('EQ', Number(status), refusal)),
     mapper('GE', 400, { code: 'refused', title: 'The request was refused' }),
   ],

@@ -2,7 +2,7 @@
 import { run } from '#kit/app/lifecycle.ts'
 import { consumer } from '#kit/messaging/consumer.ts'
 import { startMessaging } from '#kit/messaging/messaging.ts'
-import { sagasOperation } from '#kit/saga/admin.ts'
+import { sagasOperation, sagasWays } from '#kit/saga/admin.ts'
 import { orchestrator } from '#kit/saga/orchestrator.ts'
 import { watchSagas } from '#kit/saga/watch.ts'
 import { type Database, openDatabase } from '#kit/store/database.ts'
@@ -25,5 +25,5 @@ await run(fulfilment, async (app) => {
   ]
   await app.add('messaging', startMessaging(app, { database, consumers, workers: [sagas.replies] }))
   await app.add('watch', watchSagas(app, sagas))
-  app.operate('sagas', sagasOperation(sagas))
+  app.operate('sagas', sagasOperation(sagas), sagasWays)
 })

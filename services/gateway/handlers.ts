@@ -6,26 +6,39 @@ import type { RestRequest, RestResponse } from '#kit/http/server.ts'
 import type { gateway, ordersApi } from '#mesh/shop.ts'
 import { Fulfilment, type OrderService, type StreamOrderUpdatesResponse } from '#proto/parley/orders/v1/orders_pb.ts'
 import type { newOrderSchema } from './schemas.ts'
-import { orderJson, updateJson } from './view.ts'
+import { orderJson, summaryJson, updateJson } from './view.ts'
 
-type Orders = Client<typeof gateway, typeof OrderService>
+/** What the gateway asks of orders. */
+export type Orders = Client<typeof gateway, typeof OrderService>
 type NewOrderRequest = RestRequest<(typeof ordersApi)['routes']['createOrder'], typeof newOrderSchema>
 
 /** Places an order: 201 with where it is, and `idempotency-replayed: true` where the same key had placed it before. */
-export async function createOrder({ body, headers }: NewOrderRequest, orders: Orders): Promise<RestResponse> {
-  const { customerId, items, paymentMethod = '' } = body
+export async function createOrder({ body, headers, path }: NewOrderRequest, orders: Orders): Promise<RestResponse> {
+  const { customerId, lines, paymentMethod = '' } = body
   const fulfilment = body.fulfilment === 'orchestrated' ? Fulfilment.ORCHESTRATED : Fulfilment.CHOREOGRAPHED
   const idempotencyKey = readIdempotencyKey(headers['idempotency-key'])
-  const lines = items.map(({ productId, quantity }) => ({ productId, quantity }))
-  const answer = await inOurWords(orders.createOrder({ customerId, lines, paymentMethod, idempotencyKey, fulfilment }))
+  const answer = await inOurWords(
+    orders.createOrder({ customerId, lines: [...lines], paymentMethod, idempotencyKey, fulfilment }),
+  )
   const order = orderJson(answer.order)
   const replayed: Record<string, string> = answer.replayed ? { 'idempotency-replayed': 'true' } : {}
-  return { status: 201, body: order, headers: { location: `/api/v1/orders/${order.orderId}`, ...replayed } }
+  return { status: 201, body: order, headers: { location: `${path}/${order.orderId}`, ...replayed } }
 }
 
 /** Shows an order. */
 export async function getOrder(orderId: string, orders: Orders): Promise<RestResponse> {
   return { status: 200, body: orderJson((await orders.getOrder({ orderId })).order) }
+}
+
+/** Lists a customer's orders, the newest first: 20, or as many as are asked for. */
+export async function listOrders(
+  { customerId, limit = '20' }: Readonly<Record<string, string | readonly string[] | undefined>>,
+  orders: Orders,
+): Promise<RestResponse> {
+  const found: ReturnType<typeof summaryJson>[] = []
+  for await (const { order } of orders.listOrders({ customerId: String(customerId), limit: Number(limit) }))
+    if (order) found.push(summaryJson(order))
+  return { status: 200, body: { orders: found } }
 }
 
 /**
@@ -53,7 +66,7 @@ async function* eventsOf(updates: AsyncIterable<StreamOrderUpdatesResponse>): As
   }
 }
 
-/** Orders names the fields of its own contract; a client of ours knows only ours. */
+/** Orders names fields as protobuf does, and some stand elsewhere in a request of ours. */
 async function inOurWords<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer
@@ -70,7 +83,6 @@ function inOurFields(thrown: unknown): unknown {
 
 function ourField(field: string): string {
   return field
-    .replace(/^lines/, 'items')
     .replace('idempotency_key', 'header:idempotency-key')
     .replace('after_position', 'header:last-event-id')
     .replace(/_([a-z])/g, (_match, letter: string) => letter.toUpperCase())

@@ -3,6 +3,7 @@ import type { RestResponse } from '#kit/http/server.ts'
 import type { Asker } from '#kit/messaging/asker.ts'
 import type { quotes } from '#mesh/shop.ts'
 import { QuoteRequestSchema } from '#proto/parley/shipping/v1/quotes_pb.ts'
+import { moneySchema } from './schemas.ts'
 import { moneyJson } from './view.ts'
 
 /** The parcel that is asked about. */
@@ -23,10 +24,7 @@ export const quoteSchema = {
   properties: {
     country: { type: 'string' },
     weightGrams: { type: 'integer' },
-    price: {
-      type: 'object',
-      properties: { currency: { type: 'string' }, minorUnits: { type: 'integer', description: '1999 is 19.99 EUR.' } },
-    },
+    price: moneySchema,
     daysMin: { type: 'integer', description: 'Working days from the confirmation of the order.' },
     daysMax: { type: 'integer' },
   },

@@ -31,6 +31,18 @@ export const errorCodes = {
     meaning: 'A limit was reached, and the request was refused before anything was done.',
     transient: true,
   },
+  'webhook-forged': {
+    meaning: 'The webhook is not signed with a secret of this subscription, or was changed on its way.',
+    transient: false,
+  },
+  'webhook-stale': {
+    meaning: 'The webhook is signed, but for a time too far from now: perhaps somebody kept it to send it again.',
+    transient: false,
+  },
+  'webhook-replayed': {
+    meaning: 'A webhook with this id was taken already. Its sender may be told that all is well.',
+    transient: false,
+  },
   cancelled: { meaning: 'The caller went away before it was answered.', transient: false },
   internal: {
     meaning: 'A fault of ours. The message stays inside; the correlation id finds it in the logs.',

@@ -3,13 +3,14 @@
  * the project fails when one of them is none any more. Nothing here runs.
  */
 import { expect, test } from '@jest/globals'
-import { rest } from '#graph/api.ts'
+import { graphql, rest } from '#graph/api.ts'
 import { calls } from '#graph/call.ts'
 import { external, reaches } from '#graph/external.ts'
 import { asks, queue, works } from '#graph/queue.ts'
 import { service } from '#graph/service.ts'
 import { postgres } from '#graph/store.ts'
 import { consumes, topic } from '#graph/topic.ts'
+import { delivers, webhook } from '#graph/webhook.ts'
 import { Health } from '#proto/grpc/health/v1/health_pb.ts'
 import { InventoryService } from '#proto/parley/inventory/v1/inventory_pb.ts'
 import { SendEmailSchema } from '#proto/parley/notifications/v1/tasks_pb.ts'
@@ -17,6 +18,7 @@ import { OrderPlacedSchema, OrderShippedSchema } from '#proto/parley/orders/v1/e
 import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
 import { QuoteRequestSchema, QuoteSchema } from '#proto/parley/shipping/v1/quotes_pb.ts'
 import type { App } from './app/lifecycle.ts'
+import { graphqlServer } from './graphql/server.ts'
 import { client } from './grpc/client.ts'
 import { implement } from './grpc/implementation.ts'
 import { grpcServer } from './grpc/server.ts'
@@ -26,6 +28,8 @@ import { answerer } from './messaging/answerer.ts'
 import { openAsker } from './messaging/asker.ts'
 import { worker } from './messaging/worker.ts'
 import type { Database } from './store/database.ts'
+import { deliverWebhooks } from './webhooks/deliverer.ts'
+import { targetPolicy } from './webhooks/target.ts'
 import { type Input, input } from './streaming/stream.ts'
 
 const api = rest('shop-api', { place: 'POST /orders', show: 'GET /orders/{id}' })
@@ -57,17 +61,24 @@ const gateway = service('gateway', {
 const shipping = service('shipping', { owns: [postgres()], edges: [works(quotes)] })
 const orders = service('orders', { exposes: [OrderService, InventoryService] })
 
+const letters = topic('letters', { carries: [SendEmailSchema], key: 'emailId' })
+const hooks = webhook('hooks', letters, [SendEmailSchema])
+const otherHooks = webhook('other-hooks', letters, [SendEmailSchema])
+const teller = service('teller', { edges: [delivers(hooks)] })
 const orderEvents = topic('orders', { carries: [OrderPlacedSchema, OrderShippedSchema], key: 'orderId' })
 const others = topic('others', { carries: [OrderPlacedSchema], key: 'orderId' })
 const tally = service('tally', { owns: [postgres()], edges: [consumes(orderEvents, [OrderPlacedSchema])] })
 
 declare const app: App<typeof gateway>
+declare const tellerApp: App<typeof teller>
 declare const ordersApp: App<typeof orders>
 declare const database: Database<object>
 const order = {
   createOrder: async () => ({}),
   getOrder: async () => ({ order: { orderId: 'o-1' } }),
   getOrderDetail: async () => ({}),
+  batchGetOrderDetails: async () => ({}),
+  listRecentOrders: async () => ({}),
   listOrders: async function* () {},
   streamOrderUpdates: async function* () {},
   uploadOrders: async () => ({}),
@@ -146,6 +157,12 @@ function neverRun() {
   // @ts-expect-error: a queue with replies is answered, not merely worked
   worker(shipping, quotes, database, { QuoteRequest: async () => undefined })
 
+  deliverWebhooks(tellerApp, hooks, database, { policy: targetPolicy() })
+  // @ts-expect-error: webhooks that this service did not declare to deliver
+  deliverWebhooks(tellerApp, otherHooks, database, { policy: targetPolicy() })
+  // @ts-expect-error: this service delivers none
+  deliverWebhooks(app, hooks, database, { policy: targetPolicy() })
+
   const show = { handler: async () => ({ status: 200 }) }
   restServer(app, api, {
     place: {
@@ -162,6 +179,15 @@ function neverRun() {
   restServer(app, api, { show, place: show, list: show })
   // @ts-expect-error: an interface that is not exposed
   restServer(app, other, { list: show })
+
+  const answers = { schema: '', resolvers: {}, context: () => ({}), operations: [] }
+  // @ts-expect-error: an interface that is not exposed
+  graphqlServer(app, graphql('pages'), answers)
+  const pages = graphql('pages')
+  const front = service('front', { exposes: [pages] })
+  graphqlServer({} as App<typeof front>, pages, answers)
+  // @ts-expect-error: an interface that is not exposed
+  graphqlServer({} as App<typeof front>, graphql('others'), answers)
 }
 
 test('what is not declared does not compile', () => {

@@ -1,6 +1,7 @@
 /**
  * The mail server's stand-in: takes every e-mail by SMTP, keeps the last thousand in memory, and shows them on a page.
- * `GET /` is for people, `GET /api/messages` for programs, newest first; `?to=` and `?subject=` narrow it down.
+ * `GET /` is for people, `GET /api/messages` for programs, newest first; `?to=` and `?subject=` narrow it down. `PUT
+ * /api/refused/ADDRESS` closes a mailbox until the `DELETE` of it: its e-mails are refused for good, as by any mail server.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import PostalMime from 'postal-mime'
@@ -11,12 +12,18 @@ import { type Email, mailboxPage } from './page.ts'
 
 const keptMax = 1_000
 const emailBytesMax = 1024 * 1024
+const refusedMax = 1_000
 const emails: Email[] = []
+const refused = new Set<string>()
 
 const smtp = new SMTPServer({
   authOptional: true,
   disabledCommands: ['AUTH', 'STARTTLS'],
   size: emailBytesMax,
+  onRcptTo({ address }, _session, done) {
+    if (!refused.has(address)) return done()
+    done(Object.assign(new Error(`5.1.1 There is no mailbox ${address}`), { responseCode: 550 }))
+  },
   onData(stream, _session, done) {
     const chunks: Buffer[] = []
     stream.on('data', (chunk: Buffer) => chunks.push(chunk))
@@ -48,8 +55,18 @@ function show(request: IncomingMessage, response: ServerResponse): void {
   } else if (url.pathname === '/') {
     response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(mailboxPage(matching(url.searchParams)))
   } else {
-    response.writeHead(404).end()
+    response.writeHead(refuse(request.method, url.pathname)).end()
   }
+}
+
+/** Closes or opens a mailbox; answers the status. No page of another origin can send these verbs unasked. */
+function refuse(verb: string | undefined, path: string): number {
+  const address = decodeURIComponent(path.match(/^\/api\/refused\/([^/]+)$/)?.[1] ?? '')
+  if (address === '') return 404
+  if (verb === 'PUT' && refused.size < refusedMax) refused.add(address)
+  else if (verb === 'DELETE') refused.delete(address)
+  else return verb === 'PUT' ? 507 : 405
+  return 204
 }
 
 function matching(query: URLSearchParams): Email[] {

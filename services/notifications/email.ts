@@ -34,6 +34,12 @@ const templates: Readonly<Record<string, Template>> = {
     text: ({ reason }) =>
       `We are sorry: your order was cancelled (${reason}). You have not been charged, or you have your money back.`,
   },
+  'customer-welcome': {
+    needs: ['name'],
+    subject: () => 'Welcome to the shop',
+    text: ({ name }) =>
+      `Dear ${name},\n\nyou are registered with this address now. If that was not you, do nothing: we write about orders alone.`,
+  },
 }
 
 /** Why no e-mail can ever be made of a task. */
@@ -42,10 +48,10 @@ export class NoSuchEmail extends Error {
 }
 
 /**
- * The e-mail that a task asks for. A line break cannot get into a header.
+ * The e-mail that a task asks for, to this address. A line break cannot get into a header.
  * @throws NoSuchEmail where there is no such template, or a parameter of it is missing
  */
-export function renderEmail(task: SendEmail): Email {
+export function renderEmail(task: SendEmail, to: string): Email {
   const template = Object.hasOwn(templates, task.template) ? templates[task.template] : undefined
   if (!template) throw new NoSuchEmail(`There is no template ${task.template.slice(0, 50)}`)
   const missing = template.needs.filter((name) => !Object.hasOwn(task.parameters, name))
@@ -54,8 +60,8 @@ export function renderEmail(task: SendEmail): Email {
   return {
     messageId: `<${task.emailId}@shop.example>`,
     from: 'shop@shop.example',
-    to: `${task.customerId}@customers.example`,
+    to,
     subject: template.subject(parameters).replace(/[\r\n]+/g, ' '),
-    text: `${template.text(parameters)}\n\nOrder ${task.orderId}\n`,
+    text: `${template.text(parameters)}\n${task.orderId && `\nOrder ${task.orderId}\n`}`,
   }
 }

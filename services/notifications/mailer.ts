@@ -1,11 +1,15 @@
 import { createConnection, type Socket } from 'node:net'
 import { createTransport } from 'nodemailer'
 import { ServiceError } from '#kit/errors.ts'
+import { PermanentFailure } from '#kit/messaging/dead-letter.ts'
 import type { Email } from './email.ts'
 
 /** Sends e-mails by SMTP. */
 export type Mailer = {
-  /** Resolves once the server has taken the e-mail. Rejects with `unavailable` where it may be tried again. */
+  /**
+   * Resolves once the server has taken the e-mail. Rejects with `unavailable` where it may be tried again, and with a
+   * PermanentFailure where the server refuses it for good, such as for an address that it does not have.
+   */
   send(email: Email): Promise<void>
   close(): Promise<void>
 }
@@ -34,6 +38,9 @@ export function openMailer(address: SmtpAddress): Mailer {
         // As an object the address is one address, whatever it holds.
         await transport.sendMail({ messageId, from, to: { name: '', address: to }, subject, text })
       } catch (error) {
+        const { responseCode = 0, response = '' } = error as { responseCode?: number; response?: string }
+        // RFC 5321, 4.2.1: 5yz says that the same e-mail will be refused again.
+        if (responseCode >= 500) throw new PermanentFailure(`The mail server refuses ${messageId}: ${response}`)
         throw new ServiceError('unavailable', `The mail server did not take ${messageId}`, { cause: error })
       }
     },

@@ -4,12 +4,13 @@ import { done, refused, replying, undone } from '#kit/saga/participant.ts'
 import type { Database, Tx } from '#kit/store/database.ts'
 import type { Log } from '#kit/telemetry/log.ts'
 import { fulfilmentReplies, orders } from '#mesh/shop.ts'
+import type { ProductPut } from '#proto/parley/catalog/v1/events_pb.ts'
 import type { StockRejected } from '#proto/parley/inventory/v1/events_pb.ts'
 import type { CancelOrder, ConfirmOrder } from '#proto/parley/orders/v1/commands_pb.ts'
 import type { PaymentCaptured, PaymentDeclined } from '#proto/parley/payments/v1/events_pb.ts'
 import type { ShipmentDispatched } from '#proto/parley/shipping/v1/events_pb.ts'
 import type { OrderCommand } from './order.ts'
-import { command, commandIn, deleteRequests, type OrdersTables, overdueOrders } from './store.ts'
+import { command, commandIn, deleteRequests, type OrdersTables, overdueOrders, putPrice } from './store.ts'
 
 type OrdersTx = Tx<OrdersTables>
 
@@ -21,6 +22,15 @@ export const reactions = {
     react(tx, orderId, { kind: 'cancel', reason }),
   ShipmentDispatched: ({ orderId, trackingNumber }: ShipmentDispatched, tx: OrdersTx) =>
     react(tx, orderId, { kind: 'ship', trackingNumber }),
+}
+
+/** What the catalogue tells: orders are taken at its prices, also while it is away. */
+export const productNews = {
+  ProductPut: async ({ productId, price, revision }: ProductPut, tx: OrdersTx): Promise<void> => {
+    if (!price) throw new PermanentFailure(`The product ${productId} was put without a price.`)
+    const { currency, minorUnits } = price
+    await putPrice(tx, { product_id: productId, currency, minor_units: minorUnits, revision })
+  },
 }
 
 async function react(tx: OrdersTx, orderId: string, wanted: OrderCommand): Promise<void> {

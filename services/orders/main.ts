@@ -14,13 +14,22 @@ import { migrate } from '#kit/store/migrations.ts'
 import { startProjections } from '#kit/store/projection.ts'
 import { metric } from '#kit/telemetry/semantics.ts'
 import { gauge } from '#kit/telemetry/telemetry.ts'
-import { checkout, orderCommands, orders, paymentEvents, shipmentEvents, stockEvents } from '#mesh/shop.ts'
+import {
+  checkout,
+  orderCommands,
+  orders,
+  paymentEvents,
+  productEvents,
+  shipmentEvents,
+  stockEvents,
+} from '#mesh/shop.ts'
 import { InventoryService } from '#proto/parley/inventory/v1/inventory_pb.ts'
 import { type CreateOrderRequest, OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
+import { auditOperation, auditWays } from './audit.ts'
 import { processOrders, uploadOrders } from './bulk.ts'
-import { cancelOverdue, commands, forgetRequests, reactions } from './handlers.ts'
+import { cancelOverdue, commands, forgetRequests, productNews, reactions } from './handlers.ts'
 import { place } from './place.ts'
-import { getOrderDetail, listOrders, streamOrderUpdates } from './queries.ts'
+import { batchGetOrderDetails, getOrderDetail, listOrders, listRecentOrders, streamOrderUpdates } from './queries.ts'
 import { orderDetail, orderList } from './read-models.ts'
 import { events, type OrdersTables, oldestOpen } from './store.ts'
 import { showOrder } from './view.ts'
@@ -37,6 +46,7 @@ await run(orders, async (app) => {
     consumer(orders, stockEvents, database, { StockRejected }),
     consumer(orders, paymentEvents, database, { PaymentCaptured, PaymentDeclined }),
     consumer(orders, shipmentEvents, database, { ShipmentDispatched }),
+    consumer(orders, productEvents, database, productNews),
   ]
   const workers = [worker(orders, orderCommands, database, commands)]
   await app.add('messaging', startMessaging(app, { database, consumers, workers }))
@@ -47,12 +57,15 @@ await run(orders, async (app) => {
 
   const feed = await app.add('feed', openFeed(app, database, events))
   await app.add('read models', startProjections(app, database, events, [orderList, orderDetail]))
+  app.operate('audit', auditOperation(database), auditWays)
   const placeOne = (request: CreateOrderRequest) => place(request, database, askStock)
 
   const service = implement(OrderService, {
     createOrder: placeOne,
     getOrder: async ({ orderId, asOf }) => ({ order: await showOrder(database, orderId, asOf) }),
     getOrderDetail: ({ orderId }) => getOrderDetail(orderId, database),
+    batchGetOrderDetails: (request) => batchGetOrderDetails(request, database),
+    listRecentOrders: (request) => listRecentOrders(request, database),
     listOrders: (request) => listOrders(request, database),
     streamOrderUpdates: (request) => streamOrderUpdates(request, feed),
     uploadOrders: (requests) => uploadOrders(requests, placeOne, app.log),

@@ -4,19 +4,25 @@ import type { Database } from '#kit/store/database.ts'
 import type { EventFeed, Followed } from '#kit/store/event-feed.ts'
 import { logPositionPattern, logStart } from '#kit/store/event-store.ts'
 import {
+  type BatchGetOrderDetailsRequest,
   type GetOrderDetailResponse,
   GetOrderDetailResponseSchema,
   type ListOrdersRequest,
+  type ListRecentOrdersRequest,
   type StreamOrderUpdatesRequest,
 } from '#proto/parley/orders/v1/orders_pb.ts'
 import type { OrderEvent } from './order.ts'
 import { noteOf, type OrderListRow, statusAfter } from './read-models.ts'
 import { isName } from './request.ts'
-import { listPage, type OrdersTables, readDetail } from './store.ts'
+import { listPage, type OrdersTables, readDetail, readDetails, readRecent } from './store.ts'
 
 const limitDefault = 1_000
 const limitMax = 100_000
 const pageMax = 200
+const batchMax = 100
+const perCustomerMax = 50
+/** So many orders of the largest size fit into one answer. */
+const recentMax = 400
 
 /** The list of orders, newest first, read page by page as the caller takes it. */
 export async function* listOrders({ customerId, limit }: ListOrdersRequest, database: Database<OrdersTables>) {
@@ -40,6 +46,35 @@ export async function getOrderDetail(
 ): Promise<GetOrderDetailResponse> {
   const content = isName(orderId) ? await readDetail(database.db, orderId) : undefined
   if (!content) throw notFound(`There is no order ${orderId.slice(0, 64)}`)
+  return detailOf(content)
+}
+
+/** Many orders at once, those that there are, in one question to the read model. */
+export async function batchGetOrderDetails(
+  { orderIds }: BatchGetOrderDetailsRequest,
+  database: Database<OrdersTables>,
+): Promise<{ orders: GetOrderDetailResponse[] }> {
+  if (orderIds.length < 1 || orderIds.length > batchMax) throw wrong('order_ids', `1 to ${batchMax} are possible`)
+  const contents = await readDetails(database.db, [...new Set(orderIds.filter(isName))])
+  return { orders: contents.map(detailOf) }
+}
+
+/** The newest orders of several customers at once, in one question to the read models. */
+export async function listRecentOrders(
+  { customerIds, perCustomer }: ListRecentOrdersRequest,
+  database: Database<OrdersTables>,
+): Promise<{ orders: GetOrderDetailResponse[] }> {
+  const wanted = [...new Set(customerIds)]
+  if (wanted.length < 1 || wanted.length > batchMax) throw wrong('customer_ids', `1 to ${batchMax} are possible`)
+  if (perCustomer < 1 || perCustomer > perCustomerMax)
+    throw wrong('per_customer', `1 to ${perCustomerMax} are possible`)
+  if (wanted.length * perCustomer > recentMax)
+    throw wrong('per_customer', `${recentMax} orders of all customers together are possible`)
+  const contents = await readRecent(database.db, wanted.filter(isName), perCustomer)
+  return { orders: contents.map(detailOf) }
+}
+
+function detailOf(content: Buffer): GetOrderDetailResponse {
   return fromBinary(GetOrderDetailResponseSchema, content)
 }
 

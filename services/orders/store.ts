@@ -1,8 +1,8 @@
 import { create } from '@bufbuild/protobuf'
-import type { Kysely } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 import { publisher } from '#kit/messaging/publisher.ts'
 import { type Decided, decideAndAppend, decideIn, fold } from '#kit/store/aggregate.ts'
-import type { Database, Tx } from '#kit/store/database.ts'
+import { type Database, statement, type Tx } from '#kit/store/database.ts'
 import { type EventStore, eventStore, upcast } from '#kit/store/event-store.ts'
 import { orderEvents, orders } from '#mesh/shop.ts'
 import {
@@ -18,13 +18,14 @@ import type { OrderDetailRow, OrderListRow } from './read-models.ts'
 
 /** The tables of the orders' database; the events are the kit's. */
 export type OrdersTables = {
-  price: { product_id: string; currency: string; minor_units: bigint }
+  price: PriceRow
   idempotency: { customer_id: string; key: string; request_hash: string; order_id: string; created_at: Date }
   open_order: { order_id: string; placed_at: Date }
   order_list: OrderListRow
   order_detail: OrderDetailRow
 }
 
+type PriceRow = { product_id: string; currency: string; minor_units: bigint; revision: bigint }
 type OrdersTx = Tx<OrdersTables>
 
 /** What a client's key stands for. */
@@ -65,17 +66,17 @@ export async function readOrder(
   return first ? { state: fold(aggregate, stream.events), version: stream.version, placedAt: first.at } : null
 }
 
-/** Places a new order, whose stream nobody can have written to. `also` runs in the same transaction, and fails it. */
+/** Places a new order, whose stream nobody can have written to. `also` adds to the same transaction. */
 export async function placeOrder(
   database: Database<OrdersTables>,
   order: Extract<OrderCommand, { kind: 'place' }>,
-  also: (tx: OrdersTx) => Promise<void>,
+  also: (tx: OrdersTx) => void,
 ): Promise<StoredOrder> {
   const placed = decide(noOrder, order)
   return database.transaction(async (tx) => {
-    await also(tx)
+    also(tx)
     const version = await events.append(tx, order.orderId, 0, placed)
-    await follow(tx, order.orderId, placed)
+    follow(tx, order.orderId, placed)
     return { state: placed.reduce(evolve, noOrder), version, placedAt: tx.at }
   })
 }
@@ -99,7 +100,7 @@ export async function commandIn(
   wanted: OrderCommand,
 ): Promise<Decided<OrderState, OrderEvent>> {
   const decided = await decideIn(tx, events, aggregate, orderId, (state) => decide(state, wanted))
-  await follow(tx, orderId, decided.messages)
+  follow(tx, orderId, decided.messages)
   return decided
 }
 
@@ -118,16 +119,12 @@ export async function findRequest(
   return row ? { orderId: row.order_id, requestHash: row.request_hash } : null
 }
 
-/** Remembers what a key stands for. Rejects with Postgres' unique violation where a request at the same time was first. */
-export async function rememberRequest(
-  tx: OrdersTx,
-  customerId: string,
-  key: string,
-  request: KnownRequest,
-): Promise<void> {
-  const { orderId, requestHash } = request
-  const row = { customer_id: customerId, key, request_hash: requestHash, order_id: orderId, created_at: tx.at }
-  await tx.db.insertInto('idempotency').values(row).execute()
+const insertRequest = statement(`
+  insert into idempotency (customer_id, key, request_hash, order_id, created_at) values ($1, $2, $3, $4, $5)`)
+
+/** Remembers what a key stands for. The commit fails with Postgres' unique violation where a request at the same time was first. */
+export function rememberRequest(tx: OrdersTx, customerId: string, key: string, request: KnownRequest): void {
+  tx.lastly(insertRequest, () => [customerId, key, request.requestHash, request.orderId, tx.at])
 }
 
 /** Forgets the keys of requests that are older than this, a thousand at most. */
@@ -162,6 +159,36 @@ export async function readDetail(db: Kysely<OrdersTables>, orderId: string): Pro
   return found?.content
 }
 
+/** The details of many orders in one question; an unknown one is missing. */
+export async function readDetails(db: Kysely<OrdersTables>, orderIds: readonly string[]): Promise<Buffer[]> {
+  // As one array, so that the statement has the same text for any number of orders.
+  const found = await db
+    .selectFrom('order_detail')
+    .select('content')
+    .where('order_id', '=', sql<string>`any(${orderIds}::text[])`)
+    .execute()
+  return found.map(({ content }) => content)
+}
+
+/** The details of the newest orders of each of these customers in one question, newest first within a customer. */
+export async function readRecent(
+  db: Kysely<OrdersTables>,
+  customerIds: readonly string[],
+  perCustomer: number,
+): Promise<Buffer[]> {
+  const { rows } = await sql<{ content: Buffer }>`
+    select detail.content
+    from unnest(${customerIds}::text[]) as wanted (customer_id)
+    cross join lateral (
+      select order_id, placed_at from order_list
+      where order_list.customer_id = wanted.customer_id
+      order by placed_at desc, order_id desc limit ${perCustomer}
+    ) as recent
+    join order_detail as detail using (order_id)
+    order by recent.placed_at desc, recent.order_id desc`.execute(db)
+  return rows.map(({ content }) => content)
+}
+
 /** What these products cost, by id; an unknown one is missing. */
 export async function readPrices(
   db: Kysely<OrdersTables>,
@@ -171,6 +198,18 @@ export async function readPrices(
   return new Map(
     rows.map(({ product_id, currency, minor_units }) => [product_id, { currency, minorUnits: minor_units }]),
   )
+}
+
+/** Takes what a product costs from now on, unless something newer is known. */
+export async function putPrice(tx: OrdersTx, price: PriceRow): Promise<void> {
+  const { product_id: _key, ...changed } = price
+  await tx.db
+    .insertInto('price')
+    .values(price)
+    .onConflict((conflict) =>
+      conflict.column('product_id').doUpdateSet(changed).where('price.revision', '<', price.revision),
+    )
+    .execute()
 }
 
 /** Orders that were placed before a time and are still open, oldest first, at most `limit`. */
@@ -194,31 +233,30 @@ export async function oldestOpen(db: Kysely<OrdersTables>): Promise<Date | null>
   return row?.placed_at ?? null
 }
 
+const insertOpen = statement('insert into open_order (order_id, placed_at) values ($1, $2)')
+const deleteOpen = statement('delete from open_order where order_id = $1')
+
 /** What follows from appended events in the same transaction: they are published, and the list of open orders is kept. */
-async function follow(tx: OrdersTx, orderId: string, appended: readonly OrderEvent[]): Promise<void> {
+function follow(tx: OrdersTx, orderId: string, appended: readonly OrderEvent[]): void {
   for (const event of appended) {
     switch (event.$typeName) {
       case 'parley.orders.v1.OrderPlaced':
         publish(tx, OrderPlacedSchema, event)
         // Who leads an order also ends it in time.
         if (event.fulfilment === Fulfilment.ORCHESTRATED) break
-        await tx.db.insertInto('open_order').values({ order_id: orderId, placed_at: tx.at }).execute()
+        tx.lastly(insertOpen, () => [orderId, tx.at])
         break
       case 'parley.orders.v1.OrderConfirmed':
         publish(tx, OrderConfirmedSchema, event)
-        await close(tx, orderId)
+        tx.lastly(deleteOpen, () => [orderId])
         break
       case 'parley.orders.v1.OrderCancelled':
         publish(tx, OrderCancelledSchema, event)
-        await close(tx, orderId)
+        tx.lastly(deleteOpen, () => [orderId])
         break
       case 'parley.orders.v1.OrderShipped':
         publish(tx, OrderShippedSchema, event)
         break
     }
   }
-}
-
-async function close(tx: OrdersTx, orderId: string): Promise<void> {
-  await tx.db.deleteFrom('open_order').where('order_id', '=', orderId).execute()
 }

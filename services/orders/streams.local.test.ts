@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { create } from '@bufbuild/protobuf'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals'
+import pg from 'pg'
 import { calls } from '#graph/call.ts'
 import { service } from '#graph/service.ts'
 import { socketFolder, type TestApp, testApp } from '#kit/app/app-fixture.ts'
@@ -21,9 +22,10 @@ import { orders } from '#mesh/shop.ts'
 import { LineAvailabilitySchema } from '#proto/parley/inventory/v1/inventory_pb.ts'
 import { OrderAcceptedSchema } from '#proto/parley/orders/v1/events_pb.ts'
 import { OrderService, OrderStatus, type StreamOrderUpdatesResponse } from '#proto/parley/orders/v1/orders_pb.ts'
+import { auditOperation } from './audit.ts'
 import { processOrders, uploadOrders } from './bulk.ts'
 import { place } from './place.ts'
-import { getOrderDetail, listOrders, streamOrderUpdates } from './queries.ts'
+import { batchGetOrderDetails, getOrderDetail, listOrders, listRecentOrders, streamOrderUpdates } from './queries.ts'
 import { orderDetail, orderList } from './read-models.ts'
 import { command, events, type OrdersTables } from './store.ts'
 import { showOrder } from './view.ts'
@@ -36,6 +38,8 @@ const caller = service('caller', {
         'createOrder',
         'getOrder',
         'getOrderDetail',
+        'batchGetOrderDetails',
+        'listRecentOrders',
         'listOrders',
         'streamOrderUpdates',
         'uploadOrders',
@@ -79,6 +83,8 @@ beforeEach(async () => {
     createOrder: placeOne,
     getOrder: async ({ orderId, asOf }) => ({ order: await showOrder(database, orderId, asOf) }),
     getOrderDetail: ({ orderId }) => getOrderDetail(orderId, database),
+    batchGetOrderDetails: (request) => batchGetOrderDetails(request, database),
+    listRecentOrders: (request) => listRecentOrders(request, database),
     listOrders: (request) => listOrders(request, database),
     streamOrderUpdates: (request) => streamOrderUpdates(request, live),
     uploadOrders: (requests) => uploadOrders(requests, placeOne, silentLog),
@@ -177,6 +183,34 @@ describe('the read models', () => {
       [OrderStatus.SHIPPED, 't-1'],
     ])
   }, 20_000)
+
+  test('many orders, or several customers’ newest, are one question to the database', async () => {
+    const ids: string[] = []
+    for (const customerId of ['c-1', 'c-2', 'c-1', 'c-1']) ids.push(await placeOrder({ customerId }))
+    await readModels.caughtUp()
+    const queries = jest.spyOn(pg.Client.prototype, 'query')
+    const asked = () =>
+      queries.mock.calls.map(([query]) => JSON.stringify(query)).filter((query) => /order_detail/.test(query))
+    const { orders: some } = await calling.batchGetOrderDetails({
+      orderIds: [ids[1] ?? '', 'none', '../x', ids[0] ?? ''],
+    })
+    expect(some.map(({ order }) => order?.orderId).toSorted()).toEqual(ids.slice(0, 2).toSorted())
+    expect(asked()).toHaveLength(1)
+    const { orders: recent } = await calling.listRecentOrders({ customerIds: ['c-1', 'c-2', 'c-3'], perCustomer: 2 })
+    expect(recent.map(({ order }) => order?.orderId)).toEqual([ids[3], ids[2], ids[1]])
+    expect(asked()).toHaveLength(2)
+    queries.mockRestore()
+    for (const wrong of [
+      calling.batchGetOrderDetails({}),
+      calling.batchGetOrderDetails({ orderIds: Array.from({ length: 101 }, (_, index) => `o-${index}`) }),
+      calling.listRecentOrders({ customerIds: ['c-1'], perCustomer: 51 }),
+      calling.listRecentOrders({
+        customerIds: Array.from({ length: 100 }, (_, index) => `c-${index}`),
+        perCustomer: 5,
+      }),
+    ])
+      await expect(wrong).rejects.toMatchObject({ code: 'invalid-argument' })
+  }, 20_000)
 })
 
 describe('what happens to orders', () => {
@@ -252,6 +286,11 @@ describe('the events', () => {
     expect([await statusAt(between), await statusAt('')]).toEqual([OrderStatus.PLACED, OrderStatus.CONFIRMED])
     await expect(statusAt('2020-01-01T00:00:00Z')).rejects.toMatchObject({ code: 'not-found' })
     await expect(statusAt('yesterday')).rejects.toMatchObject({ code: 'invalid-argument' })
+    const audit = (query: string) =>
+      auditOperation(database)({ verb: 'GET', path: [orderId], query: new URLSearchParams(query), body: {} })
+    const placed = { version: 1, type: 'parley.orders.v1.OrderPlaced', message: { orderId } }
+    expect(await audit(`at=${between}`)).toMatchObject({ order: { version: '1' }, events: [placed] })
+    expect(await audit('')).toMatchObject({ order: { version: '2' }, events: [placed, { version: 2 }] })
   })
 
   test('of the first version are read as today’s, by commands and read models alike', async () => {

@@ -21,7 +21,8 @@ export async function showOrder(database: Database<OrdersTables>, orderId: strin
   return orderView(orderId, isName(orderId) ? await readOrder(database, orderId, moment) : null)
 }
 
-function momentOf(text: string): Date {
+/** The moment that a text in RFC 3339 names. Throws `invalid-argument` for any other text. */
+export function momentOf(text: string): Date {
   const pattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/
   const moment = new Date(text)
   if (pattern.test(text) && !Number.isNaN(moment.getTime())) return moment

@@ -9,7 +9,7 @@ import { renderedCases } from '../fixtures/rendered.ts'
 import { closedExposures } from './not-supported.ts'
 
 const cases = renderedCases()
-const verbs = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD']
+const verbs = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS']
 const anyHost = 'any.example'
 
 describe('the edge', () => {
@@ -85,9 +85,10 @@ function declared(plan: Plan, settings: Settings, mesh: Mesh): readonly string[]
   )
 }
 
-/** A browser asks with OPTIONS first, so that Istio's route takes every verb; the service's own sidecar takes POST alone. */
-function verbsOf({ grpcWeb }: Plan['exposures'][number], verb: string, mesh: Mesh): readonly string[] {
-  return grpcWeb && mesh === 'istio' ? verbs : [verb]
+/** A browser asks with OPTIONS before it calls another origin. A GRPCRoute, which is Envoy Gateway's, says nothing of verbs. */
+function verbsOf({ origins, grpcWeb }: Plan['exposures'][number], verb: string, mesh: Mesh): readonly string[] {
+  const asked = origins.length > 0 && (mesh === 'istio' || !grpcWeb)
+  return asked ? [verb, 'OPTIONS'] : [verb]
 }
 
 /** An exposure for any host answers on each that no other has. */

@@ -143,7 +143,7 @@ function seenOnIstio(rendered: RenderedCase, objects: readonly Manifest[]): stri
 
 /** Every host that a service may send to, with the ports that the host has. */
 function hostsFor({ plan, objects }: RenderedCase, name: string, known: readonly KnownHost[]): readonly string[] {
-  const { system, links, egress, externals, grants, stores } = plan
+  const { system, links, egress, externals, grants, stores, webhooks } = plan
   const all = (host: string): readonly string[] =>
     known.filter((one) => one.host === host).flatMap(({ ports }) => ports.map((port) => `${host}:${port}`))
   const uses = (some: readonly { readonly service: string }[]): boolean => some.some(({ service }) => service === name)
@@ -160,6 +160,8 @@ function hostsFor({ plan, objects }: RenderedCase, name: string, known: readonly
       const host = `${external.name}.${plan.namespace}-outside.svc.cluster.local`
       return service?.spec.ports.map(({ port }: Loose) => `${host}:${port}`)
     }),
+    // One name stands for all subscribers, wherever they are.
+    ...(uses(webhooks) ? [`${name}.subscribers.invalid:443`] : []),
     ...(uses([...grants.topics, ...grants.groups]) ? kafka.flatMap(all) : []),
     ...(stores.some(({ owner }) => owner === name) ? [`${hostOf(plan, `${system}-postgres-rw`)}:5432`] : []),
     ...(uses(grants.queues) ? [`${hostOf(plan, `${system}-rabbitmq`)}:5671`] : []),

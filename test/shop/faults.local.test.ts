@@ -1,4 +1,5 @@
 /** What must stay true, whatever fails. Every test shows that its fault really happened. */
+import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,6 +11,8 @@ import { certFiles } from '#local/layout.ts'
 import { kafkaOptions, recordCount, withPostgres } from '#local/parts/access-fixture.ts'
 import { controlOf } from '#local/supervisor/control.ts'
 import { StockReservedSchema } from '#proto/parley/inventory/v1/events_pb.ts'
+import { rows as demoRows } from '../../demo/rows.ts'
+import { rootDir } from '../sources.ts'
 import { eventually, type Stack, startShop, startTimeoutMs } from '../stack.ts'
 import { chargesOf, emailsAbout, orderIn, placeOrder } from './client.ts'
 import { letsIn } from './mesh-attempt.ts'
@@ -22,34 +25,23 @@ beforeAll(async () => {
 }, startTimeoutMs)
 afterAll(async () => shop?.stop(), 60_000)
 
-describe('inventory is stopped', () => {
-  test('and six orders are accepted by the fallback, the sixth without an attempt; later calls pass again', async () => {
-    await parley('stop', 'inventory')
-    const attemptsBefore = await connectionFailures()
-    const stockChecks: unknown[] = []
-    for (let index = 0; index < 5; index++) stockChecks.push((await placeOrder(shop)).body.stockCheck)
-    expect(stockChecks).toEqual(Array(5).fill('unknown'))
-    expect((await connectionFailures()) - attemptsBefore).toBe(5)
+describe('the demo', () => {
+  test('walks every row, and each goes well; inventory is stopped in one, and the sixth order makes no attempt', async () => {
+    const { code, stdout } = await demo('--json')
+    const { rows, failed } = JSON.parse(stdout) as { rows: DemoRow[]; failed: number[] }
+    expect(rows.filter(({ failure }) => failure !== null)).toEqual([])
+    expect({ code, failed, walked: rows.length }).toEqual({ code: 0, failed: [], walked: demoRows.length })
+    const said = rows.find(({ name }) => name === 'service-mesh')?.exchanges.map(({ came }) => came)
+    expect(said).toContain('1: five orders made 5 attempts, the sixth 0')
+  }, 180_000)
 
-    await eventually(
-      () => sidecarStat('orders', 'envoy_cluster_outlier_detection_ejections_active', 'call/inventory'),
-      (active) => active === 1,
-    )
-    const sixth = await placeOrder(shop)
-    expect(sixth).toMatchObject({ status: 201, body: { stockCheck: 'unknown' } })
-    expect((await connectionFailures()) - attemptsBefore).toBe(5)
-
-    await parley('start', 'inventory')
-    // Still open: inventory is there again, but the breaker's 30 s are not over.
-    expect((await placeOrder(shop)).body.stockCheck).toBe('unknown')
-    const closed = await eventually(
-      () => placeOrder(shop),
-      ({ body }) => body.stockCheck === 'available',
-      40_000,
-    )
-    await orderIn(shop, closed.body.orderId, 'shipped')
-    await orderIn(shop, sixth.body.orderId, 'shipped')
-  }, 90_000)
+  test('fails with the row that fails', async () => {
+    await parley('stop', 'shipping')
+    const { code, stdout } = await demo('--row', 'request-reply')
+    expect(code).toBe(1)
+    expect(stdout).toMatch(/FAILED.*0 of 1 rows went well, 1 failed.*6 request-reply: .*make demo ROW=6/s)
+    await parley('start', 'shipping')
+  }, 60_000)
 })
 
 describe('an event', () => {
@@ -103,7 +95,7 @@ describe('a dead letter', () => {
     const { body } = await placeOrder(shop)
     const list = async () => JSON.parse((await shop.parley('dlq', 'list', 'shipping', '--json')).stdout)
     const { letters } = await eventually(list, (found) => found.letters.length > 0)
-    expect(JSON.parse((await shop.parley('dlq', 'list', '--json')).stdout).silent).toEqual([])
+    expect(JSON.parse((await shop.parley('dlq', 'list', '--json')).stdout).unknown).toEqual([])
     expect(letters).toMatchObject([
       { service: 'shipping', key: body.orderId, type: 'parley.orders.v1.OrderConfirmed', code: 'ATTEMPTS_USED_UP' },
     ])
@@ -206,6 +198,22 @@ async function parley(...args: readonly string[]): Promise<void> {
   if (code !== 0) throw new Error(`parley ${args.join(' ')} exited with ${code}: ${stderr}`)
 }
 
+type DemoRow = { name: string; failure: string | null; exchanges: { came: string }[] }
+
+/** The demo, as `make demo` runs it. */
+function demo(...args: string[]): Promise<{ code: number; stdout: string }> {
+  const state = join(shop.layout.runDir, '../..')
+  return new Promise((resolve) => {
+    const env = { ...process.env, NODE_OPTIONS: '' }
+    execFile(
+      join(rootDir, 'bin/node'),
+      ['demo/main.ts', '--state', state, ...args],
+      { cwd: rootDir, env },
+      (error, stdout) => resolve({ code: error ? Number(error.code) : 0, stdout }),
+    )
+  })
+}
+
 function controlSocket(): string {
   return (JSON.parse(readFileSync(join(shop.layout.runDir, 'run.json'), 'utf8')) as { socket: string }).socket
 }
@@ -220,16 +228,6 @@ async function processOf(name: string): Promise<{ pid: number; restarts: number 
 
 const pidOf = async (name: string) => (await processOf(name)).pid
 const restartsOf = async (name: string) => (await processOf(name)).restarts
-
-async function sidecarStat(service: string, name: string, cluster: string): Promise<number> {
-  const { address, port } = shop.layout.services[service]?.metrics ?? { address: '', port: 0 }
-  const text = await (await fetch(`http://${address}:${port}/stats/prometheus`)).text()
-  const line = text.split('\n').find((each) => each.startsWith(`${name}{`) && each.includes(`"${cluster}"`))
-  if (!line) throw new Error(`The sidecar of ${service} has no ${name} of ${cluster}`)
-  return Number(line.split(' ').at(-1))
-}
-
-const connectionFailures = () => sidecarStat('orders', 'envoy_cluster_upstream_cx_connect_fail', 'call/inventory')
 
 function reserved(orderId: string): Buffer {
   const total = { currency: 'EUR', minorUnits: 100n }

@@ -1,7 +1,11 @@
 /** The shop on its real parts, as a customer and an operator meet it. One stack for all of it. */
+import { randomUUID } from 'node:crypto'
 import { lstatSync, readdirSync, statSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { seenInMemory, verifyWebhook } from '#kit/webhooks/verify.ts'
 import { withPostgres } from '#local/parts/access-fixture.ts'
 import { eventually, type Stack, startShop, startTimeoutMs } from '../stack.ts'
 import { chargesOf, emailsAbout, getOrder, orderIn, placeOrder, request } from './client.ts'
@@ -25,6 +29,51 @@ describe('a quote for a parcel', () => {
       body: { code: 'invalid-argument', errors: [{ field: 'query:weightGrams' }] },
     })
   })
+})
+
+describe('the catalogue', () => {
+  test('is shown with a tag that is good from end to end, at the prices that orders take', async () => {
+    const page = await request(`${shop.url}/api/v1/products`)
+    const products = page.body.products as { productId: string; price: { currency: string; minorUnits: number } }[]
+    const { rows } = await withPostgres(shop.layout, 'orders', 'orders', (client) =>
+      client.query('SELECT product_id, currency, minor_units::int FROM price ORDER BY product_id'),
+    )
+    expect(
+      products.map(({ productId, price }) => ({
+        product_id: productId,
+        currency: price.currency,
+        minor_units: price.minorUnits,
+      })),
+    ).toEqual(rows)
+    const product = () => request(`${shop.url}/api/v1/products/p-1`)
+    const etag = (await product()).headers.get('etag') ?? ''
+    const again = await request(`${shop.url}/api/v1/products/p-1`, { headers: { 'if-none-match': etag } })
+    expect([again.status, again.headers.get('etag')]).toEqual([304, etag])
+  }, 60_000)
+})
+
+describe('a customer', () => {
+  test('is welcomed once, and their orders are written of to the address that they registered', async () => {
+    const edge = shop.layout.services.customers?.edge
+    const key = randomUUID()
+    const register = () =>
+      request(`http://${edge?.address}:${edge?.port}/api/v1/customers`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'idempotency-key': key },
+        body: JSON.stringify({ name: 'Ann Example', emailAddress: 'Ann@mail.example' }),
+      })
+    const [first, second] = [await register(), await register()]
+    expect([first.status, second.body]).toEqual([201, first.body])
+    const welcomes = () => emailsAbout(shop, 'Welcome')
+    expect(await eventually(welcomes, (found) => found.length > 0)).toMatchObject([{ to: ['Ann@mail.example'] }])
+    const { body } = await placeOrder(shop, { customerId: String(first.body.customerId) })
+    const news = await eventually(
+      () => emailsAbout(shop, String(body.orderId)),
+      (found) => found.length === 2,
+    )
+    expect(news.map(({ to }) => to)).toEqual([['Ann@mail.example'], ['Ann@mail.example']])
+    expect(await welcomes()).toHaveLength(1)
+  }, 60_000)
 })
 
 describe('an order', () => {
@@ -93,6 +142,41 @@ describe('an order', () => {
   })
 })
 
+describe('a subscriber outside', () => {
+  test('is told of an order, signed, and nothing inside can be subscribed', async () => {
+    const taken: { type: string; data: { orderId: string } }[] = []
+    const receiver = createServer(async (request, response) => {
+      const chunks: Buffer[] = []
+      for await (const chunk of request) chunks.push(chunk)
+      const body = Buffer.concat(chunks).toString()
+      await verifyWebhook({ headers: request.headers, body, secrets: [secret], seen: seenInMemory() })
+      taken.push(JSON.parse(body))
+      response.writeHead(204).end()
+    })
+    await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve))
+    const { port } = receiver.address() as AddressInfo
+    const edge = shop.layout.services.webhooks?.edge
+    const subscribe = (url: string) =>
+      request(`http://${edge?.address}:${edge?.port}/api/v1/webhooks`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ url, types: ['order.placed', 'order.shipped'] }),
+      })
+    const made = await subscribe(`http://127.0.0.1:${port}/hook`)
+    const secret = String(made.body.secret)
+    expect(made).toMatchObject({ status: 201, body: { state: 'active' } })
+    for (const inside of [`http://${shop.layout.host}:9090/`, `https://${shop.layout.kafka.address}/`]) {
+      expect(await subscribe(inside)).toMatchObject({ status: 400, body: { errors: [{ field: 'url' }] } })
+    }
+    const { body } = await placeOrder(shop, {})
+    const told = () => Promise.resolve(taken.filter(({ data }) => data.orderId === body.orderId))
+    const types = (await eventually(told, (found) => found.length === 2)).map(({ type }) => type)
+    expect(types.sort()).toEqual(['order.placed', 'order.shipped'])
+    receiver.close()
+    receiver.closeAllConnections()
+  }, 60_000)
+})
+
 describe('bad input', () => {
   const json = { 'content-type': 'application/json', 'idempotency-key': 'bad' }
   const item = { productId: 'p-1', quantity: 1 }
@@ -132,6 +216,75 @@ describe('bad input', () => {
   })
 })
 
+describe('the gateway', () => {
+  const at = (path: string, headers: Record<string, string> = {}) => request(`${shop.url}${path}`, { headers })
+
+  test('serves two versions, said in four ways; one key is one order in both', async () => {
+    const key = randomUUID()
+    const { body: first, headers } = await placeOrder(shop, { key, quantity: 2 })
+    expect(headers.get('deprecation')).toMatch(/^@\d+$/)
+    expect(headers.get('link')).toContain('successor-version')
+    const second = await request(`${shop.url}/api/v2/orders`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'idempotency-key': key },
+      body: JSON.stringify({ customerId: 'c-1', lines: [{ productId: 'p-1', quantity: 2 }] }),
+    })
+    expect(second).toMatchObject({ status: 201, body: { orderId: first.orderId, total: { amount: '14.98' } } })
+    expect(second.headers.get('idempotency-replayed')).toBe('true')
+    const order = `/orders/${first.orderId}`
+    for (const [path, says] of [
+      [`/api/v2${order}`, {}],
+      [`/api${order}`, { accept: 'application/vnd.parley.v2+json' }],
+      [`/api${order}`, { 'accept-version': '2' }],
+      [`/api${order}?version=2`, {}],
+    ] as const) {
+      const shown = await at(path, says)
+      expect([shown.headers.get('api-version'), shown.body.state]).toEqual(['v2', expect.anything()])
+    }
+    for (const [path, says] of [[`/api/v9${order}`], [`/api${order}`, { 'accept-version': '9' }]] as const)
+      expect(await at(path, says)).toMatchObject({
+        status: 400,
+        body: { code: 'unknown-version', versions: ['v1', 'v2'] },
+      })
+  })
+
+  test('puts a page together, which comes in time without the catalogue and says so', async () => {
+    const page = async (id: unknown) => {
+      const askedMs = performance.now()
+      return { ...(await at(`/api/v2/orders/${id}/page`)), ms: performance.now() - askedMs }
+    }
+    const { body: whole } = await placeOrder(shop, { customerId: 'c-page' })
+    // The history follows within moments.
+    await eventually(
+      () => page(whole.orderId),
+      ({ body }) => (body.missing as unknown[]).length === 0,
+    )
+    expect((await at('/api/v2/orders?customerId=c-page&limit=1')).body.orders).toMatchObject([
+      { orderId: whole.orderId },
+    ])
+    // Nobody has asked for these products together, so that no old answer stands in for them.
+    const { body: other } = await placeOrder(shop, { productId: 'p-7' })
+    expect((await shop.parley('stop', 'catalog')).code).toBe(0)
+    try {
+      for (let call = 0; call < 7; call++) {
+        const { status, body, ms } = await page(other.orderId)
+        expect([status, body.order, body.products]).toEqual([200, expect.anything(), null])
+        expect(body.missing).toContainEqual({
+          part: 'products',
+          code: expect.stringMatching(/^(unavailable|deadline)/),
+        })
+        expect(ms).toBeLessThan(1_500)
+      }
+    } finally {
+      expect((await shop.parley('start', 'catalog')).code).toBe(0)
+    }
+    await eventually(
+      () => page(other.orderId),
+      ({ body }) => (body.missing as unknown[]).length === 0,
+    )
+  }, 60_000)
+})
+
 describe('what is kept', () => {
   test('no password, key, certificate or socket can be read by others', () => {
     const { runDir, socketsDir, secretsDir, certsDir } = shop.layout
@@ -161,13 +314,14 @@ describe('what is seen', () => {
       body: JSON.stringify({ customerId: 'c-trace', items: [{ productId: 'p-2', quantity: 1 }] }),
     })
     await orderIn(shop, body.orderId, 'shipped')
-    const wanted = ['fulfilment', 'gateway', 'inventory', 'notifications', 'orders', 'payments', 'shipping']
+    const wanted = ['fulfilment', 'gateway', 'inventory', 'notifications', 'orders', 'payments', 'shipping', 'webhooks']
     const services = async () => {
       const response = await fetch(`http://${shop.layout.host}:9411/api/v2/trace/${traceId}`)
       const spans = response.ok ? ((await response.json()) as { localEndpoint?: { serviceName?: string } }[]) : []
       return [...new Set(spans.map(({ localEndpoint }) => localEndpoint?.serviceName ?? ''))].sort()
     }
-    expect(await eventually(services, (found) => wanted.every((name) => found.includes(name)))).toEqual(wanted)
+    const found = await eventually(services, (names) => wanted.every((name) => names.includes(name)))
+    expect(found).toEqual(expect.arrayContaining(wanted))
   }, 60_000)
 
   test('Prometheus has rate, errors, duration, lag and outbox age of the services, and the sidecars', async () => {

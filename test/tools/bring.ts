@@ -3,10 +3,11 @@ import { dirname, join } from 'node:path'
 import { pythonWithPip } from '#local/toolchain/clients.ts'
 import { withLock } from '#local/toolchain/lock.ts'
 import { type Machine, programs } from '#local/toolchain/machine.ts'
-import { installPackages } from '#local/toolchain/packages.ts'
+import { installPackages, type MissingPackage } from '#local/toolchain/packages.ts'
 import {
   checkov,
   checkovDir,
+  chromiumPackage,
   etcdPackage,
   findTestTool,
   type GoTool,
@@ -38,6 +39,7 @@ export async function bringTestTools(machine: Machine, report: Report): Promise<
 }
 
 const testToolNames: readonly TestToolName[] = [
+  'chromium',
   'etcd',
   'kubernetes-schemas',
   ...goTools.map(({ name }) => name),
@@ -60,8 +62,10 @@ async function bringMissing(machine: Machine, report: Report): Promise<readonly 
 /** Null, or why it could not be brought. */
 async function bring(tool: TestToolName, machine: Machine): Promise<string | null> {
   switch (tool) {
+    case 'chromium':
+      return bringPackage(machine, chromiumPackage)
     case 'etcd':
-      return bringEtcd(machine)
+      return bringPackage(machine, etcdPackage)
     case 'checkov':
       return bringCheckov(machine)
     case 'kubernetes-schemas':
@@ -73,9 +77,9 @@ async function bring(tool: TestToolName, machine: Machine): Promise<string | nul
   }
 }
 
-async function bringEtcd(machine: Machine): Promise<string | null> {
+async function bringPackage(machine: Machine, wanted: MissingPackage): Promise<string | null> {
   try {
-    await installPackages(machine, [etcdPackage], () => {})
+    await installPackages(machine, [wanted], () => {})
     return null
   } catch (error) {
     return error instanceof Error ? error.message : String(error)

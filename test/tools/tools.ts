@@ -1,4 +1,4 @@
-/** The programs that judge what is rendered. None is needed to run Parley, so they are brought by its tests alone. */
+/** The programs that judge what is rendered, and the browser. None is needed to run Parley, so they are brought by its tests alone. */
 import { join } from 'node:path'
 import { isFile, type Machine, programs } from '#local/toolchain/machine.ts'
 import { rootDir } from '../sources.ts'
@@ -6,6 +6,7 @@ import { rootDir } from '../sources.ts'
 /** A tool of the tests, by the name that its test asks for. */
 export type TestToolName =
   | 'apiextensions-apiserver'
+  | 'chromium'
   | 'etcd'
   | 'helm'
   | 'kubeconform'
@@ -18,7 +19,7 @@ export const testToolsDir = process.env.PARLEY_TOOLS ?? join(rootDir, '.parley/t
 
 /** A Go command, built by `go install`: its module is verified by Go's own checksum database. */
 export type GoTool = {
-  readonly name: Exclude<TestToolName, 'etcd' | 'checkov' | 'kubernetes-schemas'>
+  readonly name: Exclude<TestToolName, 'chromium' | 'etcd' | 'checkov' | 'kubernetes-schemas'>
   readonly package: string
   readonly version: string
   readonly licence: string
@@ -60,6 +61,13 @@ export const etcdPackage = {
   lookedFor: '`etcd` on the PATH',
 }
 
+/** A browser, as Debian has it. Ubuntu's package of this name only points to a snap, so there one is installed by hand. */
+export const chromiumPackage = {
+  title: 'Chromium',
+  packageOf: () => 'chromium',
+  lookedFor: '`chromium`, `chromium-browser` or `google-chrome` on the PATH',
+}
+
 /** Go fetches the toolchain that a module asks for from this version on. */
 export const goMin = { major: 1, minor: 21 } as const
 
@@ -79,6 +87,8 @@ export function findTestTool(name: TestToolName, machine: Machine): string | nul
   switch (name) {
     case 'etcd':
       return programs(machine, 'etcd')[0] ?? null
+    case 'chromium':
+      return ['chromium', 'chromium-browser', 'google-chrome'].flatMap((name) => programs(machine, name))[0] ?? null
     case 'checkov':
       return there(join(checkovDir, 'bin/checkov'))
     case 'kubernetes-schemas':

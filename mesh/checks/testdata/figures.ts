@@ -9,9 +9,21 @@ import { module } from '#graph/start.ts'
 import { postgres } from '#graph/store.ts'
 import { system } from '#graph/system.ts'
 import { consumes, topic } from '#graph/topic.ts'
-import { answering, api, breaking, type Case, email, orderEvents, orders, outside, placed, tiny } from './systems.ts'
+import {
+  answering,
+  api,
+  breaking,
+  type Case,
+  email,
+  orderEvents,
+  orders,
+  outside,
+  placed,
+  tiny,
+  versioned,
+} from './systems.ts'
 
-function exposing(spec: Partial<Pick<ExposureNode, 'rateLimit' | 'bodyBytesMax' | 'versions'>>) {
+function exposing(spec: Partial<Pick<ExposureNode, 'rateLimit' | 'bodyBytesMax'>>) {
   return tiny([answering('a')], { exposures: [exposure('front', answering('a'), api('a'), spec)] })
 }
 
@@ -96,6 +108,24 @@ export const figureCases: readonly Case[] = [
     holds: exposing({ rateLimit: { perSecond: 0.1, burst: 1 } }),
     says: ['exposure front', 'rateLimit'],
   }),
+  breaking('PLY601', 'a client that may take more than there is', {
+    breaks: exposing({ rateLimit: { perSecond: 10, burst: 20, perClient: { perSecond: 11, burst: 20 } } }),
+    holds: exposing({ rateLimit: { perSecond: 10, burst: 20, perClient: { perSecond: 10, burst: 20 } } }),
+    says: ['exposure front', 'rateLimit.perClient.perSecond', 'to 10'],
+  }),
+  breaking('PLY601', 'clients without number', {
+    breaks: exposing({
+      rateLimit: {
+        perSecond: 9,
+        burst: 9,
+        perClient: { perSecond: 1, burst: 1, clientsMax: Number.POSITIVE_INFINITY },
+      },
+    }),
+    holds: exposing({
+      rateLimit: { perSecond: 9, burst: 9, perClient: { perSecond: 1, burst: 1, clientsMax: 1_000_000 } },
+    }),
+    says: ['rateLimit.perClient.clientsMax', 'nothing bounds it'],
+  }),
   breaking('PLY601', 'prefetch', {
     breaks: working(0, 10),
     holds: working(1, 10),
@@ -167,8 +197,8 @@ export const figureCases: readonly Case[] = [
     says: ['queue e.mails', 'without dots'],
   }),
   breaking('PLY603', 'a version', {
-    breaks: exposing({ versions: ['1.0'] }),
-    holds: exposing({ versions: ['v1', 'v2'] }),
+    breaks: versioned({ '1.0': {}, v2: {} }),
+    holds: versioned({ v1: {}, v2: {} }),
     says: ['version of front', 'v1'],
   }),
   breaking('PLY603', 'a database', {

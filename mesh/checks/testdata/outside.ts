@@ -1,5 +1,5 @@
 import { calls } from '#graph/call.ts'
-import { type ExposureNode, exposure } from '#graph/exposure.ts'
+import { exposure } from '#graph/exposure.ts'
 import { external, reaches } from '#graph/external.ts'
 import { type ServiceNode, service } from '#graph/service.ts'
 import { postgres } from '#graph/store.ts'
@@ -17,11 +17,15 @@ import {
   outside,
   placed,
   tiny,
+  versioned,
 } from './systems.ts'
 
 const ordersGrpc = service('orders', { exposes: [OrderService] })
 
-function front(spec: Partial<Pick<ExposureNode, 'client' | 'grpcWeb'>>) {
+const token = { kind: 'jwt', issuer: 'https://id.example', audience: 'shop' } as const
+const pages = { client: 'browser', grpcWeb: true, methods: ['getOrder', 'streamOrderUpdates'] } as const
+
+function front(spec: Parameters<typeof exposure<typeof OrderService>>[3]) {
   return tiny([ordersGrpc], { exposures: [exposure('front', ordersGrpc, OrderService, spec)] })
 }
 
@@ -67,8 +71,8 @@ function owning(name?: string) {
 /** Cases of the rules PLY401 to PLY502. */
 export const outsideCases: readonly Case[] = [
   breaking('PLY401', 'raw gRPC to a browser', {
-    breaks: front({ client: 'browser' }),
-    holds: front({ client: 'browser', grpcWeb: true }),
+    breaks: front({ ...pages, grpcWeb: false }),
+    holds: front(pages),
     says: ['exposure front', 'OrderService', 'grpcWeb: true'],
   }),
   breaking('PLY402', 'a callee that waits for a slow external', {
@@ -130,6 +134,59 @@ export const outsideCases: readonly Case[] = [
     breaks: tiny([service('a', { edges: [443, 8443].map((port) => reaches(onPort(port))) })]),
     holds: tiny([service('a', { edges: [reaches(onPort(443))] })]),
     says: ['bank-443 and bank-8443 are one address', 'HTTP apart by its host'],
+  }),
+  breaking('PLY408', 'a version that ends before it is deprecated', {
+    breaks: versioned({ v1: { deprecated: '2027-06-30', sunset: '2027-06-30' }, v2: {} }),
+    holds: versioned({ v1: { deprecated: '2027-06-29', sunset: '2027-06-30' }, v2: {} }),
+    says: ['version v1', '2027-06-30', 'not warned'],
+  }),
+  breaking('PLY408', 'a day that is none', {
+    breaks: versioned({ v1: { deprecated: '2027-06-31' }, v2: {} }),
+    holds: versioned({ v1: { deprecated: '2027-06-30' }, v2: {} }),
+    says: ['"2027-06-31" is no day'],
+  }),
+  breaking('PLY408', 'a newest version that ends', {
+    breaks: versioned({ v1: {}, v2: { deprecated: '2027-01-01' } }),
+    holds: versioned({ v1: {}, v2: {} }),
+    says: ['version v2', 'newest', 'successor'],
+  }),
+  breaking('PLY408', 'a version that lacks what nobody has', {
+    breaks: versioned({ v1: { lacks: ['reed'] }, v2: {} }),
+    holds: versioned({ v1: { lacks: ['read'] }, v2: {} }),
+    says: ['reed', 'read and write'],
+  }),
+  breaking('PLY408', 'versions that no path tells apart', {
+    breaks: versioned({ v1: {} }, { read: 'GET /a' }),
+    holds: versioned({ v1: {} }, { read: 'GET /{version}/a' }),
+    says: ['{version}'],
+  }),
+  breaking('PLY408', 'a path without its version that is another route', {
+    breaks: versioned({ v1: {} }, { read: 'GET /{version}/a', other: 'GET /a' }),
+    holds: versioned({ v1: {} }, { read: 'GET /{version}/a', other: 'POST /a' }),
+    says: ['other'],
+  }),
+  ...['shop.example', 'https://shop.example/', 'HTTPS://shop.example', 'https://shop.example:443', 'file://'].map(
+    (origin) =>
+      breaking('PLY406', `the origin ${origin}`, {
+        breaks: front({ ...pages, origins: ['https://a.example', origin] }),
+        holds: front({ ...pages, origins: ['https://a.example', 'http://localhost:3000', '*'] }),
+        says: ['exposure front', JSON.stringify(origin)],
+      }),
+  ),
+  breaking('PLY406', 'tokens of any page', {
+    breaks: front({ ...pages, origins: ['*'], authentication: token }),
+    holds: front({ ...pages, origins: ['https://shop.example'], authentication: token }),
+    says: ['any origin', 'in place of `*`'],
+  }),
+  breaking('PLY406', 'origins of machines', {
+    breaks: front({ ...pages, client: 'machine', origins: ['https://shop.example'] }),
+    holds: front({ ...pages, client: 'machine' }),
+    says: ['for machines', "client: 'browser'"],
+  }),
+  breaking('PLY407', 'a stream of requests from a browser', {
+    breaks: front({ client: 'browser', grpcWeb: true }),
+    holds: front(pages),
+    says: ['uploadOrders and processOrders', 'stream of requests'],
   }),
   breaking('PLY501', 'a shared database', {
     breaks: owning('a'),

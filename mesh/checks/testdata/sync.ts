@@ -150,8 +150,8 @@ export const syncCases: readonly Case[] = [
   }),
   breaking('PLY107', 'GraphQL', {
     breaks: tiny([
-      service('b', { exposes: [{ kind: 'graphql', name: 'front' }] }),
-      service('a', { edges: [calls({ kind: 'graphql', name: 'front' }, ['query'], { retry })] }),
+      service('b', { exposes: [{ kind: 'graphql', name: 'front', open: false }] }),
+      service('a', { edges: [calls({ kind: 'graphql', name: 'front', open: false }, ['query'], { retry })] }),
     ]),
     holds: tiny([
       service('orders', { exposes: [OrderService] }),

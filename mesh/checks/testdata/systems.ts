@@ -1,12 +1,14 @@
 /** The smallest words for systems in tests of the rules. */
 import { type RestApi, type Route, rest } from '#graph/api.ts'
 import { calls } from '#graph/call.ts'
+import { exposure } from '#graph/exposure.ts'
 import { external } from '#graph/external.ts'
 import type { CallPolicy } from '#graph/policy.ts'
 import { queue } from '#graph/queue.ts'
 import { type ServiceNode, type ServiceSpec, service } from '#graph/service.ts'
 import { type SystemNode, system } from '#graph/system.ts'
 import { topic } from '#graph/topic.ts'
+import type { ApiVersion } from '#graph/version.ts'
 import { StockRejectedSchema, StockReservedSchema } from '#proto/parley/inventory/v1/events_pb.ts'
 import { SendEmailSchema } from '#proto/parley/notifications/v1/tasks_pb.ts'
 import { OrderCancelledSchema, OrderConfirmedSchema, OrderPlacedSchema } from '#proto/parley/orders/v1/events_pb.ts'
@@ -42,6 +44,16 @@ export function breaking(
 /** An interface with a route to read and one to write. */
 export function api(name: string): RestApi<{ read: Route; write: Route }> {
   return rest(`${name}-api`, { read: `GET /${name}`, write: `POST /${name}` })
+}
+
+/** A system whose only interface has versions, and is open to the outside. */
+export function versioned(
+  versions: Readonly<Record<string, ApiVersion>>,
+  routes: Readonly<Record<string, Route>> = { read: 'GET /api/{version}/a', write: 'POST /api/{version}/a' },
+): SystemNode {
+  const api = rest('a-api', routes, { versions })
+  const node = service('a', { exposes: [api] })
+  return tiny([node], { exposures: [exposure('front', node, api)] })
 }
 
 /** A system with the name of most tests. */

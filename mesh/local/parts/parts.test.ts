@@ -186,10 +186,12 @@ describe('the environment of a process', () => {
       Object.keys(of(service)).filter((name) => !/^(OTEL_|LANG|TZ|LOG_LEVEL)/.test(name))
     expect(names('gateway')).toEqual([
       ...['PARLEY_SYSTEM', 'PARLEY_SERVICE', 'PARLEY_ENVIRONMENT', 'PARLEY_VERSION', 'PARLEY_LISTEN', 'PARLEY_ADMIN'],
-      ...['PARLEY_CALL_ORDERS', 'PARLEY_CALLEES'],
+      ...['PARLEY_CALL_CATALOG', 'PARLEY_CALL_ORDERS', 'PARLEY_CALLEES'],
       ...['AMQP_HOST', 'AMQP_PORT', 'AMQP_VHOST', 'AMQP_USERNAME', 'AMQP_PASSWORD_FILE', 'AMQP_TLS_CA'],
     ])
     expect(of('notifications').PARLEY_LISTEN).toBeUndefined()
+    expect(of('webhooks').PARLEY_WEBHOOK_RECEIVERS).toBe('127.0.0.1')
+    expect(of('payments').PARLEY_WEBHOOK_RECEIVERS).toBeUndefined()
   })
 
   test('a stand-in gets where to listen, and no secret', () => {

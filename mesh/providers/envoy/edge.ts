@@ -1,7 +1,9 @@
 import type { MethodRef, Plan, PlannedExposure, Protocol } from '#plan/plan.ts'
 import { problems } from '../problems.ts'
+import { receiveMsMax } from '../receiving.ts'
 import { address, type Config, duration, extension, typed } from './config.ts'
-import { connectionBounds, deadline, httpFilter, streamLife, tellTimeout } from './http.ts'
+import { corsFilter, corsPolicy } from './cors.ts'
+import { connectionBounds, deadline, grpcLife, httpFilter, streamLife, tellTimeout } from './http.ts'
 import { bodyFilter, bodyLimit, edgeDescriptor, edgeRate, http2Limits } from './limits.ts'
 import { routeMatch, routePath } from './match.ts'
 import { applicationCluster } from './names.ts'
@@ -11,8 +13,13 @@ import type { Endpoint, EnvoySite } from './site.ts'
 /** The listener for people outside. What comes in is bounded in size, rate and time before the application sees it. */
 export function edgeListener(plan: Plan, service: string, site: EnvoySite, at: Endpoint): Config {
   const exposures = exposuresOf(plan, service)
-  const web = exposures.some((exposure) => exposure.grpcWeb)
-  const filters = [...edgeRate(exposures), bodyFilter, ...(web ? [grpcWeb] : [])]
+  // A page must be able to read whatever refuses it, in its own words, so these two stand before all that refuses.
+  const filters = [
+    ...(exposures.some(({ origins }) => origins.length > 0) ? [corsFilter] : []),
+    ...(exposures.some((exposure) => exposure.grpcWeb) ? [grpcWeb] : []),
+    ...edgeRate(exposures),
+    bodyFilter,
+  ]
   return typed('config.listener.v3.Listener', {
     name: 'edge',
     address: address(at),
@@ -26,7 +33,7 @@ export function edgeListener(plan: Plan, service: string, site: EnvoySite, at: E
             filters,
             routes: 'edge',
             http2: http2Limits(100),
-            more: strangers(Math.max(...exposures.map((exposure) => exposure.deadlineMs))),
+            more: strangers(receiveMsMax(exposures)),
           }),
         ],
       },
@@ -44,7 +51,10 @@ export function edgeRoutes(plan: Plan, service: string): Config {
       name: host,
       domains: host === '*' ? ['*'] : [host, `${host}:*`],
       routes: [
-        ...exposures.filter((one) => one.host === host).flatMap((one) => exposureRoutes(plan, one)),
+        ...hostRoutes(
+          protocolOf(plan, service),
+          exposures.filter((one) => one.host === host),
+        ),
         { match: { prefix: '/' }, direct_response: { status: 404, body: { inline_string: 'There is no such path.' } } },
       ],
     })),
@@ -69,58 +79,109 @@ const withoutInternals: Config = extension(
 )
 
 /** How strangers are treated: trusted with nothing, answered in problem documents, and not waited for. */
-function strangers(deadlineMsMax: number): Config {
+function strangers(receiveMs: number): Config {
   return {
     use_remote_address: true,
     early_header_mutation_extensions: [withoutInternals],
     skip_xff_append: false,
     generate_request_id: true,
     preserve_external_request_id: false,
-    request_timeout: duration(deadlineMsMax),
+    request_timeout: duration(receiveMs),
     stream_idle_timeout: duration(strangerIdleMs),
     common_http_protocol_options: connectionBounds(strangerIdleMs),
     local_reply_config: problems,
   }
 }
 
-function exposureRoutes(plan: Plan, exposure: PlannedExposure): readonly Config[] {
-  const { methods } = exposure
-  const protocol = protocolOf(plan, exposure)
-  if (exposure.authentication.kind === 'jwt') return methods.map(unverified)
-  const paths = [...new Set(methods.map((method) => method.path))]
+type Offer = { readonly exposure: PlannedExposure; readonly method: MethodRef }
+
+/** What is open on one host; after all of it, for each path, what is said to those who ask otherwise. */
+function hostRoutes(protocol: Protocol, exposures: readonly PlannedExposure[]): readonly Config[] {
+  const offers = exposures.flatMap((exposure) => exposure.methods.map((method) => ({ exposure, method })))
+  const paths = Map.groupBy(offers, ({ method }) => method.path)
   return [
-    ...methods.map((method) => methodRoute(exposure, protocol, method)),
-    ...paths.map((path) =>
-      wrongVerb(
-        path,
-        methods.filter((method) => method.path === path),
-      ),
+    ...offers.map(({ exposure, method }) =>
+      exposure.authentication.kind === 'jwt' ? unverified(method) : methodRoute(exposure, protocol, method),
     ),
+    ...[...paths].flatMap(([path, all]) => [
+      ...questions(path, all),
+      ...(protocol === 'grpc' ? [wrongWire(path, all)] : []),
+      wrongVerb(path, all),
+    ]),
   ]
 }
 
-function protocolOf(plan: Plan, { name, service }: PlannedExposure): Protocol {
+function protocolOf(plan: Plan, service: string): Protocol {
   const protocol = plan.services.find((candidate) => candidate.name === service)?.protocol
-  if (!protocol) throw new Error(`${name} exposes ${service}, which offers nothing`)
+  if (!protocol) throw new Error(`${service} is exposed and offers nothing`)
   return protocol
 }
 
 function methodRoute(exposure: PlannedExposure, protocol: Protocol, method: MethodRef): Config {
-  const { streamDeadlineMs } = exposure
-  const deadlineMs = method.streaming ? streamDeadlineMs : exposure.deadlineMs
-  const bound = method.streaming ? streamLife(streamDeadlineMs, strangerIdleMs) : deadline(deadlineMs, protocol)
-  return {
-    match: routeMatch(method),
-    route: { cluster: applicationCluster, ...bound },
-    ...tellTimeout(deadlineMs, protocol, 'stranger'),
-    metadata: edgeDescriptor(exposure),
+  const perFilter = {
+    ...corsPolicy(exposure),
     // A stream would be held back until its end; its size is bounded by the application's own message limit.
-    ...(method.streaming ? {} : { typed_per_filter_config: bodyLimit(exposure) }),
+    ...(method.streaming ? {} : bodyLimit(exposure)),
+  }
+  const { headers, ...path } = routeMatch(method)
+  const { route, ...more } = life(exposure, protocol, method)
+  return {
+    match: { ...path, headers: protocol === 'grpc' ? [...headers, wire(exposure)] : headers },
+    route: { cluster: applicationCluster, ...route },
+    ...more,
+    metadata: edgeDescriptor(exposure),
+    ...(Object.keys(perFilter).length > 0 ? { typed_per_filter_config: perFilter } : {}),
   }
 }
 
-function wrongVerb(path: string, methods: readonly MethodRef[]): Config {
-  const allowed = methods.map((method) => method.verb).join(', ')
+/** How long one request may take; a silent stream is ended before. */
+function life(
+  { deadlineMs, streamDeadlineMs }: PlannedExposure,
+  protocol: Protocol,
+  { streaming }: MethodRef,
+): Config & { readonly route: Config } {
+  const ms = streaming ? streamDeadlineMs : deadlineMs
+  if (protocol === 'grpc') return grpcLife(ms)
+  const route = streaming ? streamLife(ms, strangerIdleMs) : deadline(ms, protocol)
+  return { route, ...tellTimeout(ms, protocol, 'stranger') }
+}
+
+/** What is declared is the one way to speak: gRPC-Web for pages, gRPC for machines. The filter that translates comes after. */
+function wire({ grpcWeb }: PlannedExposure): Config {
+  const regex = grpcWeb ? 'application/grpc-web.*' : 'application/grpc([+;].*)?'
+  return { name: 'content-type', string_match: { safe_regex: { regex } } }
+}
+
+/** 404, for gRPC reads it as UNIMPLEMENTED: nobody is let in by a way of speaking that is not declared. */
+function wrongWire(path: string, offers: readonly Offer[]): Config {
+  const ways = [...new Set(offers.map(({ exposure }) => (exposure.grpcWeb ? 'gRPC-Web' : 'gRPC')))].join(' and by ')
+  return {
+    match: { path, headers: [{ name: ':method', string_match: { exact: 'POST' } }] },
+    direct_response: { status: 404, body: { inline_string: `This method is called by ${ways}.` } },
+  }
+}
+
+/**
+ * What a browser asks before it calls another origin. The filter answers it whatever the origin; it does so only where a route would
+ * have led to the application.
+ */
+function questions(path: string, offers: readonly Offer[]): readonly Config[] {
+  const asked = offers.find(({ exposure }) => exposure.origins.length > 0)?.exposure
+  if (!asked) return []
+  const said = (name: string) => ({ name, string_match: { safe_regex: { regex: '.+' } } })
+  const verb = { name: ':method', string_match: { exact: 'OPTIONS' } }
+  return [
+    {
+      match: { ...routePath(path), headers: [verb, said('origin'), said('access-control-request-method')] },
+      route: { cluster: applicationCluster, timeout: '1s' },
+      metadata: edgeDescriptor(asked),
+      typed_per_filter_config: corsPolicy(asked),
+    },
+  ]
+}
+
+function wrongVerb(path: string, offers: readonly Offer[]): Config {
+  const allowed = [...new Set(offers.map(({ method }) => method.verb))].join(', ')
   return {
     match: routePath(path),
     direct_response: { status: 405, body: { inline_string: `This path takes ${allowed}.` } },

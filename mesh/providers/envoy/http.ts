@@ -102,6 +102,18 @@ export function streamLife(ms: number, idleMs: number): Config {
   return { timeout: duration(ms + laterMs), idle_timeout: duration(idleMs) }
 }
 
+/**
+ * How long a stranger's gRPC call may take, a stream or not. Whoever is first decides what the stranger is told, and only the
+ * application can say in gRPC's words that time is up: it is told the time where the stranger says none, and the proxy is later.
+ */
+export function grpcLife(ms: number): Config & { readonly route: Config } {
+  const header = { key: 'grpc-timeout', value: `${ms}m` }
+  return {
+    route: { timeout: duration(ms + laterMs) },
+    request_headers_to_add: [{ header, append_action: 'ADD_IF_ABSENT' }],
+  }
+}
+
 /** Tells a REST callee how long it has. `trusted` callers may have said less already; a stranger's word is replaced. */
 export function tellTimeout(ms: number, protocol: Protocol, caller: 'trusted' | 'stranger'): Config {
   if (protocol === 'grpc') return {}

@@ -1,6 +1,6 @@
 import type { RateLimit } from '#graph/policy.ts'
 import type { PlannedExposure, PlannedRetry } from '#plan/plan.ts'
-import { type Config, extension, typed } from './config.ts'
+import { type Config, duration, extension, typed } from './config.ts'
 import { retryBudget } from './retries.ts'
 
 /** HTTP/2 windows: enough for a request at once, small enough that a slow reader holds little memory. */
@@ -49,11 +49,31 @@ export function edgeRate(exposures: readonly PlannedExposure[]): readonly Config
   }))
   return [
     localRateLimit('edge', others, {
-      descriptors,
-      rate_limits: [byExposure],
+      ...withClients(exposures, descriptors),
       always_consume_default_token_bucket: false,
+      enable_x_ratelimit_headers: 'DRAFT_VERSION_03',
+      response_headers_to_add: [{ header: { key: 'retry-after', value: '1' } }],
     }),
   ]
+}
+
+/** Buckets of single clients beside those of all: an entry without a value is one bucket a value, for as many as are remembered. */
+function withClients(exposures: readonly PlannedExposure[], descriptors: readonly Config[]): Config {
+  const limited = exposures.flatMap(({ name, rateLimit }) =>
+    rateLimit?.perClient ? [{ name, perClient: rateLimit.perClient }] : [],
+  )
+  if (limited.length === 0) return { descriptors, rate_limits: [{ actions: [exposureAction] }] }
+  return {
+    descriptors: [
+      ...descriptors,
+      ...limited.map(({ name, perClient }) => ({
+        entries: [{ key: 'exposure', value: name }, { key: 'masked_remote_address' }],
+        token_bucket: bucket(perClient),
+      })),
+    ],
+    rate_limits: [{ actions: [exposureAction] }, { actions: [exposureAction, clientAction] }],
+    max_dynamic_descriptors: Math.max(...limited.map(({ perClient }) => perClient.clientsMax)),
+  }
 }
 
 /** What a route carries to count towards its exposure's rate. */
@@ -64,17 +84,16 @@ export function edgeDescriptor(exposure: PlannedExposure): Config {
 /** More than a sidecar can pass on: for an exposure without a bound beside one that has it. */
 const unlimited: RateLimit = { perSecond: 1_000_000, burst: 1_000_000 }
 
-const byExposure: Config = {
-  actions: [
-    {
-      metadata: {
-        descriptor_key: 'exposure',
-        metadata_key: { key: 'parley', path: [{ key: 'exposure' }] },
-        source: 'ROUTE_ENTRY',
-      },
-    },
-  ],
+const exposureAction: Config = {
+  metadata: {
+    descriptor_key: 'exposure',
+    metadata_key: { key: 'parley', path: [{ key: 'exposure' }] },
+    source: 'ROUTE_ENTRY',
+  },
 }
+
+/** A client is its address, of IPv6 the part that is one household's. */
+const clientAction: Config = { masked_remote_address: { v4_prefix_mask_len: 32, v6_prefix_mask_len: 64 } }
 
 /** Holds a request back until it is whole, so that none larger than its exposure allows reaches the application: 413. */
 export const bodyFilter: Config = {
@@ -92,8 +111,13 @@ export function bodyLimit(exposure: PlannedExposure): Config {
   }
 }
 
+/** Tokens are whole: less than one a second is one every so many seconds. */
 function bucket({ perSecond, burst }: RateLimit): Config {
-  return { max_tokens: burst, tokens_per_fill: perSecond, fill_interval: '1s' }
+  const fill =
+    perSecond < 1
+      ? { tokens_per_fill: 1, fill_interval: duration(Math.round(1_000 / perSecond)) }
+      : { tokens_per_fill: Math.round(perSecond), fill_interval: '1s' }
+  return { max_tokens: burst, ...fill }
 }
 
 function localRateLimit(statPrefix: string, tokenBucket: Config, more: Config = {}): Config {

@@ -40,7 +40,12 @@ export function notSupported(plan: Plan): readonly NotSupported[] {
       what: 'authentication by token',
       reason: capabilities.tokens.notSupported,
     }))
-  return [...plan.links.flatMap(mixedBudgets), ...tokens]
+  const subscribers = plan.webhooks.map(({ name, service }) => ({
+    where: `webhooks ${name} of ${service}`,
+    what: 'bounding them beside the application',
+    reason: capabilities.egress.but.subscribers,
+  }))
+  return [...plan.links.flatMap(mixedBudgets), ...tokens, ...subscribers]
 }
 
 function mixedBudgets({ from, to, routes }: Link): readonly NotSupported[] {

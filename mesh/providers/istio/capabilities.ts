@@ -41,7 +41,7 @@ export const capabilities = {
     but: { perReplica: 'each replica counts for itself' },
   },
   egress: {
-    by: 'Sidecar `REGISTRY_ONLY` with the declared hosts; ServiceEntry',
+    by: 'Sidecar `REGISTRY_ONLY` with the declared hosts; ServiceEntry, for subscribers of webhooks one of resolution `NONE` at port 443',
     but: {
       onePort:
         'over TCP the port alone tells one system outside from another: the sidecar listens there for one of them, unless its DNS proxy (`ISTIO_META_DNS_CAPTURE`) tells them apart',
@@ -54,12 +54,13 @@ export const capabilities = {
   edge: {
     by: 'Gateway API at the Gateway of class `istio`; EnvoyFilter for what strangers may not',
     but: {
+      wire: "the callee's sidecar translates gRPC-Web and passes gRPC on as it is",
       wrongVerb:
         'a route of the Gateway API either matches or does not: a path asked with another verb is answered with 404',
     },
   },
   edgeRate: {
-    by: "EnvoyFilter: local rate limit at the callee, for the gateway's identity",
+    by: "EnvoyFilter: local rate limit at the callee, for the gateway's identity; a bucket a client by the address that the Gateway saw",
     but: { perReplica: 'each replica counts for itself' },
   },
   bodySize: { by: 'EnvoyFilter: buffer filter at the Gateway' },

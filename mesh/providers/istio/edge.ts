@@ -2,6 +2,7 @@ import type { PlannedExposure } from '#plan/plan.ts'
 import { edgeOf, type Site } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import { problems } from '../problems.ts'
+import { receiveMsMax } from '../receiving.ts'
 import { addFilter, envoyFilter, mergeManager, mergeRoutes, typed } from './config.ts'
 import { requestBounds } from './http.ts'
 import { exposedHost } from './limits.ts'
@@ -15,8 +16,7 @@ import { duration, nameOf, type Spec } from './objects.ts'
 export function edge(site: Site, exposures: readonly PlannedExposure[]): readonly Manifest[] {
   if (exposures.length === 0) return []
   const where = { context: 'GATEWAY' } as const
-  const deadlineMsMax = Math.max(...exposures.map((exposure) => exposure.deadlineMs))
-  const patches = [mergeManager(where, strangers(deadlineMsMax)), mergeRoutes('GATEWAY', neverRetried)]
+  const patches = [mergeManager(where, strangers(receiveMsMax(exposures))), mergeRoutes('GATEWAY', neverRetried)]
   return [
     envoyFilter(site, { gateway: edgeOf(site).gateway }, { name: 'edge', owner: site.system, priority: 10, patches }),
   ]
@@ -43,11 +43,11 @@ export function bodyLimit(site: Site, exposure: PlannedExposure): readonly Manif
 /** No header of an answer is on this empty list, so no answer is a reason to try again. A number of 0 would not be merged. */
 const neverRetried: Spec = { retry_policy: { retry_on: 'retriable-headers' } }
 
-function strangers(deadlineMsMax: number): Spec {
+function strangers(receiveMs: number): Spec {
   return {
     use_remote_address: true,
     early_header_mutation_extensions: [withoutInternals],
-    request_timeout: duration(deadlineMsMax),
+    request_timeout: duration(receiveMs),
     stream_idle_timeout: '60s',
     ...requestBounds({ idle_timeout: '60s' }),
     http2_protocol_options: {

@@ -10,6 +10,7 @@ import {
   type Site,
   standsIn,
   tracing,
+  webhookPort,
 } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import { outlierDetection } from './breaker.ts'
@@ -30,6 +31,7 @@ export function sidecar(site: Site, slice: ServiceSlice): Manifest {
   const hosts = [
     ...slice.calls.map(({ to }) => `./${hostOf(site, to)}`),
     ...slice.egress.map(({ external }) => scopeOf(site, external)),
+    ...(slice.webhooks.length > 0 ? [`./${subscribersHost(name)}`] : []),
     ...servicesOf(site, { kafka, postgres: false, rabbitmq: false }).map((service) => `./${hostOf(site, service)}`),
   ].sort()
   const egress = [...tcpListeners(site, plain), ...(hosts.length > 0 ? [{ hosts }] : [])]
@@ -55,6 +57,29 @@ function tcpListeners(site: Site, uses: Readonly<Record<'postgres' | 'rabbitmq',
     ...(uses.postgres ? [listener(postgres.port, 'postgres', `./${hostOf(site, postgres.primary)}`)] : []),
     ...(uses.rabbitmq ? [listener(rabbitmq.port, 'amqps', `./${hostOf(site, rabbitmq.service)}`)] : []),
   ]
+}
+
+/**
+ * Subscribers of webhooks are at addresses that nobody knows beforehand, so a service that delivers them has a way to whatever it
+ * asks for at port 443, by TCP: the connection goes where the application opened it, in TLS of its own. No other
+ * sidecar knows this host. That the way leads nowhere inside is the NetworkPolicy's to hold, and the application's.
+ */
+export function subscribersEntry(site: Site, { service: { name }, webhooks }: ServiceSlice): readonly Manifest[] {
+  if (webhooks.length === 0) return []
+  const spec = {
+    hosts: [subscribersHost(name)],
+    exportTo: ['.'],
+    location: 'MESH_EXTERNAL',
+    // Where it leads is decided by the connection. Without addresses the port alone is matched.
+    resolution: 'NONE',
+    ports: [{ number: webhookPort, name: 'tcp', protocol: 'TCP' }],
+  }
+  return [istioObject(site, 'ServiceEntry', { name: nameOf(name, 'subscribers'), owner: name, spec })]
+}
+
+/** A name that stands for them in the registry, and that no name server ever answers (RFC 2606). */
+function subscribersHost(service: string): string {
+  return `${service}.subscribers.invalid`
 }
 
 /** What a pod of the namespace reaches that is no service of the system: nothing. */

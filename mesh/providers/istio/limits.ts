@@ -7,7 +7,7 @@ import { problems } from '../problems.ts'
 import { gatewayPrincipal } from './authorization.ts'
 import { addFilter, envoyFilter, mergeManager, typed } from './config.ts'
 import { authorityRegex, pathHeader } from './match.ts'
-import { nameOf, type Spec } from './objects.ts'
+import { duration, nameOf, type Spec } from './objects.ts'
 
 /** How a connection is opened, and how a callee that vanished without a word is noticed. */
 const tcp: Spec = { connectTimeout: '1s', tcpKeepalive: { probes: 3, time: '10s', interval: '3s' } }
@@ -77,27 +77,47 @@ function rateFilter(site: Site, limit: RateLimit | null, exposures: readonly Pla
   }
 }
 
-/** A bucket an exposure; what comes through one does not count towards the service's own. */
+/** A bucket an exposure, and one a client of it; what comes through one does not count towards the service's own. */
 function byExposure(site: Site, exposures: readonly PlannedExposure[]): Spec {
+  const clients = exposures.flatMap(({ name, rateLimit }) =>
+    rateLimit?.perClient ? [{ name, perClient: rateLimit.perClient }] : [],
+  )
+  const actionOf = (exposure: PlannedExposure): Spec => ({
+    header_value_match: {
+      descriptor_key: 'exposure',
+      descriptor_value: exposure.name,
+      headers: [fromIdentity(gatewayPrincipal(site)), ...(exposures.length > 1 ? through(site, exposure) : [])],
+    },
+  })
   return {
     always_consume_default_token_bucket: false,
-    descriptors: exposures.map(({ name, rateLimit }) => ({
-      entries: [{ key: 'exposure', value: name }],
-      token_bucket: bucket(rateLimit ?? unlimited),
-    })),
-    rate_limits: exposures.map((exposure) => ({
-      actions: [
-        {
-          header_value_match: {
-            descriptor_key: 'exposure',
-            descriptor_value: exposure.name,
-            headers: [fromIdentity(gatewayPrincipal(site)), ...(exposures.length > 1 ? through(site, exposure) : [])],
-          },
-        },
-      ],
-    })),
+    enable_x_ratelimit_headers: 'DRAFT_VERSION_03',
+    response_headers_to_add: [{ header: { key: 'retry-after', value: '1' } }],
+    descriptors: [
+      ...exposures.map(({ name, rateLimit }) => ({
+        entries: [{ key: 'exposure', value: name }],
+        token_bucket: bucket(rateLimit ?? unlimited),
+      })),
+      // An entry without a value is one bucket a value, for as many as are remembered.
+      ...clients.map(({ name, perClient }) => ({
+        entries: [{ key: 'exposure', value: name }, { key: 'masked_remote_address' }],
+        token_bucket: bucket(perClient),
+      })),
+    ],
+    rate_limits: [
+      ...exposures.map((exposure) => ({ actions: [actionOf(exposure)] })),
+      ...exposures
+        .filter(({ rateLimit }) => rateLimit?.perClient)
+        .map((exposure) => ({ actions: [actionOf(exposure), clientAction] })),
+    ],
+    ...(clients.length > 0
+      ? { max_dynamic_descriptors: Math.max(...clients.map(({ perClient }) => perClient.clientsMax)) }
+      : {}),
   }
 }
+
+/** A client is the last address in `x-forwarded-for`, which the Gateway wrote there; of IPv6 the part that is one household's. */
+const clientAction: Spec = { masked_remote_address: { v4_prefix_mask_len: 32, v6_prefix_mask_len: 64 } }
 
 /** The header in which a sidecar notes whom it verified. What a caller puts there itself stands before it. */
 export function fromIdentity(principal: string): Spec {
@@ -111,6 +131,11 @@ function through(site: Site, exposure: PlannedExposure): readonly Spec[] {
   return [...(host === '*' ? [] : [authority]), pathHeader(exposure.methods.map((method) => method.path))]
 }
 
+/** Tokens are whole: less than one a second is one every so many seconds. */
 function bucket({ perSecond, burst }: RateLimit): Spec {
-  return { max_tokens: burst, tokens_per_fill: perSecond, fill_interval: '1s' }
+  const fill =
+    perSecond < 1
+      ? { tokens_per_fill: 1, fill_interval: duration(Math.round(1_000 / perSecond)) }
+      : { tokens_per_fill: Math.round(perSecond), fill_interval: '1s' }
+  return { max_tokens: burst, ...fill }
 }

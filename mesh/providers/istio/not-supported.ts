@@ -1,5 +1,5 @@
 import type { Egress, Link, Plan, PlannedExposure, PlannedRetry, PlannedService } from '#plan/plan.ts'
-import { standsIn } from '#providers/cluster.ts'
+import { standsIn, webhookPort } from '#providers/cluster.ts'
 import type { NotSupported } from '#providers/manifest.ts'
 import { capabilities } from './capabilities.ts'
 import { backoffGrowth } from './retries.ts'
@@ -54,10 +54,10 @@ function ofEgress({ from, external, retry }: Egress, protocol: 'http' | 'tcp'): 
 }
 
 /** Over TCP nothing but the port tells one system outside from another, where no Service of the cluster plays it. */
-function onePort({ environment, egress, externals }: Plan): readonly NotSupported[] {
+function onePort({ environment, egress, externals, webhooks }: Plan): readonly NotSupported[] {
   const real = externals.filter((external) => external.protocol === 'tcp' && !standsIn({ environment }, external))
   const ports = new Map(real.map(({ name, port }) => [name, port]))
-  const first = new Map<string, string>()
+  const first = new Map(webhooks.map(({ service }) => [`${service} ${webhookPort}`, 'its subscribers']))
   return egress.flatMap(({ from, external }) => {
     const port = ports.get(external)
     if (port === undefined) return []
@@ -91,13 +91,14 @@ function ofService({ name, replicas, rateLimit }: PlannedService): readonly NotS
 }
 
 function ofExposure(
-  { name, rateLimit }: PlannedExposure,
+  { name, rateLimit, grpcWeb }: PlannedExposure,
   service: PlannedService | undefined,
 ): readonly NotSupported[] {
   const where = `exposure ${name}`
   const wrongVerb = { where, what: 'refusing a wrong verb with 405', reason: capabilities.edge.but.wrongVerb }
   return [
     ...(service?.protocol === 'http' ? [wrongVerb] : []),
+    ...(grpcWeb ? [{ where, what: 'refusing raw gRPC', reason: capabilities.edge.but.wire }] : []),
     ...(rateLimit ? perReplica(where, service?.replicas ?? 1, capabilities.edgeRate.but.perReplica) : []),
   ]
 }

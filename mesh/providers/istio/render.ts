@@ -13,6 +13,7 @@ import {
   externalRoutes,
   sidecar,
   sidecarOfOthers,
+  subscribersEntry,
   systemDataServices,
 } from './egress.ts'
 import { calleeFaults } from './faults.ts'
@@ -30,6 +31,7 @@ export function renderService(site: Site, slice: ServiceSlice, faults: readonly 
     ...exposures.map((exposure) => allowExposure(site, exposure)),
     ...verifyTokens(site, service.name, exposures),
     sidecar(site, slice),
+    ...subscribersEntry(site, slice),
     ...calleeRoutes(site, service.name, calledBy, faults),
     ...streamBounds(site, slice),
     ...applicationDestination(site, slice),

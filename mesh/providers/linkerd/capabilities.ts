@@ -80,16 +80,19 @@ export const capabilities = {
   edge: {
     by: 'Gateway API at Envoy Gateway, whose proxy is meshed and granted the exposed methods by its ServiceAccount',
     but: {
+      wire: 'Envoy Gateway translates gRPC-Web on every route for gRPC and passes gRPC on as it is',
       wrongVerb:
         'a route of the Gateway API either matches or does not: a path asked with another verb is answered with 404',
     },
   },
   edgeRate: {
-    by: "HTTPLocalRateLimitPolicy `overrides` for the gateway's ServiceAccount; before it Envoy Gateway's BackendTrafficPolicy `rateLimit`, which counts each method for itself",
+    by: "HTTPLocalRateLimitPolicy `overrides` for the gateway's ServiceAccount; before it Envoy Gateway's BackendTrafficPolicy `rateLimit`, which counts each method for itself, and each client by `sourceCIDR` of type `Distinct`",
     but: {
       burst: 'a rate limit has no burst: more than `perSecond` in a second is refused',
       perReplica: 'each replica counts for itself',
       counted: "what the gateway asks for counts towards the service's own limit too",
+      clients:
+        'Envoy Gateway counts a client for each method by itself and remembers the 20 that it saw last, of IPv6 each address; one that was forgotten begins anew',
       together:
         'all that the gateway asks of a service is counted together; the sum of the limits holds, and for one method that of its exposure',
       unbounded:

@@ -1,5 +1,5 @@
 import type { ServiceSlice } from '#plan/slices.ts'
-import { edgeOf, ports, reachOf, type Site } from '#providers/cluster.ts'
+import { edgeOf, ports, reachOf, type Site, webhookPort } from '#providers/cluster.ts'
 import { memoryAnnotations } from './breaker.ts'
 
 /** Who calls, as Linkerd refers to it: a ServiceAccount, whose identity is in the certificate of its pods' proxies. */
@@ -31,7 +31,7 @@ export function podAnnotations(site: Site, slice: ServiceSlice): Readonly<Record
 
 /**
  * The ports on which a service's own connections pass its proxy by: those of the systems outside that it talks to in TCP or
- * in TLS that it opens itself. The proxy would wait 10 s for a server that speaks first, and the namespace's refusal of
+ * in TLS that it opens itself, subscribers of its webhooks among them. The proxy would wait 10 s for a server that speaks first, and the namespace's refusal of
  * everything outside (`egress.ts`) knows hosts in plain HTTP only. Never the port of the services, which is mutual TLS.
  */
 export function bypassedPorts(
@@ -42,7 +42,8 @@ export function bypassedPorts(
     const { port, tls } = reachOf(site, external)
     return (tls || external.protocol === 'tcp') && port !== ports.app ? [port] : []
   })
-  return [...new Set(passed)].sort((a, b) => a - b)
+  const subscribers = slice.webhooks.length > 0 ? [webhookPort] : []
+  return [...new Set([...passed, ...subscribers])].sort((a, b) => a - b)
 }
 
 /** A service of the system. */

@@ -10,6 +10,7 @@ import { seenInPlain } from './egress.ts'
 import { faultRefusal } from './faults.ts'
 import { edgeRateOf } from './limits.ts'
 import { pathsOverlap } from './match.ts'
+import { methodKey } from './names.ts'
 import { sharedRetry } from './retries.ts'
 import { calledMethods, type Wish } from './routes.ts'
 
@@ -163,7 +164,7 @@ function ofRate(
 }
 
 function ofExposure(exposure: PlannedExposure, slice: ServiceSlice): readonly NotSupported[] {
-  const { name, rateLimit, bodyBytesMax, authentication, methods } = exposure
+  const { name, rateLimit, bodyBytesMax, authentication, methods, grpcWeb } = exposure
   const where = `exposure ${name}`
   // Nobody gets in, so that nothing else of it is wanting.
   if (authentication.kind === 'jwt') return [{ where, what: 'authentication by token', reason: tokens.notSupported }]
@@ -174,13 +175,16 @@ function ofExposure(exposure: PlannedExposure, slice: ServiceSlice): readonly No
     ...(rateLimit && slice.service.rateLimit
       ? [{ where, what: 'a rate beside that of the service', reason: edgeRate.but.counted }]
       : []),
+    ...(rateLimit?.perClient
+      ? [{ where, what: `a rate of each of ${rateLimit.perClient.clientsMax} clients`, reason: edgeRate.but.clients }]
+      : []),
     ...(together ? [{ where, what: 'a rate of its own', reason: edgeRate.but.together }] : []),
     ...(rateLimit && !edgeRateOf(slice)
       ? [{ where, what: 'a rate of all its methods', reason: edgeRate.but.unbounded }]
       : []),
     ...(slice.service.protocol === 'http'
       ? [{ where, what: 'refusing a wrong verb with 405', reason: edge.but.wrongVerb }]
-      : []),
+      : [{ where, what: grpcWeb ? 'refusing raw gRPC' : 'refusing gRPC-Web', reason: edge.but.wire }]),
     ...(bodyBytesMax !== null && methods.some(({ streaming }) => streaming)
       ? [{ where, what: `bodies of at most ${bodyBytesMax} bytes`, reason: bodySize.but.streams }]
       : []),
@@ -237,13 +241,15 @@ function attemptsOf(retry: PlannedRetry | null): string {
   return retry ? `${retry.attempts} attempts` : 'no retry'
 }
 
-/** Paths of a service that can mean the same request, where one of them is a pattern. */
-function overlaps({ service }: ServiceSlice): readonly NotSupported[] {
+/** Paths of a service that can mean the same request, where one of them is a pattern and not only the gateway may ask for both. */
+function overlaps({ service, calledBy }: ServiceSlice): readonly NotSupported[] {
+  const inside = new Set(calledBy.flatMap(({ routes }) => routes.flatMap((route) => route.methods.map(methodKey))))
   const methods = service.apis.flatMap((api) => api.methods)
   return methods.flatMap((one, index) =>
     methods
       .slice(index + 1)
       .filter(({ verb, path }) => verb === one.verb && path !== one.path && pathsOverlap(path, one.path))
+      .filter((other) => inside.has(methodKey(other)) || inside.has(methodKey(one)))
       .map(({ path }) => ({
         where: `service ${service.name}`,
         what: `${one.verb} ${one.path} told apart from ${path}`,

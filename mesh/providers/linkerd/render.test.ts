@@ -1,5 +1,7 @@
 import { join } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
+import { shop } from '#mesh/shop.ts'
+import { derive } from '#plan/derive.ts'
 import type { Fault } from '#plan/fault.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import { expectGolden, yamlFiles } from '#test/golden.ts'
@@ -93,7 +95,7 @@ describe('the edge', () => {
 
   test('the gateway may ask for the sum of the limits, or for anything where one has none', () => {
     const account = { kind: 'ServiceAccount', name: 'small-edge', namespace: 'envoy-gateway-system' }
-    const limited = { ...shop, rateLimit: { perSecond: 50, burst: 50 } }
+    const limited = { ...shop, rateLimit: { perSecond: 50, burst: 50, perClient: null } }
     expect(rateOf([limited, { ...limited, name: 'second' }])).toMatchObject({
       overrides: [{ requestsPerSecond: 100, clientRefs: [account] }],
     })
@@ -196,6 +198,8 @@ describe('egress', () => {
   test('only the ports of declared TLS and TCP pass the proxy by, and never that of the services', () => {
     expect(bypassedPorts(site, sliceOf(plan, 'pricing'))).toEqual([443, 587])
     expect(bypassedPorts(site, sliceOf(plan, 'orders'))).toEqual([])
+    const delivering = { ...sliceOf(plan, 'orders'), webhooks: derive(shop, 'production').webhooks }
+    expect(bypassedPorts(site, delivering)).toEqual([443])
     const slice = sliceOf(plan, 'pricing')
     const moved = slice.egress.map((reach) => ({ ...reach, external: { ...reach.external, port: 8080 } }))
     expect(bypassedPorts(site, { ...slice, egress: moved })).toEqual([])

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { type Address, listen } from './address.ts'
-import { answerOperation, type Operation } from './operations.ts'
+import { answerOperation, type Offer } from './operations.ts'
 
 /** Whether a part can do its work now: undefined when it can, otherwise why not. */
 export type ReadinessCheck = () => string | undefined | Promise<string | undefined>
@@ -11,7 +11,7 @@ export type AdminSources = {
   readonly notReady: () => Promise<Readonly<Record<string, string>>>
   readonly serveMetrics: (request: IncomingMessage, response: ServerResponse) => void
   /** What operators may ask for beside that, by the first part of the path. */
-  readonly operations?: ReadonlyMap<string, Operation>
+  readonly operations?: ReadonlyMap<string, Offer>
 }
 
 /** A part that listens and can be closed. */
@@ -19,7 +19,7 @@ export type Closable = { close(): Promise<void> }
 
 /**
  * Serves `/livez` (200 while the event loop turns), `/readyz` (200, or 503 with reasons), `/metrics` (Prometheus text), and
- * operations, such as `/dead-letters`.
+ * operations, such as `/dead-letters`; `/operations` lists them.
  */
 export async function openAdmin(address: Address, sources: AdminSources): Promise<Closable> {
   const server = createServer((request, response) => {

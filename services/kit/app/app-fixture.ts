@@ -81,6 +81,7 @@ function configurationOf(node: ServiceNode): Configuration {
     kafka: null,
     postgres: null,
     rabbitmq: null,
+    webhookReceivers: [],
     logLevel: 'silent',
   }
 }

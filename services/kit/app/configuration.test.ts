@@ -3,7 +3,10 @@ import { calls } from '#graph/call.ts'
 import { external, reaches } from '#graph/external.ts'
 import { service } from '#graph/service.ts'
 import { postgres } from '#graph/store.ts'
+import { topic } from '#graph/topic.ts'
+import { delivers, webhook } from '#graph/webhook.ts'
 import { InventoryService } from '#proto/parley/inventory/v1/inventory_pb.ts'
+import { OrderPlacedSchema } from '#proto/parley/orders/v1/events_pb.ts'
 import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
 import { parseAddress } from './address.ts'
 import { ConfigurationError, readConfiguration, type Variables } from './configuration.ts'
@@ -93,6 +96,21 @@ describe('the configuration', () => {
     [{ LOG_LEVEL: 'loud' }, /LOG_LEVEL is "loud"; it may be trace, debug/],
   ])('refuses %j', (change, message) => {
     expect(problems(change).join('\n')).toMatch(message)
+  })
+
+  test('lets webhooks inside in a local run alone, and only where somebody said that it is one', () => {
+    const hooks = webhook('hooks', topic('orders', { carries: [OrderPlacedSchema], key: 'orderId' }), [
+      OrderPlacedSchema,
+    ])
+    const teller = service('teller', { edges: [delivers(hooks)] })
+    const told = { PARLEY_SYSTEM: 'shop', PARLEY_SERVICE: 'teller', PARLEY_ADMIN: 'tcp:127.0.0.1:1' }
+    const receivers = (change: Variables) => readConfiguration(teller, { ...told, ...change }).webhookReceivers
+    expect(receivers({})).toEqual([])
+    expect(receivers({ PARLEY_ENVIRONMENT: 'local', PARLEY_WEBHOOK_RECEIVERS: '127.0.0.1' })).toEqual(['127.0.0.1'])
+    for (const PARLEY_ENVIRONMENT of ['production', 'kind', undefined]) {
+      const attempt = () => receivers({ PARLEY_ENVIRONMENT, PARLEY_WEBHOOK_RECEIVERS: '127.0.0.1' })
+      expect(attempt).toThrow(/PARLEY_WEBHOOK_RECEIVERS is for local runs/)
+    }
   })
 
   test('reads addresses in all their forms', () => {

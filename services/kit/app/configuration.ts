@@ -20,6 +20,8 @@ export type Configuration = {
   readonly kafka: KafkaConfiguration | null
   readonly postgres: PostgresConfiguration | null
   readonly rabbitmq: RabbitmqConfiguration | null
+  /** Addresses inside that webhooks may go to all the same; empty but in a local run. */
+  readonly webhookReceivers: readonly string[]
   readonly logLevel: LogLevel
 }
 
@@ -98,6 +100,7 @@ export function readConfiguration(node: ServiceNode, variables: Variables = proc
     kafka: node.spec.publishes?.length || uses('consumes') ? readKafka(read) : null,
     postgres: node.spec.owns?.length ? readPostgres(read) : null,
     rabbitmq: uses('sends', 'works', 'asks') ? readRabbitmq(read) : null,
+    webhookReceivers: uses('delivers') ? readWebhookReceivers(read) : [],
     logLevel: read.oneOf('LOG_LEVEL', logLevels, 'info'),
   }
   if (read.problems.length > 0) throw new ConfigurationError(node.name, read.problems)
@@ -158,6 +161,16 @@ function readPostgres(read: Reader): PostgresConfiguration {
             keyFile: read.text('PGSSLKEY'),
           },
   }
+}
+
+/** Whoever subscribes chooses the address, so nothing inside may ever be one where others than the run's owner subscribe. */
+function readWebhookReceivers(read: Reader): readonly string[] {
+  const receivers = read.text('PARLEY_WEBHOOK_RECEIVERS', '')
+  // Not the default of `environment`: who forgets to say where this is has not said that it is local.
+  if (receivers !== '' && read.text('PARLEY_ENVIRONMENT', 'unknown') !== 'local') {
+    read.problems.push('PARLEY_WEBHOOK_RECEIVERS is for local runs: anywhere else webhooks go outside alone')
+  }
+  return receivers.split(',').filter((address) => address !== '')
 }
 
 function readRabbitmq(read: Reader): RabbitmqConfiguration {

@@ -5,7 +5,7 @@ import { type Log, openLog } from '../telemetry/log.ts'
 import { startTelemetry } from '../telemetry/telemetry.ts'
 import { type Closable, openAdmin, type ReadinessCheck } from './admin.ts'
 import { type Configuration, ConfigurationError, readConfiguration } from './configuration.ts'
-import type { Operation } from './operations.ts'
+import type { Offer, Operation, Way } from './operations.ts'
 
 /** A service while it runs. Every part of the kit takes it first: its type says what the part may do. */
 export type App<S extends ServiceNode = ServiceNode> = {
@@ -18,8 +18,8 @@ export type App<S extends ServiceNode = ServiceNode> = {
   add<P extends Closable>(name: string, part: P | Promise<P>): Promise<P>
   /** Registers what has to hold for the service to be ready. */
   readyWhen(name: string, check: ReadinessCheck): void
-  /** Offers something to operators under `/<name>` of the admin address, such as `dead-letters`. */
-  operate(name: string, operation: Operation): void
+  /** Offers something to operators under `/<name>` of the admin address, such as `dead-letters`; `ways` are what `parley operate` shows of it. */
+  operate(name: string, operation: Operation, ways?: readonly Way[]): void
   /** Why the service is not ready, by part; empty when it is. */
   notReady(): Promise<Readonly<Record<string, string>>>
 }
@@ -87,7 +87,7 @@ export async function launch<const S extends ServiceNode>(
   const beganMs = performance.now()
   const parts: { readonly name: string; readonly part: Closable }[] = []
   const checks = new Map<string, ReadinessCheck>()
-  const operations = new Map<string, Operation>()
+  const operations = new Map<string, Offer>()
   const stopping = new AbortController()
   let started = false
   const notReady = async () => {
@@ -105,7 +105,7 @@ export async function launch<const S extends ServiceNode>(
       return part
     },
     readyWhen: (name, check) => void checks.set(name, check),
-    operate: (name, operation) => void operations.set(name, operation),
+    operate: (name, operation, ways = []) => void operations.set(name, { operation, ways }),
     notReady,
   }
   const stop = async ({ lingerMs = 0, drainMsMax = drainMsDefault }: RunOptions = {}) => {

@@ -15,7 +15,9 @@ const echo: Operation = async ({ verb, path, query, body }) => {
 
 beforeAll(async () => {
   port = await freePort()
-  const sources = { notReady: async () => ({}), serveMetrics: () => undefined, operations: new Map([['things', echo]]) }
+  const ways = [{ verb: 'GET' as const, path: 'ID', what: 'one thing' }]
+  const operations = new Map([['things', { operation: echo, ways }]])
+  const sources = { notReady: async () => ({}), serveMetrics: () => undefined, operations }
   admin = await openAdmin({ kind: 'tcp', host: '0.0.0.0', port }, sources)
 })
 
@@ -54,6 +56,12 @@ describe('an operation', () => {
       body: { verb: 'POST', path: ['12', 'replay'], query: { a: 'b' }, body: { reason: 'x' } },
     })
     expect(await ask('/things')).toMatchObject({ status: 200, body: { verb: 'GET', path: [] } })
+  })
+
+  test('is listed with the ways to ask it', async () => {
+    const things = { name: 'things', ways: [{ verb: 'GET', path: 'ID', what: 'one thing' }] }
+    expect(await ask('/operations')).toEqual({ status: 200, body: { operations: [things] } })
+    expect(await ask('/operations', { from: '127.0.0.6' })).toMatchObject({ status: 403 })
   })
 
   test('is for those on the host itself: not for what a sidecar lets through, nor for a page of a browser', async () => {

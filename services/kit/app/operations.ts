@@ -14,6 +14,17 @@ export type OperationRequest = {
 /** Answers with something that can be written as JSON. A `ServiceError` is answered by its code. */
 export type Operation = (request: OperationRequest) => Promise<object>
 
+/** One way to ask an operation, for people: `path` follows its name, with capitals for what is filled in, such as `NUMBER/replay`. */
+export type Way = {
+  readonly verb: OperationRequest['verb']
+  readonly path: string
+  /** What it answers or does, in a few words. */
+  readonly what: string
+}
+
+/** An operation as it is offered. */
+export type Offer = { readonly operation: Operation; readonly ways: readonly Way[] }
+
 const bodyBytesMax = 65_536
 const statusOf: Partial<Readonly<Record<ErrorCode, number>>> = {
   'invalid-argument': 400,
@@ -26,18 +37,18 @@ const statusOf: Partial<Readonly<Record<ErrorCode, number>>> = {
 }
 
 /**
- * Answers `/<operation>/…` on the admin address. Operations change things, so they are for whoever has the process at hand, and not for
+ * Answers `/<operation>/…` on the admin address, and `GET /operations` with what there is to ask. Operations change things, so they are for whoever has the process at hand, and not for
  * those who read metrics: over a socket file, or from the same host, as a port-forward comes. A sidecar hands on what came from
  * elsewhere under another address, or is told to let none of it pass.
  */
 export async function answerOperation(
-  operations: ReadonlyMap<string, Operation>,
+  offers: ReadonlyMap<string, Offer>,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<boolean> {
   const url = new URL(request.url ?? '/', 'http://admin')
   const [name = '', ...path] = url.pathname.split('/').slice(1).map(decodeURIComponent)
-  const operation = operations.get(name)
+  const operation = name === 'operations' ? listing(offers) : offers.get(name)?.operation
   if (!operation) return false
   try {
     if (!fromHere(request)) {
@@ -52,6 +63,13 @@ export async function answerOperation(
     answerJson(response, statusOf[code] ?? 500, { code, message })
   }
   return true
+}
+
+function listing(offers: ReadonlyMap<string, Offer>): Operation {
+  return async ({ verb, path }) => {
+    if (verb !== 'GET' || path.length > 0) throw new ServiceError('unimplemented', 'Ask GET /operations.')
+    return { operations: [...offers].map(([name, { ways }]) => ({ name, ways })) }
+  }
 }
 
 /** The whole of 127.0.0.0/8 is this host, but a sidecar of Istio speaks from 127.0.0.6 for others. */

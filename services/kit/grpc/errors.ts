@@ -19,6 +19,9 @@ export const grpcStatusOf: Readonly<Record<ErrorCode, status>> = {
   unavailable: status.UNAVAILABLE,
   'deadline-exceeded': status.DEADLINE_EXCEEDED,
   overloaded: status.RESOURCE_EXHAUSTED,
+  'webhook-forged': status.UNAUTHENTICATED,
+  'webhook-stale': status.UNAUTHENTICATED,
+  'webhook-replayed': status.ALREADY_EXISTS,
   cancelled: status.CANCELLED,
   internal: status.INTERNAL,
 }

@@ -47,6 +47,8 @@ const noOrders: OrderHandlers = {
   createOrder: async () => ({}),
   getOrder: async () => ({}),
   getOrderDetail: async () => ({}),
+  batchGetOrderDetails: async () => ({}),
+  listRecentOrders: async () => ({}),
   listOrders: async function* () {},
   streamOrderUpdates: async function* () {},
   uploadOrders: async () => ({}),

@@ -25,6 +25,8 @@ const handlers: Handlers<typeof OrderService> = {
   createOrder: async () => ({}),
   getOrder: async () => ({}),
   getOrderDetail: async () => ({}),
+  batchGetOrderDetails: async () => ({}),
+  listRecentOrders: async () => ({}),
   listOrders: async function* () {},
   streamOrderUpdates: async function* () {},
   uploadOrders: async () => ({}),

@@ -12,7 +12,7 @@ import { remainingMs, withDeadline } from '../deadline.ts'
 import { type ErrorCode, ServiceError } from '../errors.ts'
 import { attribute, metric } from '../telemetry/semantics.ts'
 import { durations, failSpan, injectTrace, inSpan } from '../telemetry/telemetry.ts'
-import { fillTemplate, type PathParams, splitRoute } from './route-template.ts'
+import { type PathParams, pathWithQuery, splitRoute } from './route-template.ts'
 import { timeoutHeader } from './stack.ts'
 
 /** What is sent. `params` are needed where the path has any; `body` is written as JSON. */
@@ -88,7 +88,8 @@ type Target = {
   readonly inside: boolean
 }
 
-type AnyInput = RestInput<string> & { readonly params?: Readonly<Record<string, string>> }
+/** What is sent over any route. */
+export type AnyInput = RestInput<string> & { readonly params?: Readonly<Record<string, string>> }
 
 function caller(
   routes: Readonly<Record<string, string>>,
@@ -127,8 +128,7 @@ async function exchange(
   signal: AbortSignal,
 ): Promise<RestAnswer> {
   const { address, host, tls } = target
-  const query = new URLSearchParams(input.query).toString()
-  const path = fillTemplate(template, input.params ?? {}) + (query && `?${query}`)
+  const path = pathWithQuery(template, input)
   const body = input.body === undefined ? undefined : JSON.stringify(input.body)
   const headers = { ...input.headers, ...ownHeaders(target, body) }
   const response = await new Promise<IncomingMessage>((resolve, reject) => {

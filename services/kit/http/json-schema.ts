@@ -1,12 +1,14 @@
 /** The part of JSON Schema that Parley's REST interfaces are written in; `JsonType` gives the type of what it lets pass. */
 export type JsonSchema = {
-  readonly type?: 'string' | 'integer' | 'number' | 'boolean' | 'array' | 'object' | 'null'
+  readonly type?: JsonTypeName | readonly JsonTypeName[]
   readonly enum?: readonly (string | number)[]
   readonly items?: JsonSchema
   readonly properties?: Readonly<Record<string, JsonSchema>>
   readonly required?: readonly string[]
   readonly [keyword: string]: unknown
 }
+
+type JsonTypeName = 'string' | 'integer' | 'number' | 'boolean' | 'array' | 'object' | 'null'
 
 /** The type of the values that a schema lets pass. What the schema does not say is `unknown`. */
 export type JsonType<S> = S extends { enum: readonly (infer Value)[] }

@@ -1,14 +1,18 @@
 import { type ErrorCode, errorCodes, type ServiceError, type Violation } from '../errors.ts'
 import { internalMessage } from '../grpc/errors.ts'
 
-/** What HTTP itself refuses before a handler is asked, each with its status and title. */
-const httpProblems = {
+/** What HTTP itself refuses, whatever the domain would say to it: each with its status and title. */
+export const httpProblems = {
   'malformed-json': { status: 400, title: 'The body is no JSON' },
   'malformed-request': { status: 400, title: 'The request is no HTTP that this server understands' },
   'route-not-found': { status: 404, title: 'Nothing is here' },
+  'unknown-version': { status: 400, title: 'There is no such version of this' },
+  'version-retired': { status: 410, title: 'This version is not served any more' },
   'method-not-allowed': { status: 405, title: 'This resource does not take this method' },
+  'precondition-failed': { status: 412, title: 'It is not in the state that the request is made for' },
   'body-too-large': { status: 413, title: 'The body is larger than allowed' },
   'unsupported-media-type': { status: 415, title: 'The body has a type that this route does not take' },
+  'precondition-required': { status: 428, title: 'The request must say which state it is made for' },
 } as const
 
 /** How each operating error looks over HTTP. */
@@ -24,8 +28,22 @@ const operatingProblems: Readonly<Record<ErrorCode, { status: number; title: str
   unavailable: { status: 503, title: 'A part that is needed cannot be had' },
   'deadline-exceeded': { status: 504, title: 'It took too long' },
   overloaded: { status: 503, title: 'Too much is under way' },
+  'webhook-forged': { status: 401, title: 'The webhook is not ours' },
+  'webhook-stale': { status: 401, title: 'The webhook is too old or too new' },
+  'webhook-replayed': { status: 409, title: 'The webhook was taken already' },
   cancelled: { status: 499, title: 'The client went away' },
   internal: { status: 500, title: 'An internal error' },
+}
+
+/** What a handler throws where HTTP itself refuses a request; the message is shown to the client. */
+export class HttpRefusal extends Error {
+  override readonly name = 'HttpRefusal'
+  readonly code: keyof typeof httpProblems
+
+  constructor(code: keyof typeof httpProblems, message: string) {
+    super(message)
+    this.code = code
+  }
 }
 
 /** The stable code of a problem document: an operating error's, or one of HTTP's own. */
@@ -42,6 +60,8 @@ export type Problem = {
   readonly instance: string
   readonly code: ProblemCode
   readonly correlationId: string
+  /** The versions that are served instead, the oldest first; with `unknown-version` and `version-retired` alone. */
+  readonly versions?: readonly string[]
   /** What is wrong with which part; `pointer` (RFC 6901) where it is in the body. */
   readonly errors?: readonly (Violation & { readonly pointer?: string })[]
 }

@@ -15,7 +15,7 @@ export function fastifyPath(template: string): string {
 }
 
 /** Fills a template in. Every value stays within its segment. Throws on a parameter that is missing or empty. */
-export function fillTemplate(template: string, params: Readonly<Record<string, string>>): string {
+function fillTemplate(template: string, params: Readonly<Record<string, string>>): string {
   return template.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
     const value = params[name]
     // An empty segment, or one of dots, would be another path once somebody on the way normalises it.
@@ -25,8 +25,22 @@ export function fillTemplate(template: string, params: Readonly<Record<string, s
   })
 }
 
+/** The path of a request with its query. Throws as `fillTemplate` does. */
+export function pathWithQuery(
+  template: string,
+  { params = {}, query }: { params?: Readonly<Record<string, string>>; query?: Readonly<Record<string, string>> },
+): string {
+  const search = new URLSearchParams(query).toString()
+  return fillTemplate(template, params) + (search && `?${search}`)
+}
+
 /** Whether a path is one that the template describes. */
 export function matchesTemplate(template: string, path: string): boolean {
+  return templatePattern(template).test(path)
+}
+
+/** What matches the paths that a template describes. */
+export function templatePattern(template: string): RegExp {
   const pattern = template.split(/\{\w+\}/).map((part) => part.replaceAll(/[.*+?^$()|[\]\\]/g, '\\$&'))
-  return new RegExp(`^${pattern.join('[^/]+')}$`).test(path)
+  return new RegExp(`^${pattern.join('[^/]+')}$`)
 }

@@ -1,17 +1,23 @@
 import swagger from '@fastify/swagger'
-import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
+import { type FastifyError, type FastifyInstance, type FastifyRequest, fastify } from 'fastify'
 import type { RestApi } from '#graph/api.ts'
 import type { ExposedApi, ServiceNode } from '#graph/service.ts'
-import { clearSocket, listenOptions, protectSocket } from '../app/address.ts'
+import { type Address, clearSocket, listenOptions, protectSocket } from '../app/address.ts'
 import type { Closable } from '../app/admin.ts'
 import type { App } from '../app/lifecycle.ts'
 import { invalidArgument, ServiceError, type Violation } from '../errors.ts'
+import { isNotModified } from './conditional.ts'
+import { describeUnversioned, operationOf } from './description.ts'
 import { type EventStreams, eventStreams, type ServerEvent } from './events.ts'
 import type { JsonSchema, JsonType } from './json-schema.ts'
-import { httpProblem, type Problem, problemOf, problemType, retryAfterSeconds } from './problem.ts'
-import { fastifyPath, matchesTemplate, type PathParams, splitRoute } from './route-template.ts'
-import { type Exchange, exchangeOf, observe, pathOf, within } from './stack.ts'
+import { HttpRefusal, httpProblem, type Problem, problemOf } from './problem.ts'
+import { sendProblem } from './problem-answer.ts'
+import { fastifyPath, matchesTemplate, type PathParams } from './route-template.ts'
+import { askedPathOf, type Exchange, exchangeOf, observe, pathOf, within } from './stack.ts'
+import { type Translated, type Translation, translated } from './translation.ts'
 import { answerBadPath, answerNoHttp } from './unreadable.ts'
+import { ofVersion, refusedVersion, versionHooks } from './version-hooks.ts'
+import { type ServedRoute, servedRoutes, versionMediaTypes, versionRewriter, versionsWith } from './versions.ts'
 
 /** A request that passed its schema. Header names are in lower case. */
 export type RestRequest<R extends string, Body> = {
@@ -19,10 +25,15 @@ export type RestRequest<R extends string, Body> = {
   readonly query: Readonly<Record<string, string | readonly string[] | undefined>>
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
   readonly body: JsonType<Body>
+  /** The path as the client wrote it, in the style in which it says versions. */
+  readonly path: string
   readonly signal: AbortSignal
 }
 
-/** An answer. `body` is written as JSON, a stream of events as it comes; without one the answer is empty. */
+/**
+ * An answer. `body` is written as JSON, a stream of events as it comes; without one the answer is empty. A client that has
+ * the answer with this `etag` already is told so (304), without the body.
+ */
 export type RestResponse = {
   readonly status: number
   readonly body?: unknown
@@ -39,6 +50,8 @@ export type RestRoute<R extends string, Body> = {
   readonly query?: JsonSchema
   /** The bodies of answers by status, for the document only. */
   readonly responses?: Readonly<Record<number, JsonSchema>>
+  /** How it differs in older versions, each from the next newer one. Handlers speak the newest alone. */
+  readonly versions?: Readonly<Record<string, Translation>>
   readonly handler: (request: RestRequest<R, Body>) => Promise<RestResponse>
 }
 
@@ -57,10 +70,12 @@ export type RestBounds = {
 const bodyBytesMaxDefault = 1024 * 1024
 /** Up to here all mistakes of a body are told at once; in larger ones the first, or a wrong array would cost a hundred times its size. */
 const allErrorsBytesMax = 64 * 1024
-const streamMsDefault = 900_000
+/** The life of an answer that streams, where nothing else is declared. */
+export const streamMsDefault = 900_000
 /** Answers that stream at once, so that they do not take what calls with one answer need. */
-const streamsMax = 300
-const boundsDefault: RestBounds = { deadlineMs: 10_000, bodyBytesMax: bodyBytesMaxDefault }
+export const streamsMax = 300
+/** What bounds a request where nothing else is declared: 10 s, 1 MiB. */
+export const boundsDefault: RestBounds = { deadlineMs: 10_000, bodyBytesMax: bodyBytesMaxDefault }
 
 /**
  * Serves a REST interface that the node exposes where `PARLEY_LISTEN` says: every declared route has a handler, and there is
@@ -73,30 +88,44 @@ export async function restServer<
 >(app: App<S>, api: A, routes: Routes<A, Bodies>, bounds: RestBounds = boundsDefault): Promise<Closable> {
   const address = app.configuration.listen
   if (!address) throw new Error(`${app.node.name} exposes nothing, so it cannot serve REST: declare it in "exposes"`)
-  const server = createServer(bounds)
+  const server = createServer(api, bounds)
   const streamMs = bounds.streamDeadlineMs ?? streamMsDefault
   const streams = eventStreams(app, streamsMax)
-  const streaming = new Set((api.streams ?? []).map((name) => fastifyPath(splitRoute(api.routes[name] ?? '').template)))
+  const served = servedRoutes(api)
+  const streaming = new Set(
+    served.filter(({ name }) => api.streams?.includes(name)).map(({ template }) => fastifyPath(template)),
+  )
   observe(server, ({ routeOptions }) => (streaming.has(routeOptions.url ?? '') ? streamMs : bounds.deadlineMs))
   answerProblems(server, api, app)
   const info = { title: api.name, version: app.configuration.version }
-  await server.register(swagger, { openapi: { openapi: '3.1.0', info } })
-  for (const [name, declared] of Object.entries(api.routes)) {
-    const route = (routes as Readonly<Record<string, RestRoute<string, unknown>>>)[name]
-    if (!route) throw new Error(`${api.name} has no handler for ${name}: give one to restServer()`)
-    addRoute(server, name, declared, route, streams)
+  await server.register(swagger, {
+    openapi: { openapi: '3.1.0', info },
+    transformObject: (document) => describeUnversioned(document, api),
+  })
+  for (const one of served) {
+    const route = (routes as Readonly<Record<string, RestRoute<string, unknown>>>)[one.name]
+    if (!route) throw new Error(`${api.name} has no handler for ${one.name}: give one to restServer()`)
+    addRoute(server, api, one, route, streams)
   }
   server.get('/openapi.json', { schema: { hide: true } }, () => server.swagger())
+  return listen(server, address)
+}
+
+/** Opens the server where `PARLEY_LISTEN` says, for this user alone. Closing lets requests under way finish. */
+export async function listen(server: FastifyInstance, address: Address): Promise<Closable> {
   clearSocket(address)
   await server.listen(listenOptions(address))
   protectSocket(address)
   return { close: () => server.close() }
 }
 
-function createServer({ deadlineMs, bodyBytesMax }: RestBounds): FastifyInstance {
+/** A server of fastify with the kit's bounds, that converts and drops nothing behind a client's back. */
+export function createServer(api: RestApi, { deadlineMs, bodyBytesMax }: RestBounds): FastifyInstance {
   const bytesMax = bodyBytesMax ?? bodyBytesMaxDefault
+  const rewrite = versionRewriter(api, Date.now)
   const server = fastify({
     logger: false,
+    rewriteUrl: ({ method: verb = '', url = '/', headers }) => rewrite({ verb, url, headers }),
     frameworkErrors: answerBadPath,
     clientErrorHandler: answerNoHttp,
     bodyLimit: bytesMax,
@@ -110,81 +139,102 @@ function createServer({ deadlineMs, bodyBytesMax }: RestBounds): FastifyInstance
   })
   // Schemas of answers are documentation: a field that one forgets is still sent.
   server.setSerializerCompiler(() => (data) => JSON.stringify(data))
+  if (api.versions) {
+    const parse = server.getDefaultJsonParser('error', 'error')
+    server.addContentTypeParser(versionMediaTypes(api), { parseAs: 'string' }, parse)
+  }
   return server
 }
 
 function addRoute(
   server: FastifyInstance,
-  name: string,
-  declared: string,
+  api: RestApi,
+  served: ServedRoute,
   route: RestRoute<string, unknown>,
   streams: EventStreams,
 ): void {
-  const { verb, template } = splitRoute(declared)
-  const { summary, body, headers, query, responses, handler } = route
+  const { name, verb, template, version } = served
+  const { summary, headers, query, handler } = route
+  const own = inVersion(api, served, route)
   const schema = {
-    operationId: name,
+    ...operationOf(api, served),
     ...(summary && { summary }),
-    ...(body && { body }),
+    ...(own.body && { body: own.body }),
     ...(headers && { headers }),
     ...(query && { querystring: query }),
-    ...(responses && { response: responses }),
+    ...(Object.keys(own.responses).length > 0 && { response: own.responses }),
   }
   server.route({
     method: verb as 'GET',
     url: fastifyPath(template),
     schema,
+    ...(version !== null && versionHooks(api, name, version, Date.now)),
     async handler(request, reply) {
       const exchange = exchangeOf(request)
-      const { params, query, headers, body } = request as RestRequest<string, unknown>
-      const answer = await within(exchange, () =>
-        handler({ params, query, headers, body, signal: exchange.timer.signal }),
-      )
-      reply.code(answer.status).headers(answer.headers ?? {})
-      return answer.events ? streams.send(reply, answer.events, exchange) : reply.send(answer.body)
+      const { query, headers, body } = request as Pick<RestRequest<string, unknown>, 'query' | 'headers' | 'body'>
+      const params = { ...(request.params as object), ...(version !== null && { version }) }
+      const { signal } = exchange.timer
+      const asked = { params, query, headers, body: own.request(body), path: askedPathOf(request), signal }
+      const answer = await within(exchange, () => handler(asked)).catch((thrown) => Promise.reject(own.error(thrown)))
+      const told = { ...answer, headers: ofVersion(answer.headers, version) }
+      reply.code(told.status).headers(told.headers)
+      if (isNotModified(verb, headers['if-none-match'], told)) return reply.code(304).send()
+      return answer.events
+        ? streams.send(reply, own.events(answer.events), exchange)
+        : reply.send(own.answer(answer.body))
     },
   })
 }
 
-/** Turns whatever goes wrong into a problem document. */
-function answerProblems(server: FastifyInstance, api: RestApi, app: App): void {
+/** What a route is in one version: the newest as handlers speak it, an older one by its translations. */
+function inVersion(api: RestApi, { name, version }: ServedRoute, route: RestRoute<string, unknown>): Translated {
+  const all = versionsWith(api, name)
+  const older = version === null ? [] : all.slice(all.indexOf(version), -1)
+  const { body, responses, versions = {} } = route
+  const newest = { ...(body && { body }), ...(responses && { responses }) }
+  return translated(
+    older.map((each) => versions[each] ?? {}),
+    newest,
+  )
+}
+
+/** Turns whatever goes wrong into a problem document; `hint` tells who is lost where to look. */
+export function answerProblems(
+  server: FastifyInstance,
+  api: RestApi,
+  app: App,
+  hint = 'GET /openapi.json tells what there is.',
+): void {
   server.setErrorHandler((thrown: unknown, request, reply) => {
     const exchange = exchangeOf(request)
     const problem = problemFor(thrown, request, exchange)
     // Logged within the request, so that the line carries its ids.
     const log = async () => app.log.error(`${request.method} ${pathOf(request)} failed.`, { error: thrown })
     if (problem.code === 'internal') void within(exchange, log)
-    return send(reply, problem)
+    return sendProblem(reply, problem)
   })
   server.setNotFoundHandler((request, reply) => {
     const path = pathOf(request)
-    const where = { instance: path, correlationId: exchangeOf(request).correlationId }
-    const verbs = Object.values(api.routes)
-      .map(splitRoute)
+    const where = { instance: askedPathOf(request), correlationId: exchangeOf(request).correlationId }
+    const refused = refusedVersion(api, path, where, Date.now())
+    if (refused) return sendProblem(reply, refused)
+    const verbs = servedRoutes(api)
       .filter(({ template }) => matchesTemplate(template, path))
       .map(({ verb }) => verb)
     if (verbs.length === 0)
-      return send(
-        reply,
-        httpProblem('route-not-found', `There is no ${path}. GET /openapi.json tells what there is.`, where),
-      )
+      return sendProblem(reply, httpProblem('route-not-found', `There is no ${where.instance}. ${hint}`, where))
     reply.header('allow', verbs.join(', '))
-    return send(
+    return sendProblem(
       reply,
-      httpProblem('method-not-allowed', `${path} takes ${verbs.join(', ')}, not ${request.method}.`, where),
+      httpProblem('method-not-allowed', `${where.instance} takes ${verbs.join(', ')}, not ${request.method}.`, where),
     )
   })
 }
 
-function send(reply: FastifyReply, problem: Problem): FastifyReply {
-  const seconds = retryAfterSeconds(problem.code)
-  if (seconds !== undefined) reply.header('retry-after', seconds)
-  return reply.code(problem.status).type(problemType).send(JSON.stringify(problem))
-}
-
 function problemFor(thrown: unknown, request: FastifyRequest, { correlationId }: Exchange): Problem {
-  const where = { instance: pathOf(request), correlationId }
+  const where = { instance: askedPathOf(request), correlationId }
   const error = thrown as Partial<FastifyError>
+  if (thrown instanceof HttpRefusal) return httpProblem(thrown.code, thrown.message, where)
   if (error.validation) return problemOf(invalidRequest(error as FastifyError), where)
   switch (error.code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':

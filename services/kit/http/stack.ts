@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { type Context, context, type Span, SpanKind, trace } from '@opentelemetry/api'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { acceptCorrelationId, correlationHeader, runInContext } from '../context.ts'
 import { abortable, type DeadlineTimer, startTimer } from '../deadline.ts'
 import { ServiceError } from '../errors.ts'
@@ -35,12 +35,15 @@ export function observe(server: FastifyInstance, deadlineOf: (request: FastifyRe
     exchanges.set(request.raw, exchange)
     reply.header(correlationHeader, exchange.correlationId)
     reply.raw.once('close', () => {
-      if (!reply.raw.writableFinished) exchange.timer.abort(new ServiceError('cancelled', 'The client went away.'))
+      if (reply.raw.writableFinished) return
+      exchange.timer.abort(new ServiceError('cancelled', 'The client went away.'))
+      // Fastify has no hook for this: the span, the measure and the timer of a stream's life would be left behind.
+      end(exchange, request, reply.raw.headersSent ? reply.statusCode : clientGone)
     })
     done()
   })
   server.addHook('onResponse', (request, reply, done) => {
-    end(exchangeOf(request), request, reply)
+    end(exchangeOf(request), request, reply.statusCode)
     done()
   })
 }
@@ -68,20 +71,31 @@ function begin(request: FastifyRequest, deadlineMs: number): Exchange {
   return { correlationId, timer: startTimer(timeoutMs), span, parent, startedMs: performance.now() }
 }
 
-function end({ timer, span, startedMs }: Exchange, request: FastifyRequest, reply: FastifyReply): void {
+const clientGone = 499
+const ended = new WeakSet<Exchange>()
+
+function end(exchange: Exchange, request: FastifyRequest, status: number): void {
+  if (ended.has(exchange)) return
+  ended.add(exchange)
+  const { timer, span, startedMs } = exchange
   timer.clear()
   // The template, not the path: a metric with the ids of all orders in it would never end.
   const route = request.routeOptions.url ?? 'unmatched'
   const attributes = {
     [attribute.httpMethod]: request.method,
     [attribute.httpRoute]: route,
-    [attribute.httpStatus]: reply.statusCode,
+    [attribute.httpStatus]: status,
   }
   span.updateName(`${request.method} ${route}`)
   span.setAttributes(attributes)
-  if (reply.statusCode >= 500) span.setAttribute(attribute.errorType, String(reply.statusCode))
+  if (status >= 500) span.setAttribute(attribute.errorType, String(status))
   span.end()
   durations(metric.httpServerDuration).record((performance.now() - startedMs) / 1_000, attributes)
+}
+
+/** The path as the client wrote it; `pathOf` has the version in it that was asked for elsewhere. */
+export function askedPathOf(request: FastifyRequest): string {
+  return request.originalUrl.split('?')[0] ?? '/'
 }
 
 /** The path without its query, which may hold what does not belong into a trace. */

@@ -20,6 +20,23 @@ it('gathers what is handled while a commit is on its way, and sends the newest o
   expect(sent).toEqual(['0:1', '0:3 1:7'])
 })
 
+it('sends no more often than a moment apart, but does not keep a flush waiting', async () => {
+  const sent: bigint[] = []
+  const commits = new Commits(
+    async ([position]) => void sent.push(position?.offset ?? 0n),
+    () => undefined,
+    60_000,
+  )
+  commits.own([at(0, 0n)])
+  for (const offset of [1n, 2n, 3n]) {
+    commits.mark(at(0, offset))
+    await sleep(1)
+  }
+  expect(sent).toEqual([1n])
+  await commits.flush(1_000)
+  expect(sent).toEqual([1n, 3n])
+})
+
 it('repeats a refused commit, but not for a partition that is another member’s by then', async () => {
   const sent: string[] = []
   const refused: unknown[] = []

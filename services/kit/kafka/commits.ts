@@ -1,13 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { createBell } from '../app/bell.ts'
 import { keyOf } from './lanes.ts'
 import { settledWithin } from './limit.ts'
 import type { PartitionOffset, TopicPartition } from './port.ts'
 
 const retryAfterMs = 100
+/**
+ * How long offsets gather after a commit. It bounds what a crash repeats, which consumers recognise; a commit for every record
+ * would cost the broker and this process more than the record itself.
+ */
+const gatherMsDefault = 200
 
 /**
- * Sends the newest handled offset of every partition to the group, one request at a time: while one is on its way the
- * next ones gather, so that committing never holds up handling. A refused commit is tried again until it succeeds, is
+ * Sends the newest handled offset of every partition to the group, one request at a time: while one is on its way, and for
+ * a moment after it, the next ones gather, so that committing never holds up handling. A refused commit is tried again until it succeeds, is
  * overtaken by a newer one, or its partition is no longer owned.
  */
 export class Commits {
@@ -16,8 +22,16 @@ export class Commits {
   #owned = new Set<string>()
   #pending = new Map<string, PartitionOffset>()
   #sending: Promise<void> | undefined
+  readonly #hurry = createBell()
+  #flushing = false
+  readonly #gatherMs: number
 
-  constructor(send: (offsets: PartitionOffset[]) => Promise<void>, onRefused: (error: unknown) => void) {
+  constructor(
+    send: (offsets: PartitionOffset[]) => Promise<void>,
+    onRefused: (error: unknown) => void,
+    gatherMs = gatherMsDefault,
+  ) {
+    this.#gatherMs = gatherMs
     this.#send = send
     this.#onRefused = onRefused
   }
@@ -35,7 +49,10 @@ export class Commits {
 
   /** Waits until nothing is left to commit, or the limit has passed. */
   async flush(limitMs: number): Promise<void> {
+    this.#flushing = true
+    this.#hurry.ring()
     await settledWithin(limitMs, this.#sending ?? Promise.resolve())
+    this.#flushing = false
     this.#pending.clear()
   }
 
@@ -45,6 +62,7 @@ export class Commits {
       this.#pending = new Map()
       try {
         await this.#send([...batch.values()])
+        if (!this.#flushing) await this.#hurry.wait(this.#gatherMs)
       } catch (error) {
         this.#onRefused(error)
         for (const [key, position] of batch) {

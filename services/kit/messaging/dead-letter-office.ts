@@ -4,7 +4,7 @@ import { metric } from '../telemetry/semantics.ts'
 import { gauge } from '../telemetry/telemetry.ts'
 import type { Consumer } from './consumer.ts'
 import { startKeeper } from './dead-letter-keeper.ts'
-import { deadLetterOperation } from './dead-letter-operation.ts'
+import { deadLetterOperation, deadLetterWays } from './dead-letter-operation.ts'
 import { countDeadLetters, pruneDeadLetters } from './dead-letters.ts'
 import type { Transactions } from './handling.ts'
 import { createReplayer } from './replay.ts'
@@ -33,7 +33,7 @@ export function startDeadLetters(
   const destinations = [...consumers.map(({ topic }) => topic.name), ...workers.map(({ queue }) => queue.name)]
   if (destinations.length === 0) return { close: async () => {} }
   const replayer = createReplayer({ database, consumers, workers, log, signal: closing.signal })
-  app.operate('dead-letters', deadLetterOperation(database, replayer, log))
+  app.operate('dead-letters', deadLetterOperation(database, replayer, log), deadLetterWays)
   const dying = rabbitmq ? workers.filter(({ queue }) => queue.deadLetter) : []
   const keepers = dying.flatMap((worker) => (rabbitmq ? [startKeeper(worker, rabbitmq, log)] : []))
   const forget = gauge(metric.deadLettersWaiting, '1', async () => {

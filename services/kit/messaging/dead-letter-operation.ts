@@ -1,6 +1,6 @@
 import { createRegistry, type DescMessage, fromBinary, toJsonString } from '@bufbuild/protobuf'
 import { trace } from '@opentelemetry/api'
-import type { Operation, OperationRequest } from '../app/operations.ts'
+import type { Operation, OperationRequest, Way } from '../app/operations.ts'
 import { ServiceError } from '../errors.ts'
 import type { Log } from '../telemetry/log.ts'
 import { extractTrace } from '../telemetry/telemetry.ts'
@@ -20,15 +20,20 @@ import type { Replayer } from './replay.ts'
 const pageMax = 500
 const noteLengthMax = 500
 
-/**
- * What an operator may do about a service's dead letters, under `/dead-letters` of its admin address:
- *
- *     GET  /dead-letters?state=waiting|replayed|discarded|all&destination=orders&after=12&limit=100
- *     GET  /dead-letters/12             headers, payload and decoded message
- *     POST /dead-letters/12/replay      it, and what waited behind it
- *     POST /dead-letters/replay         {"after": "0", "destination": "orders"}: all, a bounded number at a time
- *     POST /dead-letters/12/discard     {"reason": "…"}: kept as the log of what was decided
- */
+/** The ways to ask what an operator may do about a service's dead letters. */
+export const deadLetterWays: readonly Way[] = [
+  {
+    verb: 'GET',
+    path: '',
+    what: 'those that wait; state=waiting|replayed|discarded|all destination=D after=N limit=N',
+  },
+  { verb: 'GET', path: 'NUMBER', what: 'one, with headers, payload and decoded message' },
+  { verb: 'POST', path: 'NUMBER/replay', what: 'handles it, and what waited behind it' },
+  { verb: 'POST', path: 'replay', what: 'handles all, a bounded number at a time; after=N destination=D' },
+  { verb: 'POST', path: 'NUMBER/discard', what: 'gives it up; reason=… is kept as the log of what was decided' },
+]
+
+/** What an operator may do about a service's dead letters, under `/dead-letters` of its admin address. */
 export function deadLetterOperation(database: Transactions, replayer: Replayer, log: Log): Operation {
   return async (request) => {
     const { verb, path, body } = request

@@ -1,38 +1,22 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
-import { testApp } from '../app/app-fixture.ts'
-import { type Database, openDatabase, statement } from '../store/database.ts'
+import { statement } from '../store/database.ts'
 import { StoreUnavailable } from '../store/errors.ts'
-import { migrate } from '../store/migrations.ts'
-import { type PostgresFixture, startPostgres } from '../store/postgres-fixture.ts'
 import { silentLog } from '../telemetry/log.ts'
 import { deliverTo } from './delivery.ts'
-import {
-  type Before,
-  type EffectTables,
-  effectTable,
-  recordsOf,
-  shipping,
-  shippingConsumer,
-} from './messaging-fixture.ts'
+import { type Before, recordsOf, shippingConsumer } from './messaging-fixture.ts'
+import { type ShippingStore, startShippingStore } from './shipping-fixture.ts'
 
-let server: PostgresFixture
-let database: Database<EffectTables>
+let store: ShippingStore
+let database: ShippingStore['database']
 
 beforeAll(async () => {
-  server = await startPostgres()
-  database = openDatabase(testApp(shipping, { postgres: server.create('shipping') }))
-  await migrate(database)
-  await database.query(effectTable)
+  store = await startShippingStore()
+  database = store.database
 }, 60_000)
 
-beforeEach(async () => {
-  await database.query(statement('truncate effect, kit.inbox, kit.outbox, kit.deliveries, kit.parked_keys'))
-})
+beforeEach(() => store.clear())
 
-afterAll(async () => {
-  await database?.close()
-  await server?.stop()
-})
+afterAll(() => store?.stop())
 
 const deliverer = (before: Before) => {
   const consumers = new Map([['orders', shippingConsumer(database, before)]])
@@ -93,7 +77,7 @@ describe('what says nothing about a message costs it no attempt', () => {
     const deliver = deliverer(async () => {
       outages += 1
       if (outages > 4) return
-      await server.crash()
+      await store.server.crash()
       throw new StoreUnavailable(new Error('gone'))
     })
     const { signal } = new AbortController()
@@ -105,7 +89,7 @@ describe('what says nothing about a message costs it no attempt', () => {
         postpone: () => undefined,
       })
       await expect(delivery).rejects.toThrow(StoreUnavailable)
-      await server.start()
+      await store.server.start()
     }
     await deliver(batchOf(['healthy']), { signal, attempt: 5, done: () => undefined, postpone: () => undefined })
     expect(await outcomes()).toEqual([{ event_id: 'healthy', outcome: 'handled' }])

@@ -222,7 +222,6 @@ async function bury(group: Group, item: Item, reason: DeadLetterReason): Promise
     if (reason.code === 'BEHIND' && !(await holdParked(tx, group.group, topic.name, key))) return 'free'
     const { fresh } = await claim(tx, { consumer: group.group, topic: topic.name, ids: [id], keys: [] }, 'dead')
     if (fresh.size === 0) return 'repeat'
-    await forgetAttempts(tx, group.group, id)
     if (!policy.deadLetter) return 'buried'
     if (key !== '') await park(tx, group.group, topic.name, key, id)
     const { headers, value: payload } = record

@@ -59,7 +59,6 @@ async function claimAndApply(
   claimed: Claimed,
   apply: (tx: AnyTx) => Promise<void> | undefined,
 ): Promise<Handled> {
-  const [id = ''] = claimed.ids
   const [key = ''] = claimed.keys
   try {
     return await database.transaction(async (tx) => {
@@ -68,7 +67,6 @@ async function claimAndApply(
       if (behind !== undefined && fresh.size > 0) throw new Parked(behind)
       if (fresh.size === 0) return { outcome: 'repeat' }
       await apply(tx)
-      await forgetAttempts(tx, claimed.consumer, id)
       return { outcome: 'handled' }
     })
   } catch (thrown) {

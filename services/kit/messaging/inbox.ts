@@ -25,12 +25,17 @@ const insertFresh = statement(`
     select $1, id, $5 from unnest($2::text[]) as ids (id)
     on conflict do nothing
     returning event_id
+  ), forgotten as (
+    delete from kit.deliveries where consumer = $1 and event_id = any($2::text[])
   )
   select event_id as id, null as key from fresh
   union all
   select event_id, key from kit.parked_keys where consumer = $1 and topic = $3 and key = any($4::text[])`)
 
-/** Takes messages for this transaction: together with their effects they are remembered, or not at all. */
+/**
+ * Takes messages for this transaction: together with their effects they are remembered, or not at all. With it end the
+ * attempts that were counted: should this one fail, they are counted still.
+ */
 export async function claim(
   tx: AnyTx,
   { consumer, topic, ids, keys }: Claimed,

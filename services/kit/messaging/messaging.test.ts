@@ -36,20 +36,14 @@ const database = {} as Database<Tables>
 
 /** A transaction that keeps what would be written. */
 function recordingTx() {
-  const written: unknown[][] = []
-  const hooks: (() => Promise<void>)[] = []
+  const last: (() => readonly unknown[])[] = []
   const tx = {
     at: new Date('2026-01-01T00:00:00Z'),
-    query: async (_statement: unknown, values: unknown[]) => {
-      written.push(values)
-      return []
-    },
-    beforeCommit: (hook: () => Promise<void>) => void hooks.push(hook),
+    lastly: (_statement: unknown, values: () => readonly unknown[]) => void last.push(values),
     afterCommit: () => undefined,
   } as unknown as AnyTx
   const rows = async (): Promise<Partial<OutboxRow>[]> => {
-    for (const hook of hooks) await hook()
-    const [kinds, destinations, ids, keys, headers] = (written[0] ?? []) as string[][]
+    const [kinds, destinations, ids, keys, headers] = (last[0]?.() ?? []) as string[][]
     return (kinds ?? []).map((kind, index) => ({
       kind: kind as OutboxRow['kind'],
       destination: destinations?.[index] ?? '',

@@ -242,7 +242,7 @@ describe('the outbox', () => {
       const firstSights = [...new Set(everything.filter(([its]) => its === key).map(([, id]) => Number(id)))]
       expect(firstSights).toEqual(Array.from({ length: 100 }, (_, index) => index * 3 + offset))
     }
-  })
+  }, 30_000)
 
   test('survives the loss of the database', async () => {
     const { database } = await freshDatabase()

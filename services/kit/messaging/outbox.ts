@@ -33,7 +33,7 @@ export function enqueue(tx: AnyTx, row: OutboxRow): void {
   }
   const first = [row]
   waiting.set(tx, first)
-  tx.beforeCommit(() => write(tx, first))
+  tx.lastly(insert, () => columnsOf(first))
   tx.afterCommit(() => {
     for (const signal of new Set(first.map(outboxSignal))) tx.database.signal(signal)
   })
@@ -46,13 +46,13 @@ const insert = statement(`
     with ordinality as rows (kind, destination, event_id, key, headers, payload, number)
   order by number`)
 
-async function write(tx: AnyTx, rows: readonly OutboxRow[]): Promise<void> {
-  await tx.query(insert, [
+function columnsOf(rows: readonly OutboxRow[]): readonly unknown[] {
+  return [
     rows.map((row) => row.kind),
     rows.map((row) => row.destination),
     rows.map((row) => row.id),
     rows.map((row) => row.key),
     rows.map((row) => JSON.stringify(row.headers)),
     rows.map((row) => row.payload),
-  ])
+  ]
 }

@@ -56,11 +56,15 @@ const selectRows = statement(`
   where before < ${roundBytesMax}
   order by "rowId"`)
 
-// Under an epoch that is no longer the newest, nothing is deleted or set aside.
+// Under an epoch that is no longer the newest, nothing is deleted or set aside. Nobody waits for the disk: rows that come
+// back after a crash of the server are sent again, as after any crash.
 const deleteRows = statement(`
-  delete from kit.outbox
-  where id = any($1::bigint[]) and exists (select from kit.relay where name = 'outbox' and epoch = $2)
-  returning 1`)
+  with unhurried as materialized (select set_config('synchronous_commit', 'off', true)), deleted as (
+    delete from kit.outbox
+    where id = any($1::bigint[]) and exists (select from kit.relay where name = 'outbox' and epoch = $2)
+    returning 1
+  )
+  select from deleted, unhurried`)
 const refuseRow = statement(`
   update kit.outbox set refused = $2
   where id = $1 and exists (select from kit.relay where name = 'outbox' and epoch = $3)
@@ -135,7 +139,8 @@ async function runLane({ bell, lease, log, options, signal, ...lane }: Lane): Pr
       if (sent === 'fenced') lease.fenced(held)
       if (failures > 0) log.info(`The outbox reaches ${kind} ${destination} again.`, { failures })
       failures = 0
-      if (sent === 'empty') await bell.wait(pollMs)
+      // Whatever was committed since has rung the bell.
+      if (sent === 'all') await bell.wait(pollMs)
     } catch (error) {
       if (failures === 0) log.warn(`The outbox cannot reach ${kind} ${destination}; it keeps trying.`, { error })
       await pause(Math.min(backoff.maxMs, backoff.firstMs * 2 ** failures) * (0.5 + Math.random() / 2), signal)
@@ -149,10 +154,10 @@ async function relayRound(
   { database, destination, log }: Pick<Lane, 'database' | 'destination' | 'log'>,
   lease: Lease,
   batchMax: number,
-): Promise<'sent' | 'empty' | 'fenced'> {
+): Promise<'all' | 'some' | 'fenced'> {
   const key = [destination.kind, destination.destination]
   const rows = await database.query<WaitingRow>(selectRows, [...key, batchMax])
-  if (rows.length === 0) return 'empty'
+  if (rows.length === 0) return 'all'
   // The reading may have taken long, or the process slept: another replica may be sending by now.
   if (!lease.valid()) return 'fenced'
   const { acknowledged, refused, failure } = await destination.send(rows)
@@ -174,7 +179,12 @@ async function relayRound(
     if (deleted.length === 0) return 'fenced'
   }
   if (failure !== undefined) throw failure
-  return 'sent'
+  return isFull(rows, batchMax) ? 'some' : 'all'
+}
+
+/** Whether the limits of a round may have left rows behind. */
+function isFull(rows: readonly WaitingRow[], batchMax: number): boolean {
+  return rows.length >= batchMax || rows.reduce((sum, { payload }) => sum + payload.length, 0) >= roundBytesMax
 }
 
 const selectDepth = statement(`

@@ -1,44 +1,27 @@
 import type { DescMessage } from '@bufbuild/protobuf'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { OrderConfirmedSchema, OrderPlacedSchema } from '#proto/parley/orders/v1/events_pb.ts'
-import { testApp } from '../app/app-fixture.ts'
-import { type Database, openDatabase, statement } from '../store/database.ts'
-import { migrate } from '../store/migrations.ts'
-import { type PostgresFixture, startPostgres } from '../store/postgres-fixture.ts'
+import { statement } from '../store/database.ts'
 import { silentLog } from '../telemetry/log.ts'
 import { deadLetterOperation } from './dead-letter-operation.ts'
 import { deliverTo } from './delivery.ts'
 import { unpark } from './inbox.ts'
-import {
-  type Before,
-  type EffectTables,
-  effectTable,
-  recordsOf,
-  shipping,
-  shippingConsumer,
-} from './messaging-fixture.ts'
+import { type Before, recordsOf, shippingConsumer } from './messaging-fixture.ts'
 import { createReplayer, type Replayed } from './replay.ts'
+import { type ShippingStore, startShippingStore } from './shipping-fixture.ts'
 import { until } from './until-fixture.ts'
 
-let server: PostgresFixture
-let database: Database<EffectTables>
+let store: ShippingStore
+let database: ShippingStore['database']
 
 beforeAll(async () => {
-  server = await startPostgres()
-  database = openDatabase(testApp(shipping, { postgres: server.create('shipping') }))
-  await migrate(database)
-  await database.query(effectTable)
+  store = await startShippingStore()
+  database = store.database
 }, 60_000)
 
-beforeEach(async () => {
-  const tables = 'effect, kit.inbox, kit.outbox, kit.deliveries, kit.parked_keys, kit.dead_letters'
-  await database.query(statement(`truncate ${tables} restart identity`))
-})
+beforeEach(() => store.clear())
 
-afterAll(async () => {
-  await database?.close()
-  await server?.stop()
-})
+afterAll(() => store?.stop())
 
 /** A group of one process: what the broker would bring, and what an operator asks. */
 function group(before: Before, schema: DescMessage = OrderPlacedSchema) {

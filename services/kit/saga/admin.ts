@@ -1,4 +1,4 @@
-import type { Operation } from '../app/operations.ts'
+import type { Operation, Way } from '../app/operations.ts'
 import { notFound, ServiceError } from '../errors.ts'
 import type { Asked, Orchestrator } from './orchestrator.ts'
 import type { SagaCourse, SagaState } from './state.ts'
@@ -9,10 +9,19 @@ const listMax = 200
 /** An orchestrator, whatever starts its sagas. */
 type Led = Pick<Orchestrator<never>, 'course' | 'database' | 'retry' | 'cancel'>
 
+const statuses = 'running|compensating|completed|compensated|stuck|unfinished'
+
+/** The ways to ask about sagas. */
+export const sagasWays: readonly Way[] = [
+  { verb: 'GET', path: 'SAGA', what: `how its sagas stand; status=${statuses}` },
+  { verb: 'GET', path: 'SAGA/ID', what: 'the steps of one, and all that happened to it' },
+  { verb: 'POST', path: 'SAGA/ID/retry', what: 'asks again at once for all that is not answered' },
+  { verb: 'POST', path: 'SAGA/ID/cancel', what: 'turns it back; reason=…' },
+]
+
 /**
- * What an operator may ask of the sagas that this service leads: `GET /sagas/SAGA?status=…` (running, compensating, completed,
- * compensated, stuck, unfinished), `GET /sagas/SAGA/ID`, `POST /sagas/SAGA/ID/retry`, `POST /sagas/SAGA/ID/cancel` with a `reason`.
- * `not-found` where there is no such saga, `failed-precondition` where it is too late.
+ * What an operator may ask of the sagas that this service leads, under `/sagas`: `not-found` where there is no such saga,
+ * `failed-precondition` where it is too late.
  */
 export function sagasOperation(...orchestrators: readonly Led[]): Operation {
   return async ({ verb, path, query, body }) => {

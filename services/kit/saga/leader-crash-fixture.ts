@@ -26,8 +26,8 @@ const deadly: Transactions = {
   transaction: (run) =>
     database.transaction(async (tx) => {
       const result = await run(tx)
-      // The commands are in the outbox by then: their writing was put before.
-      if (when === 'before the commit') tx.beforeCommit(async () => die())
+      // The decision is written by then; its commands go into the outbox with the commit itself.
+      if (when === 'before the commit') die()
       else tx.afterCommit(die)
       return result
     }),

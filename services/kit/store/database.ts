@@ -9,6 +9,7 @@ import type { Configuration, PostgresConfiguration } from '../app/configuration.
 import type { Log } from '../telemetry/log.ts'
 import { asDatabaseError, StoreUnavailable } from './errors.ts'
 import { kyselyOn } from './kysely.ts'
+import { inOneTrip } from './pipeline.ts'
 
 /** A prepared statement of the kit; the name is unique to its text. */
 export type Statement = { readonly name: string; readonly text: string }
@@ -19,8 +20,12 @@ export type AnyTx = {
   readonly at: Date
   readonly database: AnyDatabase
   query<Row>(statement: Statement, values?: readonly unknown[]): Promise<Row[]>
-  /** Runs just before the commit, when all locks that order this transaction are held. Its failure rolls back. */
-  beforeCommit(run: () => Promise<void>): void
+  /**
+   * A statement that goes to the server together with the commit, after all others: when it runs, all locks that order this
+   * transaction are held. Its values are asked for when `run` has ended; its failure rolls back. Not for what this
+   * transaction may read: the messages of a batch share one.
+   */
+  lastly(statement: Statement, values: () => readonly unknown[]): void
   /** Runs once the effect is durable; must not throw. */
   afterCommit(run: () => void): void
 }
@@ -64,6 +69,8 @@ export type Session = {
   readonly client: pg.PoolClient
   /** As the client's, but failures of the server and of the connection come as `StoreUnavailable`. */
   query(config: pg.QueryConfig): Promise<pg.QueryResult>
+  /** Several in one round trip; all that follow a failed one are skipped. */
+  queries(configs: readonly pg.QueryConfig[]): Promise<readonly pg.QueryResult[]>
   release(broken?: boolean): void
 }
 
@@ -115,7 +122,7 @@ function openPool(configuration: PostgresConfiguration, name: string, max: numbe
     idle_in_transaction_session_timeout: options.idleTimeoutMs ?? 10_000,
     lock_timeout: lockTimeoutMs,
     keepAlive: true,
-    types: { getTypeParser },
+    types,
   })
 }
 
@@ -138,6 +145,7 @@ function renewedTls(files: NonNullable<PostgresConfiguration['tls']>): Connectio
 const int8 = 20
 const getTypeParser: typeof pg.types.getTypeParser = (oid: number, format?: 'text' | 'binary') =>
   oid === int8 ? BigInt : pg.types.getTypeParser(oid, format as 'text')
+const types: pg.CustomTypesConfig = { getTypeParser }
 
 /** The password of the first line of a `.pgpass` file that fits; undefined where none does (then none is needed). */
 function readPassword(configuration: PostgresConfiguration & { readonly passwordFile: string }): string {
@@ -175,7 +183,7 @@ function databaseOn<Tables>(pool: pg.Pool, clock: () => Date): Database<Tables> 
   }
   return {
     ...any,
-    db: kyselyOn<Tables>(
+    db: kyselyOn<Tables, Session>(
       () => take(pool),
       (session) => session.release(),
     ),
@@ -202,12 +210,13 @@ async function take(pool: pg.Pool): Promise<Session> {
     lost ??= error
   }
   client.on('error', remember)
+  const explain = (thrown: unknown): never => {
+    throw asDatabaseError(lost ?? thrown)
+  }
   return {
     client,
-    query: (config) =>
-      client.query(config).catch((thrown: unknown) => {
-        throw asDatabaseError(lost ?? thrown)
-      }),
+    query: (config) => client.query(config).catch(explain),
+    queries: (configs) => inOneTrip(client, configs, types).catch(explain),
     release(broken = false) {
       client.off('error', remember)
       client.release(broken || lost !== undefined)
@@ -222,19 +231,15 @@ async function transact<Tables, R>(
   isolation: string,
   run: (tx: Tx<Tables>) => Promise<R>,
 ): Promise<R> {
-  const { tx, finish, end, committed } = openTx<Tables>(session, at, database)
+  const { tx, begun, commit, end, committed } = openTx<Tables>(session, at, database, isolation)
   let result: R
   try {
-    await session.query({ text: `begin isolation level ${isolation}` })
     result = await run(tx)
-    await finish()
-    const { command } = await session.query({ text: 'commit' })
-    // Postgres answers COMMIT with ROLLBACK when a statement failed and the failure was swallowed.
-    if (command !== 'COMMIT') throw new Error('A statement of this transaction failed, so it was rolled back.')
+    await commit()
   } catch (thrown) {
     end()
-    const rolledBack = await session.query({ text: 'rollback' }).catch(() => undefined)
-    session.release(rolledBack === undefined)
+    const clean = !begun() || (await session.query({ text: 'rollback' }).catch(() => undefined))
+    session.release(clean === undefined)
     throw thrown
   }
   session.release()
@@ -242,9 +247,10 @@ async function transact<Tables, R>(
   return result
 }
 
-function openTx<Tables>(session: Session, at: Date, database: AnyDatabase) {
-  const before: (() => Promise<void>)[] = []
+function openTx<Tables>(session: Session, at: Date, database: AnyDatabase, isolation: string) {
+  const last: (() => pg.QueryConfig)[] = []
   const after: (() => void)[] = []
+  const { query, queries, begun } = beginningWithFirst(session, isolation)
   let open = true
   const assertOpen = () => {
     if (!open) throw new Error('This transaction has ended: await everything that uses it before its function returns.')
@@ -252,7 +258,7 @@ function openTx<Tables>(session: Session, at: Date, database: AnyDatabase) {
   let db: Kysely<Tables> | undefined
   const take = async () => {
     assertOpen()
-    return session
+    return { query }
   }
   const tx: Tx<Tables> = {
     at,
@@ -263,16 +269,21 @@ function openTx<Tables>(session: Session, at: Date, database: AnyDatabase) {
     },
     async query(statement, values = []) {
       assertOpen()
-      return (await session.query(prepared(statement, values))).rows
+      return (await query(prepared(statement, values))).rows
     },
-    beforeCommit: (hook) => void before.push(hook),
+    lastly: (statement, values) => void last.push(() => prepared(statement, values())),
     afterCommit: (hook) => void after.push(hook),
   }
   return {
     tx,
-    async finish() {
-      for (const hook of before) await hook()
+    begun,
+    async commit() {
       open = false
+      if (!begun() && last.length === 0) return
+      const results = await queries([...last.map((config) => config()), { name: 'commit', text: 'commit' }])
+      // Postgres answers COMMIT with ROLLBACK when a statement failed and the failure was swallowed.
+      if (results.at(-1)?.command === 'COMMIT') return
+      throw new Error('A statement of this transaction failed, so it was rolled back.')
     },
     end() {
       open = false
@@ -281,6 +292,24 @@ function openTx<Tables>(session: Session, at: Date, database: AnyDatabase) {
       for (const hook of after) hook()
     },
   }
+}
+
+/** A session whose first statement takes the transaction's beginning along. */
+function beginningWithFirst(session: Session, isolation: string) {
+  const text = `begin isolation level ${isolation}`
+  let begun = false
+  const queries = (configs: readonly pg.QueryConfig[]) => {
+    const all = begun ? configs : [{ name: text, text }, ...configs]
+    begun = true
+    return session.queries(all)
+  }
+  const query = async (config: pg.QueryConfig): Promise<pg.QueryResult> => {
+    if (begun) return session.query(config)
+    const [, result] = await queries([config])
+    if (!result) throw new Error('The server did not answer the first statement of a transaction.')
+    return result
+  }
+  return { query, queries, begun: () => begun }
 }
 
 function prepared({ name, text }: Statement, values: readonly unknown[]): pg.QueryConfig {

@@ -11,11 +11,17 @@ import {
 } from 'kysely'
 import type { Session } from './database.ts'
 
+/** What a query needs of a session. */
+type Asked = Pick<Session, 'query'>
+
 /**
  * Kysely on connections that the kit hands out: it builds and types the queries, the kit decides on transactions. Its
  * queries are prepared once a connection.
  */
-export function kyselyOn<Tables>(take: () => Promise<Session>, give: (session: Session) => void): Kysely<Tables> {
+export function kyselyOn<Tables, S extends Asked = Asked>(
+  take: () => Promise<S>,
+  give: (session: S) => void,
+): Kysely<Tables> {
   return new Kysely<Tables>({
     dialect: {
       createAdapter: () => new PostgresAdapter(),
@@ -26,8 +32,8 @@ export function kyselyOn<Tables>(take: () => Promise<Session>, give: (session: S
   })
 }
 
-function driverOn(take: () => Promise<Session>, give: (session: Session) => void): Driver {
-  const sessions = new WeakMap<DatabaseConnection, Session>()
+function driverOn<S extends Asked>(take: () => Promise<S>, give: (session: S) => void): Driver {
+  const sessions = new WeakMap<DatabaseConnection, S>()
   const refuse = () => Promise.reject(new Error('Transactions are opened with database.transaction.'))
   return {
     init: () => Promise.resolve(),
@@ -48,7 +54,7 @@ function driverOn(take: () => Promise<Session>, give: (session: Session) => void
   }
 }
 
-function connectionOn(session: Session): DatabaseConnection {
+function connectionOn(session: Asked): DatabaseConnection {
   return {
     async executeQuery<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
       const name = statementName(sql)

@@ -44,7 +44,7 @@ async function applyNext<Tables, M>(
     const last = events.at(-1)
     if (last) {
       await applyThem(tx, events)
-      await tx.query(move, [projection.name, generation, last.position])
+      tx.lastly(move, () => [projection.name, generation, last.position])
     }
     return { more: events.length === batchMax, by: 'us' }
   })

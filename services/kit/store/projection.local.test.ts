@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { service } from '#graph/service.ts'
 import { postgres } from '#graph/store.ts'
 import { OrderCancelledSchema, OrderConfirmedSchema, OrderPlacedSchema } from '#proto/parley/orders/v1/events_pb.ts'
-import { silentLog } from '../telemetry/log.ts'
+import { testApp } from '../app/app-fixture.ts'
 import { type Database, statement } from './database.ts'
 import { freshDatabases } from './database-fixture.ts'
 import { eventStore } from './event-store.ts'
@@ -16,6 +16,7 @@ type Tables = { seen: { id: string; events: number; last: string } }
 const store = eventStore([OrderPlacedSchema, OrderConfirmedSchema])
 type Event = Parameters<(typeof store)['append']>[3][number]
 
+const app = testApp(orders)
 let server: PostgresFixture
 const databases = freshDatabases<Tables>(orders)
 const running: Projections[] = []
@@ -52,7 +53,7 @@ const seen: Projection<Tables, Event, 'seen'> = {
 }
 
 async function start(database: Database<Tables>, projection = seen, batchMax = 50): Promise<Projections> {
-  const projections = await startProjections({ log: silentLog }, database, store, [projection], { batchMax })
+  const projections = await startProjections(app, database, store, [projection], { batchMax })
   running.push(projections)
   return projections
 }
@@ -154,5 +155,11 @@ describe('a read model', () => {
     await projections.caughtUp()
     expect(await rows(database)).toMatchObject([{ id: 'y' }])
     expect(await database.query(parked)).toMatchObject([{ stream_id: 'x', reason: expect.stringContaining('add its') }])
+    // Which is what an operator is told.
+    expect(await app.ask('projections', { path: ['seen', 'parked'] })).toMatchObject({ parked: [{ streamId: 'x' }] })
+    expect(await app.ask('projections')).toEqual({
+      projections: [{ name: 'seen', state: 'active', generation: 1, version: 1, lagSeconds: 0, parked: 1 }],
+    })
+    await expect(app.ask('projections', { path: ['order_list', 'parked'] })).rejects.toThrow('only: seen')
   })
 })

@@ -7,6 +7,7 @@ import { type EventStore, eventsSignal, logNewest, type StoredEvent } from './ev
 import { advance, type Batch } from './projection-batch.ts'
 import { activate, begin, type Generation, generationsOf } from './projection-generations.ts'
 import { observe } from './projection-metrics.ts'
+import { projectionOperation, projectionWays } from './projection-operation.ts'
 import { releaseParked } from './projection-parked.ts'
 
 /**
@@ -56,10 +57,10 @@ const gatherMs = 100
 
 /**
  * Keeps read models up to date, each in turns of one transaction that holds what the events changed and how far it is.
- * Replicas take turns at the same read model without more coordination than its row's lock.
+ * Replicas take turns at the same read model without more coordination than its row's lock. Operators are offered `projections`.
  */
 export async function startProjections<Tables, M>(
-  app: Pick<App, 'log'>,
+  app: Pick<App, 'log' | 'operate'>,
   database: Database<Tables>,
   store: EventStore<M>,
   projections: readonly AnyProjection<Tables, M>[],
@@ -67,6 +68,7 @@ export async function startProjections<Tables, M>(
 ): Promise<Projections> {
   const closing = new AbortController()
   for (const projection of projections) await begin(database, projection, 'where missing or older')
+  const names = projections.map(({ name }) => name)
   const lanes = projections.map((projection) => ({ projection, bell: createBell() }))
   const laneOf = (name: string) => {
     const lane = lanes.find(({ projection }) => projection.name === name)
@@ -82,7 +84,7 @@ export async function startProjections<Tables, M>(
     return runAsMessage(undefined, () => follow(batch, bell, pollMs, closing.signal))
   })
   const forget = observe(database, projections)
-  return {
+  const started: Projections = {
     async rebuild(name) {
       const { projection, bell } = laneOf(name)
       await begin(database, projection, 'anew')
@@ -93,7 +95,6 @@ export async function startProjections<Tables, M>(
     },
     async caughtUp() {
       const target = await logNewest(database)
-      const names = projections.map(({ name }) => name)
       while (!closing.signal.aborted) {
         const [behind] = await database.query(selectBehind, [names, target])
         if (!behind) return
@@ -109,6 +110,8 @@ export async function startProjections<Tables, M>(
       await Promise.all(running)
     },
   }
+  app.operate('projections', projectionOperation(database, names, started), projectionWays)
+  return started
 }
 
 async function follow<Tables, M>(batch: Batch<Tables, M>, bell: Bell, pollMs: number, signal: AbortSignal) {

@@ -36,7 +36,7 @@ beforeAll(async () => {
   server.create('orders')
   server.role('orders')
   writeFileSync(file('ca.crt'), authority.cert)
-})
+}, 30_000)
 
 afterAll(async () => {
   await server?.stop()

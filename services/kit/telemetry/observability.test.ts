@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { request } from 'node:http'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { SpanKind, trace } from '@opentelemetry/api'
@@ -8,7 +9,7 @@ import { service } from '#graph/service.ts'
 import { InventoryService } from '#proto/parley/inventory/v1/inventory_pb.ts'
 import { openAdmin } from '../app/admin.ts'
 import { socketFolder, testApp } from '../app/app-fixture.ts'
-import { runAsMessage } from '../context.ts'
+import { currentSignal, runAsMessage } from '../context.ts'
 import { ServiceError } from '../errors.ts'
 import { client } from '../grpc/client.ts'
 import { implement } from '../grpc/implementation.ts'
@@ -72,6 +73,7 @@ describe('one request', () => {
     const leaf = implement(InventoryService, {
       async checkStock({ lines: [line] }) {
         inventoryApp.log.info('Checked.', { token: 'secret', nested: { password: 'secret' }, product: line?.productId })
+        if (line?.productId === 'p-gone') await once(currentSignal(), 'abort')
         if (line?.productId === 'p-0') throw new ServiceError('not-found', 'There is no p-0.')
         return {}
       },
@@ -87,6 +89,13 @@ describe('one request', () => {
       'x-correlation-id': 'c-1',
     })
     await get('/stock/p-0', sockets.at('gateway').path)
+    const leaving = request({ socketPath: sockets.at('gateway').path, path: '/stock/p-gone' }).on(
+      'error',
+      () => undefined,
+    )
+    leaving.end()
+    setTimeout(() => leaving.destroy(), 100)
+    await new Promise((resolve) => leaving.once('close', resolve))
     await runAsMessage('c-2', () => inSpan('consume', { kind: SpanKind.CONSUMER }, () => stock.checkStock({})))
     await Promise.all([gatewayApp.stop(), inventoryApp.stop()])
   })
@@ -103,6 +112,7 @@ describe('one request', () => {
     expect(text).toMatch(
       /http_server_request_duration_seconds_count\{.*http_route="\/stock\/:id",http_response_status_code="200".*\} 1/,
     )
+    expect(text).toMatch(/http_server_request_duration_seconds_count\{.*http_response_status_code="499".*\} 1/)
     expect(text).toMatch(/rpc_server_call_duration_seconds_count\{.*rpc_response_status_code="NOT_FOUND".*\} 1/)
     expect(text).toMatch(/rpc_client_call_duration_seconds_bucket\{.*server_address="inventory".*le="0.06".*\}/)
     expect(text).toMatch(/parley_outbox_age_seconds\{.*topic="orders".*\} 3/)
@@ -118,7 +128,7 @@ describe('one request', () => {
       product: 'p-1',
     })
     expect(JSON.stringify(lines)).not.toContain('secret')
-    expect(lines[2]).toMatchObject({ correlation_id: 'c-2' })
+    expect(lines.at(-1)).toMatchObject({ correlation_id: 'c-2' })
   })
 
   test('is one trace, from what the client sent to the leaf', async () => {

@@ -14,6 +14,8 @@ export const attribute = {
   httpStatus: 'http.response.status_code',
   urlTemplate: 'url.template',
   urlPath: 'url.path',
+  graphqlOperation: 'graphql.operation.name',
+  graphqlType: 'graphql.operation.type',
   serverAddress: 'server.address',
   messagingSystem: 'messaging.system',
   messagingOperationName: 'messaging.operation.name',
@@ -26,6 +28,8 @@ export const attribute = {
   messagingKafkaKey: 'messaging.kafka.message.key',
   messagingKafkaOffset: 'messaging.kafka.offset',
   messagingRabbitmqRoutingKey: 'messaging.rabbitmq.destination.routing_key',
+  /** How a cache came to its answer: `hit`, `stale-while-revalidate`, `revalidated`, `miss`, `stale-if-error`, `collapsed`. */
+  cacheOutcome: 'parley.http.cache.outcome',
   /** The event's CloudEvents type. */
   eventType: 'parley.event.type',
 } as const
@@ -36,6 +40,8 @@ export const metric = {
   rpcClientDuration: 'rpc.client.call.duration',
   httpServerDuration: 'http.server.request.duration',
   httpClientDuration: 'http.client.request.duration',
+  graphqlDuration: 'parley.graphql.duration',
+  httpCacheAnswers: 'parley.http.cache.answers',
   messagingProcessDuration: 'messaging.process.duration',
   messagingSendDuration: 'messaging.client.operation.duration',
   messagingSent: 'messaging.client.sent.messages',
@@ -54,6 +60,9 @@ export const metric = {
   sagasStuck: 'parley.saga.stuck',
   sagasEnded: 'parley.saga.ended',
   sagaDuration: 'parley.saga.duration',
+  webhookAttempts: 'parley.webhook.attempts',
+  webhookLateness: 'parley.webhook.lateness',
+  webhookEndpoints: 'parley.webhook.endpoints',
   projectionLag: 'parley.projection.lag',
   projectionParked: 'parley.projection.parked',
   streamLag: 'parley.stream.watermark.lag',
@@ -69,6 +78,9 @@ export const metricHelp: Readonly<Record<string, string>> = {
   [metric.rpcClientDuration]: 'How long gRPC calls to others took, all attempts of the mesh included.',
   [metric.httpServerDuration]: 'How long HTTP requests took here, by route and status.',
   [metric.httpClientDuration]: 'How long HTTP requests to others took, all attempts of the mesh included.',
+  [metric.graphqlDuration]:
+    'How long GraphQL operations took, by operation and outcome; of subscriptions until they were open.',
+  [metric.httpCacheAnswers]: 'Answers of others that a cache here gave, asked for or waited for, by outcome.',
   [metric.messagingProcessDuration]: 'From the delivery of a message to its acknowledgement, by destination.',
   [metric.messagingSendDuration]: 'Sending one message or batch to the broker, by destination.',
   [metric.messagingSent]: 'Messages that the broker confirmed.',
@@ -88,6 +100,10 @@ export const metricHelp: Readonly<Record<string, string>> = {
     'Sagas that need somebody: a step past the point of no return, or a compensation, is not answered.',
   [metric.sagasEnded]: 'Sagas that ended, by outcome.',
   [metric.sagaDuration]: 'From the start of a saga to its end, by outcome.',
+  [metric.webhookAttempts]: 'Attempts to deliver a webhook, by what came of them.',
+  [metric.webhookLateness]:
+    'How far past its time the most overdue delivery is, to an active endpoint that nothing is under way to.',
+  [metric.webhookEndpoints]: 'Subscribed endpoints, by state.',
   [metric.projectionLag]: 'How old the oldest event is that a read model has not applied yet.',
   [metric.projectionParked]: 'Events that a read model could not apply, with those that wait behind them.',
   [metric.streamLag]: 'How far the time before which windows are closed is behind the clock.',

@@ -11,7 +11,6 @@ export const example = system('example', {
   services: [gateway],
   exposures: [
     exposure('public', gateway, api, {
-      versions: ['v1'],
       rateLimit: { perSecond: 200, burst: 400 },
       bodyBytesMax: 64 * 1024,
       deadlineMs: 3_000,

@@ -37,7 +37,7 @@ const gateway = service('gateway', {
   exposes: [shopApi],
   edges: [calls(OrderService, ['createOrder'], { deadlineMs: 1_000 }), calls(OrderService, ['getOrder'])],
 })
-const web = service('web', { exposes: [InventoryService] })
+const web = service('web', { exposes: [OrderService] })
 const teller = service('teller', {
   edges: [
     reaches(
@@ -52,16 +52,30 @@ const teller = service('teller', {
   ],
 })
 
+const rateLimit = { perSecond: 200, burst: 400, perClient: { perSecond: 20, burst: 40 } }
+
 /** Three services in a row: what is called, what calls, and what is called from outside. */
 export const chain = derive(
-  system('chain', { services: [gateway, orders, inventory], exposures: [exposure('shop', gateway, shopApi)] }),
+  system('chain', {
+    services: [gateway, orders, inventory],
+    exposures: [exposure('shop', gateway, shopApi, { rateLimit })],
+  }),
   'local',
 )
 const outside = derive(system('outside', { services: [teller] }), 'local')
 const browser = derive(
   system('browser', {
     services: [web],
-    exposures: [exposure('web', web, InventoryService, { client: 'browser', grpcWeb: true, host: 'web.example' })],
+    exposures: [
+      exposure('web', web, OrderService, {
+        client: 'browser',
+        grpcWeb: true,
+        host: 'web.example',
+        methods: ['getOrder', 'streamOrderUpdates'],
+        origins: ['https://pages.example'],
+      }),
+      exposure('bulk', web, OrderService, { methods: ['uploadOrders'], streamDeadlineMs: 60_000 }),
+    ],
   }),
   'local',
 )

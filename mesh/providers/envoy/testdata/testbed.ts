@@ -62,7 +62,12 @@ const front = service('front', {
 /** `ghost` is declared and never started; `mallory` has an identity and no edge. */
 const bedSystem = system('mesh-test', {
   services: [front, inventory, orders, catalog, ghost, mallory],
-  exposures: [exposure('shop', front, frontApi, { rateLimit: { perSecond: 20, burst: 20 }, bodyBytesMax: 1_024 })],
+  exposures: [
+    exposure('shop', front, frontApi, {
+      rateLimit: { perSecond: 20, burst: 20, perClient: { perSecond: 15, burst: 15 } },
+      bodyBytesMax: 1_024,
+    }),
+  ],
 })
 
 const withSidecar = ['front', 'inventory', 'orders', 'catalog']

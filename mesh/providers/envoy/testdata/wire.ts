@@ -102,13 +102,14 @@ export type HttpAnswer = {
 export function http(
   at: string | Endpoint,
   line: string,
-  options: { headers?: Record<string, string>; body?: string } = {},
+  options: { headers?: Record<string, string>; body?: string; from?: string } = {},
 ): Promise<HttpAnswer> {
   const [method, path] = line.split(' ')
   const where = typeof at === 'string' ? { socketPath: at } : { host: at.address, port: at.port }
   const began = performance.now()
   return new Promise((resolve, reject) => {
-    request({ ...where, method, path, headers: { ...options.headers } }, (response) => {
+    const from = options.from === undefined ? {} : { localAddress: options.from }
+    request({ ...where, ...from, method, path, headers: { ...options.headers } }, (response) => {
       let text = ''
       response.setEncoding('utf8').on('data', (chunk: string) => {
         text += chunk

@@ -79,7 +79,11 @@ const teller = service('teller', {
 const declared = system('market', {
   services: [gateway, orders, catalog, inventory, teller],
   exposures: [
-    exposure('shop', gateway, shopApi, { host: 'shop.example', bodyBytesMax: 65_536 }),
+    exposure('shop', gateway, shopApi, {
+      host: 'shop.example',
+      bodyBytesMax: 65_536,
+      rateLimit: { perSecond: 200, burst: 400, perClient: { perSecond: 20, burst: 40 } },
+    }),
     exposure('stock', inventory, InventoryService, {
       client: 'browser',
       grpcWeb: true,

@@ -26,6 +26,8 @@ export type SendEmail = Message<"parley.notifications.v1.SendEmail"> & {
   emailId: string;
 
   /**
+   * Empty where it is about no order.
+   *
    * @generated from field: string order_id = 2;
    */
   orderId: string;
@@ -36,7 +38,7 @@ export type SendEmail = Message<"parley.notifications.v1.SendEmail"> & {
   customerId: string;
 
   /**
-   * Which text: order-confirmed, order-shipped or order-cancelled.
+   * Which text: order-confirmed, order-shipped, order-cancelled or customer-welcome.
    *
    * @generated from field: string template = 4;
    */

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file parley/orders/v1/orders.proto.
  */
 export const file_parley_orders_v1_orders: GenFile = /*@__PURE__*/
-  fileDesc("Ch1wYXJsZXkvb3JkZXJzL3YxL29yZGVycy5wcm90bxIQcGFybGV5Lm9yZGVycy52MSJdCglPcmRlckl0ZW0SEgoKcHJvZHVjdF9pZBgBIAEoCRIQCghxdWFudGl0eRgCIAEoBRIqCgp1bml0X3ByaWNlGAMgASgLMhYucGFybGV5Lm1vbmV5LnYxLk1vbmV5IukCCgVPcmRlchIQCghvcmRlcl9pZBgBIAEoCRITCgtjdXN0b21lcl9pZBgCIAEoCRIqCgVpdGVtcxgDIAMoCzIbLnBhcmxleS5vcmRlcnMudjEuT3JkZXJJdGVtEiUKBXRvdGFsGAQgASgLMhYucGFybGV5Lm1vbmV5LnYxLk1vbmV5Ei0KBnN0YXR1cxgFIAEoDjIdLnBhcmxleS5vcmRlcnMudjEuT3JkZXJTdGF0dXMSMQoLc3RvY2tfY2hlY2sYBiABKA4yHC5wYXJsZXkub3JkZXJzLnYxLlN0b2NrQ2hlY2sSFQoNY2FuY2VsX3JlYXNvbhgHIAEoCRIXCg90cmFja2luZ19udW1iZXIYCCABKAkSDwoHdmVyc2lvbhgJIAEoAxIRCglwbGFjZWRfYXQYCiABKAkSMAoKZnVsZmlsbWVudBgPIAEoDjIcLnBhcmxleS5vcmRlcnMudjEuRnVsZmlsbWVudCIxCglPcmRlckxpbmUSEgoKcHJvZHVjdF9pZBgBIAEoCRIQCghxdWFudGl0eRgCIAEoBSK4AQoSQ3JlYXRlT3JkZXJSZXF1ZXN0EhMKC2N1c3RvbWVyX2lkGAEgASgJEioKBWxpbmVzGAIgAygLMhsucGFybGV5Lm9yZGVycy52MS5PcmRlckxpbmUSFwoPaWRlbXBvdGVuY3lfa2V5GAMgASgJEhYKDnBheW1lbnRfbWV0aG9kGAQgASgJEjAKCmZ1bGZpbG1lbnQYDyABKA4yHC5wYXJsZXkub3JkZXJzLnYxLkZ1bGZpbG1lbnQiTwoTQ3JlYXRlT3JkZXJSZXNwb25zZRImCgVvcmRlchgBIAEoCzIXLnBhcmxleS5vcmRlcnMudjEuT3JkZXISEAoIcmVwbGF5ZWQYAiABKAgiMgoPR2V0T3JkZXJSZXF1ZXN0EhAKCG9yZGVyX2lkGAEgASgJEg0KBWFzX29mGAIgASgJIjoKEEdldE9yZGVyUmVzcG9uc2USJgoFb3JkZXIYASABKAsyFy5wYXJsZXkub3JkZXJzLnYxLk9yZGVyIikKFUdldE9yZGVyRGV0YWlsUmVxdWVzdBIQCghvcmRlcl9pZBgBIAEoCSJuChZHZXRPcmRlckRldGFpbFJlc3BvbnNlEiYKBW9yZGVyGAEgASgLMhcucGFybGV5Lm9yZGVycy52MS5PcmRlchIsCgdoaXN0b3J5GAIgAygLMhsucGFybGV5Lm9yZGVycy52MS5PcmRlclN0ZXAiZQoJT3JkZXJTdGVwEg8KB3ZlcnNpb24YASABKAMSLQoGc3RhdHVzGAIgASgOMh0ucGFybGV5Lm9yZGVycy52MS5PcmRlclN0YXR1cxIKCgJhdBgDIAEoCRIMCgRub3RlGAQgASgJIjcKEUxpc3RPcmRlcnNSZXF1ZXN0EhMKC2N1c3RvbWVyX2lkGAEgASgJEg0KBWxpbWl0GAIgASgFIkMKEkxpc3RPcmRlcnNSZXNwb25zZRItCgVvcmRlchgBIAEoCzIeLnBhcmxleS5vcmRlcnMudjEuT3JkZXJTdW1tYXJ5Ir4BCgxPcmRlclN1bW1hcnkSEAoIb3JkZXJfaWQYASABKAkSEwoLY3VzdG9tZXJfaWQYAiABKAkSLQoGc3RhdHVzGAMgASgOMh0ucGFybGV5Lm9yZGVycy52MS5PcmRlclN0YXR1cxIlCgV0b3RhbBgEIAEoCzIWLnBhcmxleS5tb25leS52MS5Nb25leRINCgVsaW5lcxgFIAEoBRIPCgd2ZXJzaW9uGAYgASgDEhEKCXBsYWNlZF9hdBgHIAEoCSJYChlTdHJlYW1PcmRlclVwZGF0ZXNSZXF1ZXN0EhAKCG9yZGVyX2lkGAEgASgJEhYKDmFmdGVyX3Bvc2l0aW9uGAIgASgJEhEKCXVudGlsX25vdxgDIAEoCCJdChpTdHJlYW1PcmRlclVwZGF0ZXNSZXNwb25zZRIQCghwb3NpdGlvbhgBIAEoCRItCgZ1cGRhdGUYAiABKAsyHS5wYXJsZXkub3JkZXJzLnYxLk9yZGVyVXBkYXRlIpEBCgtPcmRlclVwZGF0ZRIQCghvcmRlcl9pZBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgDEi0KBnN0YXR1cxgDIAEoDjIdLnBhcmxleS5vcmRlcnMudjEuT3JkZXJTdGF0dXMSCgoCYXQYBCABKAkSFgoOY29ycmVsYXRpb25faWQYBSABKAkSDAoEbm90ZRgGIAEoCSJKChNVcGxvYWRPcmRlcnNSZXF1ZXN0EjMKBW9yZGVyGAEgASgLMiQucGFybGV5Lm9yZGVycy52MS5DcmVhdGVPcmRlclJlcXVlc3QiewoUVXBsb2FkT3JkZXJzUmVzcG9uc2USEAoIcmVjZWl2ZWQYASABKAUSDgoGcGxhY2VkGAIgASgFEhAKCHJlcGxheWVkGAMgASgFEi8KB3JlZnVzZWQYBCADKAsyHi5wYXJsZXkub3JkZXJzLnYxLlJlZnVzZWRPcmRlciJUCgxSZWZ1c2VkT3JkZXISDAoEbGluZRgBIAEoBRIXCg9pZGVtcG90ZW5jeV9rZXkYAiABKAkSDAoEY29kZRgDIAEoCRIPCgdtZXNzYWdlGAQgASgJIksKFFByb2Nlc3NPcmRlcnNSZXF1ZXN0EjMKBW9yZGVyGAEgASgLMiQucGFybGV5Lm9yZGVycy52MS5DcmVhdGVPcmRlclJlcXVlc3QiuwEKFVByb2Nlc3NPcmRlcnNSZXNwb25zZRIMCgRsaW5lGAEgASgFEikKBnBsYWNlZBgCIAEoCzIXLnBhcmxleS5vcmRlcnMudjEuT3JkZXJIABIrCghyZXBsYXllZBgDIAEoCzIXLnBhcmxleS5vcmRlcnMudjEuT3JkZXJIABIxCgdyZWZ1c2VkGAQgASgLMh4ucGFybGV5Lm9yZGVycy52MS5SZWZ1c2VkT3JkZXJIAEIJCgdvdXRjb21lKpYBCgtPcmRlclN0YXR1cxIcChhPUkRFUl9TVEFUVVNfVU5TUEVDSUZJRUQQABIXChNPUkRFUl9TVEFUVVNfUExBQ0VEEAESGgoWT1JERVJfU1RBVFVTX0NPTkZJUk1FRBACEhgKFE9SREVSX1NUQVRVU19TSElQUEVEEAMSGgoWT1JERVJfU1RBVFVTX0NBTkNFTExFRBAEKl0KClN0b2NrQ2hlY2sSGwoXU1RPQ0tfQ0hFQ0tfVU5TUEVDSUZJRUQQABIZChVTVE9DS19DSEVDS19BVkFJTEFCTEUQARIXChNTVE9DS19DSEVDS19VTktOT1dOEAIqYwoKRnVsZmlsbWVudBIaChZGVUxGSUxNRU5UX1VOU1BFQ0lGSUVEEAASHAoYRlVMRklMTUVOVF9DSE9SRU9HUkFQSEVEEAESGwoXRlVMRklMTUVOVF9PUkNIRVNUUkFURUQQAjLLBQoMT3JkZXJTZXJ2aWNlEloKC0NyZWF0ZU9yZGVyEiQucGFybGV5Lm9yZGVycy52MS5DcmVhdGVPcmRlclJlcXVlc3QaJS5wYXJsZXkub3JkZXJzLnYxLkNyZWF0ZU9yZGVyUmVzcG9uc2USVgoIR2V0T3JkZXISIS5wYXJsZXkub3JkZXJzLnYxLkdldE9yZGVyUmVxdWVzdBoiLnBhcmxleS5vcmRlcnMudjEuR2V0T3JkZXJSZXNwb25zZSIDkAIBEmgKDkdldE9yZGVyRGV0YWlsEicucGFybGV5Lm9yZGVycy52MS5HZXRPcmRlckRldGFpbFJlcXVlc3QaKC5wYXJsZXkub3JkZXJzLnYxLkdldE9yZGVyRGV0YWlsUmVzcG9uc2UiA5ACARJeCgpMaXN0T3JkZXJzEiMucGFybGV5Lm9yZGVycy52MS5MaXN0T3JkZXJzUmVxdWVzdBokLnBhcmxleS5vcmRlcnMudjEuTGlzdE9yZGVyc1Jlc3BvbnNlIgOQAgEwARJ2ChJTdHJlYW1PcmRlclVwZGF0ZXMSKy5wYXJsZXkub3JkZXJzLnYxLlN0cmVhbU9yZGVyVXBkYXRlc1JlcXVlc3QaLC5wYXJsZXkub3JkZXJzLnYxLlN0cmVhbU9yZGVyVXBkYXRlc1Jlc3BvbnNlIgOQAgEwARJfCgxVcGxvYWRPcmRlcnMSJS5wYXJsZXkub3JkZXJzLnYxLlVwbG9hZE9yZGVyc1JlcXVlc3QaJi5wYXJsZXkub3JkZXJzLnYxLlVwbG9hZE9yZGVyc1Jlc3BvbnNlKAESZAoNUHJvY2Vzc09yZGVycxImLnBhcmxleS5vcmRlcnMudjEuUHJvY2Vzc09yZGVyc1JlcXVlc3QaJy5wYXJsZXkub3JkZXJzLnYxLlByb2Nlc3NPcmRlcnNSZXNwb25zZSgBMAFiBnByb3RvMw", [file_parley_money_v1_money]);
+  fileDesc("Ch1wYXJsZXkvb3JkZXJzL3YxL29yZGVycy5wcm90bxIQcGFybGV5Lm9yZGVycy52MSJdCglPcmRlckl0ZW0SEgoKcHJvZHVjdF9pZBgBIAEoCRIQCghxdWFudGl0eRgCIAEoBRIqCgp1bml0X3ByaWNlGAMgASgLMhYucGFybGV5Lm1vbmV5LnYxLk1vbmV5IukCCgVPcmRlchIQCghvcmRlcl9pZBgBIAEoCRITCgtjdXN0b21lcl9pZBgCIAEoCRIqCgVpdGVtcxgDIAMoCzIbLnBhcmxleS5vcmRlcnMudjEuT3JkZXJJdGVtEiUKBXRvdGFsGAQgASgLMhYucGFybGV5Lm1vbmV5LnYxLk1vbmV5Ei0KBnN0YXR1cxgFIAEoDjIdLnBhcmxleS5vcmRlcnMudjEuT3JkZXJTdGF0dXMSMQoLc3RvY2tfY2hlY2sYBiABKA4yHC5wYXJsZXkub3JkZXJzLnYxLlN0b2NrQ2hlY2sSFQoNY2FuY2VsX3JlYXNvbhgHIAEoCRIXCg90cmFja2luZ19udW1iZXIYCCABKAkSDwoHdmVyc2lvbhgJIAEoAxIRCglwbGFjZWRfYXQYCiABKAkSMAoKZnVsZmlsbWVudBgPIAEoDjIcLnBhcmxleS5vcmRlcnMudjEuRnVsZmlsbWVudCIxCglPcmRlckxpbmUSEgoKcHJvZHVjdF9pZBgBIAEoCRIQCghxdWFudGl0eRgCIAEoBSK4AQoSQ3JlYXRlT3JkZXJSZXF1ZXN0EhMKC2N1c3RvbWVyX2lkGAEgASgJEioKBWxpbmVzGAIgAygLMhsucGFybGV5Lm9yZGVycy52MS5PcmRlckxpbmUSFwoPaWRlbXBvdGVuY3lfa2V5GAMgASgJEhYKDnBheW1lbnRfbWV0aG9kGAQgASgJEjAKCmZ1bGZpbG1lbnQYDyABKA4yHC5wYXJsZXkub3JkZXJzLnYxLkZ1bGZpbG1lbnQiTwoTQ3JlYXRlT3JkZXJSZXNwb25zZRImCgVvcmRlchgBIAEoCzIXLnBhcmxleS5vcmRlcnMudjEuT3JkZXISEAoIcmVwbGF5ZWQYAiABKAgiMgoPR2V0T3JkZXJSZXF1ZXN0EhAKCG9yZGVyX2lkGAEgASgJEg0KBWFzX29mGAIgASgJIjoKEEdldE9yZGVyUmVzcG9uc2USJgoFb3JkZXIYASABKAsyFy5wYXJsZXkub3JkZXJzLnYxLk9yZGVyIikKFUdldE9yZGVyRGV0YWlsUmVxdWVzdBIQCghvcmRlcl9pZBgBIAEoCSJuChZHZXRPcmRlckRldGFpbFJlc3BvbnNlEiYKBW9yZGVyGAEgASgLMhcucGFybGV5Lm9yZGVycy52MS5PcmRlchIsCgdoaXN0b3J5GAIgAygLMhsucGFybGV5Lm9yZGVycy52MS5PcmRlclN0ZXAiMAobQmF0Y2hHZXRPcmRlckRldGFpbHNSZXF1ZXN0EhEKCW9yZGVyX2lkcxgBIAMoCSJYChxCYXRjaEdldE9yZGVyRGV0YWlsc1Jlc3BvbnNlEjgKBm9yZGVycxgBIAMoCzIoLnBhcmxleS5vcmRlcnMudjEuR2V0T3JkZXJEZXRhaWxSZXNwb25zZSJFChdMaXN0UmVjZW50T3JkZXJzUmVxdWVzdBIUCgxjdXN0b21lcl9pZHMYASADKAkSFAoMcGVyX2N1c3RvbWVyGAIgASgFIlQKGExpc3RSZWNlbnRPcmRlcnNSZXNwb25zZRI4CgZvcmRlcnMYASADKAsyKC5wYXJsZXkub3JkZXJzLnYxLkdldE9yZGVyRGV0YWlsUmVzcG9uc2UiZQoJT3JkZXJTdGVwEg8KB3ZlcnNpb24YASABKAMSLQoGc3RhdHVzGAIgASgOMh0ucGFybGV5Lm9yZGVycy52MS5PcmRlclN0YXR1cxIKCgJhdBgDIAEoCRIMCgRub3RlGAQgASgJIjcKEUxpc3RPcmRlcnNSZXF1ZXN0EhMKC2N1c3RvbWVyX2lkGAEgASgJEg0KBWxpbWl0GAIgASgFIkMKEkxpc3RPcmRlcnNSZXNwb25zZRItCgVvcmRlchgBIAEoCzIeLnBhcmxleS5vcmRlcnMudjEuT3JkZXJTdW1tYXJ5Ir4BCgxPcmRlclN1bW1hcnkSEAoIb3JkZXJfaWQYASABKAkSEwoLY3VzdG9tZXJfaWQYAiABKAkSLQoGc3RhdHVzGAMgASgOMh0ucGFybGV5Lm9yZGVycy52MS5PcmRlclN0YXR1cxIlCgV0b3RhbBgEIAEoCzIWLnBhcmxleS5tb25leS52MS5Nb25leRINCgVsaW5lcxgFIAEoBRIPCgd2ZXJzaW9uGAYgASgDEhEKCXBsYWNlZF9hdBgHIAEoCSJYChlTdHJlYW1PcmRlclVwZGF0ZXNSZXF1ZXN0EhAKCG9yZGVyX2lkGAEgASgJEhYKDmFmdGVyX3Bvc2l0aW9uGAIgASgJEhEKCXVudGlsX25vdxgDIAEoCCJdChpTdHJlYW1PcmRlclVwZGF0ZXNSZXNwb25zZRIQCghwb3NpdGlvbhgBIAEoCRItCgZ1cGRhdGUYAiABKAsyHS5wYXJsZXkub3JkZXJzLnYxLk9yZGVyVXBkYXRlIpEBCgtPcmRlclVwZGF0ZRIQCghvcmRlcl9pZBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgDEi0KBnN0YXR1cxgDIAEoDjIdLnBhcmxleS5vcmRlcnMudjEuT3JkZXJTdGF0dXMSCgoCYXQYBCABKAkSFgoOY29ycmVsYXRpb25faWQYBSABKAkSDAoEbm90ZRgGIAEoCSJKChNVcGxvYWRPcmRlcnNSZXF1ZXN0EjMKBW9yZGVyGAEgASgLMiQucGFybGV5Lm9yZGVycy52MS5DcmVhdGVPcmRlclJlcXVlc3QiewoUVXBsb2FkT3JkZXJzUmVzcG9uc2USEAoIcmVjZWl2ZWQYASABKAUSDgoGcGxhY2VkGAIgASgFEhAKCHJlcGxheWVkGAMgASgFEi8KB3JlZnVzZWQYBCADKAsyHi5wYXJsZXkub3JkZXJzLnYxLlJlZnVzZWRPcmRlciJUCgxSZWZ1c2VkT3JkZXISDAoEbGluZRgBIAEoBRIXCg9pZGVtcG90ZW5jeV9rZXkYAiABKAkSDAoEY29kZRgDIAEoCRIPCgdtZXNzYWdlGAQgASgJIksKFFByb2Nlc3NPcmRlcnNSZXF1ZXN0EjMKBW9yZGVyGAEgASgLMiQucGFybGV5Lm9yZGVycy52MS5DcmVhdGVPcmRlclJlcXVlc3QiuwEKFVByb2Nlc3NPcmRlcnNSZXNwb25zZRIMCgRsaW5lGAEgASgFEikKBnBsYWNlZBgCIAEoCzIXLnBhcmxleS5vcmRlcnMudjEuT3JkZXJIABIrCghyZXBsYXllZBgDIAEoCzIXLnBhcmxleS5vcmRlcnMudjEuT3JkZXJIABIxCgdyZWZ1c2VkGAQgASgLMh4ucGFybGV5Lm9yZGVycy52MS5SZWZ1c2VkT3JkZXJIAEIJCgdvdXRjb21lKpYBCgtPcmRlclN0YXR1cxIcChhPUkRFUl9TVEFUVVNfVU5TUEVDSUZJRUQQABIXChNPUkRFUl9TVEFUVVNfUExBQ0VEEAESGgoWT1JERVJfU1RBVFVTX0NPTkZJUk1FRBACEhgKFE9SREVSX1NUQVRVU19TSElQUEVEEAMSGgoWT1JERVJfU1RBVFVTX0NBTkNFTExFRBAEKl0KClN0b2NrQ2hlY2sSGwoXU1RPQ0tfQ0hFQ0tfVU5TUEVDSUZJRUQQABIZChVTVE9DS19DSEVDS19BVkFJTEFCTEUQARIXChNTVE9DS19DSEVDS19VTktOT1dOEAIqYwoKRnVsZmlsbWVudBIaChZGVUxGSUxNRU5UX1VOU1BFQ0lGSUVEEAASHAoYRlVMRklMTUVOVF9DSE9SRU9HUkFQSEVEEAESGwoXRlVMRklMTUVOVF9PUkNIRVNUUkFURUQQAjK3BwoMT3JkZXJTZXJ2aWNlEloKC0NyZWF0ZU9yZGVyEiQucGFybGV5Lm9yZGVycy52MS5DcmVhdGVPcmRlclJlcXVlc3QaJS5wYXJsZXkub3JkZXJzLnYxLkNyZWF0ZU9yZGVyUmVzcG9uc2USVgoIR2V0T3JkZXISIS5wYXJsZXkub3JkZXJzLnYxLkdldE9yZGVyUmVxdWVzdBoiLnBhcmxleS5vcmRlcnMudjEuR2V0T3JkZXJSZXNwb25zZSIDkAIBEmgKDkdldE9yZGVyRGV0YWlsEicucGFybGV5Lm9yZGVycy52MS5HZXRPcmRlckRldGFpbFJlcXVlc3QaKC5wYXJsZXkub3JkZXJzLnYxLkdldE9yZGVyRGV0YWlsUmVzcG9uc2UiA5ACARJ6ChRCYXRjaEdldE9yZGVyRGV0YWlscxItLnBhcmxleS5vcmRlcnMudjEuQmF0Y2hHZXRPcmRlckRldGFpbHNSZXF1ZXN0Gi4ucGFybGV5Lm9yZGVycy52MS5CYXRjaEdldE9yZGVyRGV0YWlsc1Jlc3BvbnNlIgOQAgESbgoQTGlzdFJlY2VudE9yZGVycxIpLnBhcmxleS5vcmRlcnMudjEuTGlzdFJlY2VudE9yZGVyc1JlcXVlc3QaKi5wYXJsZXkub3JkZXJzLnYxLkxpc3RSZWNlbnRPcmRlcnNSZXNwb25zZSIDkAIBEl4KCkxpc3RPcmRlcnMSIy5wYXJsZXkub3JkZXJzLnYxLkxpc3RPcmRlcnNSZXF1ZXN0GiQucGFybGV5Lm9yZGVycy52MS5MaXN0T3JkZXJzUmVzcG9uc2UiA5ACATABEnYKElN0cmVhbU9yZGVyVXBkYXRlcxIrLnBhcmxleS5vcmRlcnMudjEuU3RyZWFtT3JkZXJVcGRhdGVzUmVxdWVzdBosLnBhcmxleS5vcmRlcnMudjEuU3RyZWFtT3JkZXJVcGRhdGVzUmVzcG9uc2UiA5ACATABEl8KDFVwbG9hZE9yZGVycxIlLnBhcmxleS5vcmRlcnMudjEuVXBsb2FkT3JkZXJzUmVxdWVzdBomLnBhcmxleS5vcmRlcnMudjEuVXBsb2FkT3JkZXJzUmVzcG9uc2UoARJkCg1Qcm9jZXNzT3JkZXJzEiYucGFybGV5Lm9yZGVycy52MS5Qcm9jZXNzT3JkZXJzUmVxdWVzdBonLnBhcmxleS5vcmRlcnMudjEuUHJvY2Vzc09yZGVyc1Jlc3BvbnNlKAEwAWIGcHJvdG8z", [file_parley_money_v1_money]);
 
 /**
  * One product of an order.
@@ -304,6 +304,93 @@ export const GetOrderDetailResponseSchema: GenMessage<GetOrderDetailResponse> = 
   messageDesc(file_parley_orders_v1_orders, 8);
 
 /**
+ * Names orders.
+ *
+ * @generated from message parley.orders.v1.BatchGetOrderDetailsRequest
+ */
+export type BatchGetOrderDetailsRequest = Message<"parley.orders.v1.BatchGetOrderDetailsRequest"> & {
+  /**
+   * 1 to 100.
+   *
+   * @generated from field: repeated string order_ids = 1;
+   */
+  orderIds: string[];
+};
+
+/**
+ * Describes the message parley.orders.v1.BatchGetOrderDetailsRequest.
+ * Use `create(BatchGetOrderDetailsRequestSchema)` to create a new message.
+ */
+export const BatchGetOrderDetailsRequestSchema: GenMessage<BatchGetOrderDetailsRequest> = /*@__PURE__*/
+  messageDesc(file_parley_orders_v1_orders, 9);
+
+/**
+ * The orders that there are, in no order that one could rely on.
+ *
+ * @generated from message parley.orders.v1.BatchGetOrderDetailsResponse
+ */
+export type BatchGetOrderDetailsResponse = Message<"parley.orders.v1.BatchGetOrderDetailsResponse"> & {
+  /**
+   * @generated from field: repeated parley.orders.v1.GetOrderDetailResponse orders = 1;
+   */
+  orders: GetOrderDetailResponse[];
+};
+
+/**
+ * Describes the message parley.orders.v1.BatchGetOrderDetailsResponse.
+ * Use `create(BatchGetOrderDetailsResponseSchema)` to create a new message.
+ */
+export const BatchGetOrderDetailsResponseSchema: GenMessage<BatchGetOrderDetailsResponse> = /*@__PURE__*/
+  messageDesc(file_parley_orders_v1_orders, 10);
+
+/**
+ * Whose orders, and how many.
+ *
+ * @generated from message parley.orders.v1.ListRecentOrdersRequest
+ */
+export type ListRecentOrdersRequest = Message<"parley.orders.v1.ListRecentOrdersRequest"> & {
+  /**
+   * 1 to 100.
+   *
+   * @generated from field: repeated string customer_ids = 1;
+   */
+  customerIds: string[];
+
+  /**
+   * How many of each customer at most, 1 to 50; of all customers together no more than 400.
+   *
+   * @generated from field: int32 per_customer = 2;
+   */
+  perCustomer: number;
+};
+
+/**
+ * Describes the message parley.orders.v1.ListRecentOrdersRequest.
+ * Use `create(ListRecentOrdersRequestSchema)` to create a new message.
+ */
+export const ListRecentOrdersRequestSchema: GenMessage<ListRecentOrdersRequest> = /*@__PURE__*/
+  messageDesc(file_parley_orders_v1_orders, 11);
+
+/**
+ * The orders, newest first within each customer.
+ *
+ * @generated from message parley.orders.v1.ListRecentOrdersResponse
+ */
+export type ListRecentOrdersResponse = Message<"parley.orders.v1.ListRecentOrdersResponse"> & {
+  /**
+   * @generated from field: repeated parley.orders.v1.GetOrderDetailResponse orders = 1;
+   */
+  orders: GetOrderDetailResponse[];
+};
+
+/**
+ * Describes the message parley.orders.v1.ListRecentOrdersResponse.
+ * Use `create(ListRecentOrdersResponseSchema)` to create a new message.
+ */
+export const ListRecentOrdersResponseSchema: GenMessage<ListRecentOrdersResponse> = /*@__PURE__*/
+  messageDesc(file_parley_orders_v1_orders, 12);
+
+/**
  * One thing that happened to an order.
  *
  * @generated from message parley.orders.v1.OrderStep
@@ -343,7 +430,7 @@ export type OrderStep = Message<"parley.orders.v1.OrderStep"> & {
  * Use `create(OrderStepSchema)` to create a new message.
  */
 export const OrderStepSchema: GenMessage<OrderStep> = /*@__PURE__*/
-  messageDesc(file_parley_orders_v1_orders, 9);
+  messageDesc(file_parley_orders_v1_orders, 13);
 
 /**
  * Which orders to list.
@@ -371,7 +458,7 @@ export type ListOrdersRequest = Message<"parley.orders.v1.ListOrdersRequest"> & 
  * Use `create(ListOrdersRequestSchema)` to create a new message.
  */
 export const ListOrdersRequestSchema: GenMessage<ListOrdersRequest> = /*@__PURE__*/
-  messageDesc(file_parley_orders_v1_orders, 10);
+  messageDesc(file_parley_orders_v1_orders, 14);
 
 /**
  * One order of the list.
@@ -390,7 +477,7 @@ export type ListOrdersResponse = Message<"parley.orders.v1.ListOrdersResponse"> 
  * Use `create(ListOrdersResponseSchema)` to create a new message.
  */
 export const ListOrdersResponseSchema: GenMessage<ListOrdersResponse> = /*@__PURE__*/
-  messageDesc(file_parley_orders_v1_orders, 11);
+  messageDesc(file_parley_orders_v1_orders, 15);
 
 /**
  * An order in a list.
@@ -445,7 +532,7 @@ export type OrderSummary = Message<"parley.orders.v1.OrderSummary"> & {
  * Use `create(OrderSummarySchema)` to create a new message.
  */
 export const OrderSummarySchema: GenMessage<OrderSummary> = /*@__PURE__*/
-  messageDesc(file_parley_orders_v1_orders, 12);
+  messageDesc(file_parley_orders_v1_orders, 16);
 
 /**
  * What to tell of, and from where on.
@@ -480,7 +567,7 @@ export type StreamOrderUpdatesRequest = Message<"parley.orders.v1.StreamOrderUpd
  * Use `create(StreamOrderUpdatesRequestSchema)` to create a new message.
  */
 export const StreamOrderUpdatesRequestSchema: GenMessage<StreamOrderUpdatesRequest> = /*@__PURE__*/
-  messageDesc(file_parley_orders_v1_orders, 13);
+  messageDesc(file_parley_orders_v1_orders, 17);
 
 /**
  * One thing that happened, or a sign of life while nothing does.
@@ -508,7 +595,7 @@ export type StreamOrderUpdatesResponse = Message<"parley.orders.v1.StreamOrderUp
  * Use `create(StreamOrderUpdatesResponseSchema)` to create a new message.
  */
 export const StreamOrderUpdatesResponseSchema: GenMessage<StreamOrderUpdatesResponse> = /*@__PURE__*/
-  messageDesc(file_parley_orders_v1_orders, 14);
+  messageDesc(file_parley_orders_v1_orders, 18);
 
 /**
  * One thing that happened to an order.
@@ -560,7 +647,7 @@ export type OrderUpdate = Message<"parley.orders.v1.OrderUpdate"> & {
  * Use `create(OrderUpdateSchema)` to create a new message.
  */
 export const OrderUpdateSchema: GenMessage<OrderUpdate> = /*@__PURE__*/
-  messageDesc(file_parley_orders_v1_orders, 15);
+  messageDesc(file_parley_orders_v1_orders, 19);
 
 /**
  * One order to place.
@@ -579,7 +666,7 @@ export type UploadOrdersRequest = Message<"parley.orders.v1.UploadOrdersRequest"
  * Use `create(UploadOrdersRequestSchema)` to create a new message.
  */
 export const UploadOrdersRequestSchema: GenMessage<UploadOrdersRequest> = /*@__PURE__*/
-  messageDesc(file_parley_orders_v1_orders, 16);
+  messageDesc(file_parley_orders_v1_orders, 20);
 
 /**
  * What became of an upload.
@@ -615,7 +702,7 @@ export type UploadOrdersResponse = Message<"parley.orders.v1.UploadOrdersRespons
  * Use `create(UploadOrdersResponseSchema)` to create a new message.
  */
 export const UploadOrdersResponseSchema: GenMessage<UploadOrdersResponse> = /*@__PURE__*/
-  messageDesc(file_parley_orders_v1_orders, 17);
+  messageDesc(file_parley_orders_v1_orders, 21);
 
 /**
  * An order that was not placed. The same line may be sent again.
@@ -653,7 +740,7 @@ export type RefusedOrder = Message<"parley.orders.v1.RefusedOrder"> & {
  * Use `create(RefusedOrderSchema)` to create a new message.
  */
 export const RefusedOrderSchema: GenMessage<RefusedOrder> = /*@__PURE__*/
-  messageDesc(file_parley_orders_v1_orders, 18);
+  messageDesc(file_parley_orders_v1_orders, 22);
 
 /**
  * One order to place.
@@ -672,7 +759,7 @@ export type ProcessOrdersRequest = Message<"parley.orders.v1.ProcessOrdersReques
  * Use `create(ProcessOrdersRequestSchema)` to create a new message.
  */
 export const ProcessOrdersRequestSchema: GenMessage<ProcessOrdersRequest> = /*@__PURE__*/
-  messageDesc(file_parley_orders_v1_orders, 19);
+  messageDesc(file_parley_orders_v1_orders, 23);
 
 /**
  * What became of one order.
@@ -718,7 +805,7 @@ export type ProcessOrdersResponse = Message<"parley.orders.v1.ProcessOrdersRespo
  * Use `create(ProcessOrdersResponseSchema)` to create a new message.
  */
 export const ProcessOrdersResponseSchema: GenMessage<ProcessOrdersResponse> = /*@__PURE__*/
-  messageDesc(file_parley_orders_v1_orders, 20);
+  messageDesc(file_parley_orders_v1_orders, 24);
 
 /**
  * How far an order is.
@@ -880,6 +967,26 @@ export const OrderService: GenService<{
     methodKind: "unary";
     input: typeof GetOrderDetailRequestSchema;
     output: typeof GetOrderDetailResponseSchema;
+  },
+  /**
+   * Shows many orders at once, as GetOrderDetail does each. An unknown one is left out.
+   *
+   * @generated from rpc parley.orders.v1.OrderService.BatchGetOrderDetails
+   */
+  batchGetOrderDetails: {
+    methodKind: "unary";
+    input: typeof BatchGetOrderDetailsRequestSchema;
+    output: typeof BatchGetOrderDetailsResponseSchema;
+  },
+  /**
+   * The newest orders of several customers at once, as GetOrderDetail shows each.
+   *
+   * @generated from rpc parley.orders.v1.OrderService.ListRecentOrders
+   */
+  listRecentOrders: {
+    methodKind: "unary";
+    input: typeof ListRecentOrdersRequestSchema;
+    output: typeof ListRecentOrdersResponseSchema;
   },
   /**
    * Lists orders, newest first, from a read model that follows the events within moments.

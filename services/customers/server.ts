@@ -1,0 +1,47 @@
+import type { Closable } from '#kit/app/admin.ts'
+import type { App } from '#kit/app/lifecycle.ts'
+import { restServer } from '#kit/http/server.ts'
+import type { Database } from '#kit/store/database.ts'
+import { type customers, customersApi, customersExposure } from '#mesh/shop.ts'
+import { getCustomer, newCustomerSchema, registerCustomer } from './handlers.ts'
+import type { CustomersTables } from './store.ts'
+
+const customerSchema = {
+  type: 'object',
+  required: ['customerId', 'name', 'emailAddress', 'registeredAt'],
+  properties: {
+    customerId: { type: 'string' },
+    name: { type: 'string' },
+    emailAddress: { type: 'string' },
+    registeredAt: { type: 'string', format: 'date-time' },
+  },
+} as const
+
+const registrationHeaders = {
+  type: 'object',
+  required: ['idempotency-key'],
+  properties: { 'idempotency-key': { type: 'string', minLength: 1, maxLength: 255 } },
+} as const
+
+/** Serves the routes of customers. */
+export function customersServer(app: App<typeof customers>, database: Database<CustomersTables>): Promise<Closable> {
+  return restServer(
+    app,
+    customersApi,
+    {
+      registerCustomer: {
+        summary: 'Registers a customer. A welcome is sent to them afterwards.',
+        headers: registrationHeaders,
+        body: newCustomerSchema,
+        responses: { 201: customerSchema },
+        handler: (request) => registerCustomer(request, database),
+      },
+      getCustomer: {
+        summary: 'Shows a customer.',
+        responses: { 200: customerSchema },
+        handler: ({ params }) => getCustomer(params.id, database),
+      },
+    },
+    customersExposure,
+  )
+}

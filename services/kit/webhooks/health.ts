@@ -1,0 +1,65 @@
+import type { AttemptError } from './attempt.ts'
+
+/** Whether deliveries go to an endpoint now, and why not. */
+export type Health = {
+  readonly state: 'active' | 'paused' | 'disabled'
+  /** Empty while it is active. `asked`: by its owner, who alone ends it. */
+  readonly reason: '' | 'asked' | 'failing' | 'gone'
+  /** Failed attempts in a row. */
+  readonly failures: number
+  readonly failingSince: Date | null
+  /** While it is paused because it fails: when one delivery is let through to see. */
+  readonly probeAt: Date | null
+  /** How often that was in vain. */
+  readonly probes: number
+}
+
+/** Failed attempts in a row that pause an endpoint. */
+export const failuresMax = 10
+/** The first look at a paused endpoint comes after this long, each further one after twice the time, up to the maximum. */
+export const probeBaseMs = 60_000
+export const probeMsMax = 3_600_000
+/** An endpoint that has failed for this long is disabled: from then on nothing is kept for it. */
+export const disableAfterMs = 5 * 86_400_000
+
+/** An endpoint of which nothing bad is known. */
+export const healthy: Health = {
+  state: 'active',
+  reason: '',
+  failures: 0,
+  failingSince: null,
+  probeAt: null,
+  probes: 0,
+}
+
+/** An endpoint after a delivery that arrived: one that was paused for failing is open again. Its owner's wish stays. */
+export function afterSuccess(health: Health): Health {
+  return health.reason === '' || health.reason === 'failing' ? healthy : { ...healthy, ...wishOf(health) }
+}
+
+/** An endpoint after a failed attempt. */
+export function afterFailure(health: Health, error: AttemptError, now: Date): Health {
+  const failures = health.failures + 1
+  const failingSince = health.failingSince ?? now
+  const counted = { ...health, failures, failingSince }
+  if (health.state === 'disabled') return counted
+  if (error === 'gone') return { ...counted, state: 'disabled', reason: 'gone', probeAt: null }
+  if (now.getTime() - failingSince.getTime() >= disableAfterMs) {
+    return { ...counted, state: 'disabled', reason: 'failing', probeAt: null }
+  }
+  if (health.reason === 'asked' || failures < failuresMax) return counted
+  // What was under way when it was paused is no probe, and says nothing new.
+  if (health.state === 'paused' && health.probeAt && health.probeAt > now) return counted
+  const waitMs = Math.min(probeBaseMs * 2 ** health.probes, probeMsMax)
+  return {
+    ...counted,
+    state: 'paused',
+    reason: 'failing',
+    probeAt: new Date(now.getTime() + waitMs),
+    probes: health.probes + 1,
+  }
+}
+
+function wishOf({ state, reason }: Health): Pick<Health, 'state' | 'reason'> {
+  return { state, reason }
+}

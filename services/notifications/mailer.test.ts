@@ -1,0 +1,44 @@
+import type { AddressInfo } from 'node:net'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { SMTPServer } from 'smtp-server'
+import { PermanentFailure } from '#kit/messaging/dead-letter.ts'
+import { type Mailer, openMailer } from './mailer.ts'
+
+const answers = new Map([
+  ['nobody@x.example', 550],
+  ['later@x.example', 451],
+])
+const server = new SMTPServer({
+  authOptional: true,
+  disabledCommands: ['AUTH', 'STARTTLS'],
+  onRcptTo({ address }, _session, done) {
+    const responseCode = answers.get(address)
+    done(responseCode ? Object.assign(new Error(`no ${address}`), { responseCode }) : null)
+  },
+  onData(stream, _session, done) {
+    stream.resume()
+    stream.on('end', () => done())
+  },
+})
+let mailer: Mailer
+
+beforeAll(async () => {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()))
+  mailer = openMailer({ host: '127.0.0.1', port: (server.server.address() as AddressInfo).port })
+})
+
+afterAll(async () => {
+  await mailer?.close()
+  await new Promise<void>((resolve) => server.close(() => resolve()))
+})
+
+const send = (to: string) => mailer.send({ messageId: '<1@shop>', from: 'shop@x.example', to, subject: 's', text: 't' })
+
+test('an e-mail that the server refuses for good is not tried again; one that it refuses for now is', async () => {
+  await send('somebody@x.example')
+  await expect(send('nobody@x.example')).rejects.toThrow(
+    new PermanentFailure('The mail server refuses <1@shop>: 550 no nobody@x.example'),
+  )
+  await expect(send('nobody@x.example')).rejects.toBeInstanceOf(PermanentFailure)
+  await expect(send('later@x.example')).rejects.toMatchObject({ code: 'unavailable' })
+})

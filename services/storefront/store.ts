@@ -1,0 +1,28 @@
+import type { Kysely } from 'kysely'
+import type { Tx } from '#kit/store/database.ts'
+
+/** The tables of the storefront's database: names alone, for it shows nothing else of customers. */
+export type StorefrontTables = { customer: { customer_id: string; name: string } }
+
+/** What these customers are called, by id; one that we have not heard of yet is missing. */
+export async function readNames(
+  db: Kysely<StorefrontTables>,
+  customerIds: readonly string[],
+): Promise<Map<string, string>> {
+  const rows = await db
+    .selectFrom('customer')
+    .selectAll()
+    // One parameter, whatever their number: one prepared statement.
+    .where(({ eb, fn, val }) => eb('customer_id', '=', fn.any(val([...customerIds]))))
+    .execute()
+  return new Map(rows.map(({ customer_id, name }) => [customer_id, name]))
+}
+
+/** Keeps what a customer is called from now on. */
+export async function writeName(tx: Tx<StorefrontTables>, customerId: string, name: string): Promise<void> {
+  await tx.db
+    .insertInto('customer')
+    .values({ customer_id: customerId, name })
+    .onConflict((conflict) => conflict.column('customer_id').doUpdateSet({ name }))
+    .execute()
+}
