@@ -28,9 +28,9 @@ import { answerer } from './messaging/answerer.ts'
 import { openAsker } from './messaging/asker.ts'
 import { worker } from './messaging/worker.ts'
 import type { Database } from './store/database.ts'
+import { type Input, input } from './streaming/stream.ts'
 import { deliverWebhooks } from './webhooks/deliverer.ts'
 import { targetPolicy } from './webhooks/target.ts'
-import { type Input, input } from './streaming/stream.ts'
 
 const api = rest('shop-api', { place: 'POST /orders', show: 'GET /orders/{id}' })
 const other = rest('other-api', { list: 'GET /others' })
