@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import type { Plan, PlannedExternal, PlannedService } from '#plan/plan.ts'
+import { inotifyInstancesMax } from '#providers/envoy/render.ts'
 import { type EnvironmentOptions, serviceEnvironment, standInEnvironment } from './environment.ts'
 import { accepts, statusOnSocket } from './health.ts'
 import type { Endpoint, Layout, ServiceSite } from './layout.ts'
@@ -59,6 +60,7 @@ function sidecar(plan: Plan, layout: Layout, name: string, site: ServiceSite, op
     logFile: join(layout.logsDir, `${name}.sidecar.log`),
     needs: [],
     listens: [site.inbound, site.metrics, ...(site.edge ? [site.edge] : [])],
+    inotifyInstances: inotifyInstancesMax,
     sockets: [site.outboundSocket, site.envoyAdminSocket, ...Object.values(site.egressSockets)],
     urls: site.edge ? [`http://${site.edge.address}:${site.edge.port}`] : [],
     prepare: () => sidecarFiles(plan, layout, name),

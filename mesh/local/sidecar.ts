@@ -60,7 +60,7 @@ export function envoySite(plan: Plan, layout: Layout, service: string): EnvoySit
     outboundSocket: site.outboundSocket,
     egressSockets: site.egressSockets,
     adminSocket: site.envoyAdminSocket,
-    certificates: { dir: dirname(site.certs.cert), ...site.certs },
+    certificatesDir: dirname(site.certs.cert),
     services: Object.fromEntries(Object.entries(layout.services).map(([name, one]) => [name, one.inbound])),
     externals: Object.fromEntries(externals),
     publicAuthorities: '/etc/ssl/certs/ca-certificates.crt',

@@ -23,7 +23,9 @@ const retry: PlannedRetry = {
 describe('golden', () => {
   test.each(cases)('$name', ({ name, plan, service, faults, files }) => {
     const rendered = render(plan, service, siteOf(plan, service), faults)
-    const shown = files.map((file) => [file, rendered[`${file}.json`]])
+    const { static_resources, ...bootstrap } = rendered['bootstrap.json'] as { static_resources: object }
+    const parts: Readonly<Record<string, unknown>> = { bootstrap, ...static_resources }
+    const shown = files.map((file) => [file, parts[file] ?? rendered[`${file}.json`]])
     expectGolden(join(import.meta.dirname, 'testdata', name), yamlFiles(Object.fromEntries(shown)))
   })
 })
@@ -137,6 +139,9 @@ function rulesOf(filter: unknown): { policies: Record<string, unknown> } {
   return (filter as { typed_config: { rules: { policies: Record<string, unknown> } } }).typed_config.rules
 }
 
+type Static = { readonly static_resources: { readonly listeners: readonly { readonly name: string }[] } }
+
 function listenerNames(files: Readonly<Record<string, unknown>>): string[] {
-  return (files['listeners.json'] as { resources: { name: string }[] }).resources.map(({ name }) => name)
+  const { listeners } = (files['bootstrap.json'] as Static).static_resources
+  return listeners.map(({ name }) => name)
 }

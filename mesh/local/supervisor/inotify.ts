@@ -1,0 +1,78 @@
+import { readdirSync, readlinkSync } from 'node:fs'
+import { commandLine, processTable, read } from './proc.ts'
+
+/** Who holds how many inotify instances. Editors hold some, and each sidecar does. */
+export type InotifyHolder = { readonly pid: number; readonly instances: number }
+
+/** What a user may hold in all, and who holds some now: of this user and as far as we can see. */
+export type InotifyUse = { readonly instancesMax: number; readonly holders: readonly InotifyHolder[] }
+
+/** A message shows this many of those who hold most. */
+const holdersShown = 4
+/** What is advised at least: what desktops and clusters are given today. */
+const advisedMin = 1_024
+
+/**
+ * What is missing to processes that will hold this many inotify instances together, and what to do, as sentences; null when
+ * there is enough. A process that gets none ends itself, so this is better known before any is started.
+ */
+export function inotifyShortage(needed: number, { instancesMax, holders }: InotifyUse = inotifyUse()): string | null {
+  const held = holders.reduce((sum, { instances }) => sum + instances, 0)
+  if (needed === 0 || held + needed <= instancesMax) return null
+  const most = [...holders].sort((a, b) => b.instances - a.instances).slice(0, holdersShown)
+  const who = most.map(({ pid, instances }) => `${instances} by pid ${pid} (${commandLine(pid, 60)})`).join(', ')
+  const taken =
+    held === 0 ? 'none is held yet' : `${held} are held already: ${who}${holders.length > most.length ? ', …' : ''}`
+  const advised = Math.max(advisedMin, 2 ** Math.ceil(Math.log2(held + needed)))
+  return `The sidecars need ${needed} inotify instances to see new certificates and routes, a user may hold ${instancesMax}, and ${taken}.\nRaise the limit: sudo sysctl fs.inotify.max_user_instances=${advised} (to keep it: a line in a file below /etc/sysctl.d), or end what holds them.`
+}
+
+/** The instances that a process has open. None when it ended or is not ours to look into. */
+export function inotifyInstancesOf(pid: number): number {
+  return descriptorsOf(pid).size
+}
+
+function inotifyUse(): InotifyUse {
+  // In a user namespace the second is lower than the first, or nothing is known of it.
+  const limits = ['/proc/sys/fs/inotify/max_user_instances', '/proc/sys/user/max_inotify_instances'].map(numberIn)
+  return { instancesMax: Math.min(...limits), holders: holdersNow() }
+}
+
+function holdersNow(): InotifyHolder[] {
+  const uid = process.getuid?.()
+  const rows = processTable().filter(({ pid }) => uid === userOf(pid))
+  const descriptors = new Map(rows.map(({ pid }) => [pid, descriptorsOf(pid)]))
+  return rows.flatMap(({ pid, parent }) => {
+    // What a child has from its parent is one instance in two processes.
+    const own = (descriptors.get(pid) ?? new Set()).difference(descriptors.get(parent) ?? new Set())
+    return own.size > 0 ? [{ pid, instances: own.size }] : []
+  })
+}
+
+function descriptorsOf(pid: number): Set<string> {
+  const dir = `/proc/${pid}/fd`
+  try {
+    return new Set(readdirSync(dir).filter((fd) => readlink(`${dir}/${fd}`).endsWith('inotify')))
+  } catch {
+    // It ended, or belongs to somebody else.
+    return new Set()
+  }
+}
+
+/** Instances count for the real user of who opened them. */
+function userOf(pid: number): number {
+  return Number(/^Uid:\s+(\d+)/m.exec(read(`/proc/${pid}/status`) ?? '')?.[1] ?? Number.NaN)
+}
+
+function numberIn(file: string): number {
+  const text = read(file)
+  return text === null ? Number.POSITIVE_INFINITY : Number(text)
+}
+
+function readlink(path: string): string {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return ''
+  }
+}
