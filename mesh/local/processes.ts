@@ -1,13 +1,12 @@
 import { existsSync, mkdirSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import type { Plan, PlannedExternal, PlannedService } from '#plan/plan.ts'
-import { inotifyInstancesMax } from '#providers/envoy/render.ts'
 import { type EnvironmentOptions, serviceEnvironment, standInEnvironment } from './environment.ts'
 import { accepts, statusOnSocket } from './health.ts'
 import type { Endpoint, Layout, ServiceSite } from './layout.ts'
 import { needsOf } from './parts/parts.ts'
 import type { ProcessSpec } from './process.ts'
-import { envoyCommand, sidecarFiles } from './sidecar.ts'
+import { envoyCommand, inotifyInstances, sidecarFiles } from './sidecar.ts'
 
 /** What applications and sidecars are started with, beside plan and layout. */
 export type ProgramOptions = {
@@ -60,7 +59,7 @@ function sidecar(plan: Plan, layout: Layout, name: string, site: ServiceSite, op
     logFile: join(layout.logsDir, `${name}.sidecar.log`),
     needs: [],
     listens: [site.inbound, site.metrics, ...(site.edge ? [site.edge] : [])],
-    inotifyInstances: inotifyInstancesMax,
+    inotifyInstances: inotifyInstances(plan, layout, name),
     sockets: [site.outboundSocket, site.envoyAdminSocket, ...Object.values(site.egressSockets)],
     urls: site.edge ? [`http://${site.edge.address}:${site.edge.port}`] : [],
     prepare: () => sidecarFiles(plan, layout, name),

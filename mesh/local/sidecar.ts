@@ -2,7 +2,7 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Fault } from '#plan/fault.ts'
 import type { Plan } from '#plan/plan.ts'
-import { render } from '#providers/envoy/render.ts'
+import { render, watchedFiles } from '#providers/envoy/render.ts'
 import type { EnvoySite } from '#providers/envoy/site.ts'
 import type { Layout } from './layout.ts'
 
@@ -41,6 +41,11 @@ export function envoyCommand(envoy: string, layout: Layout, service: string): re
     '--disable-hot-restart',
     ...['--drain-time-s', '5'],
   ]
+}
+
+/** The inotify instances that a service's sidecar will hold. */
+export function inotifyInstances(plan: Plan, layout: Layout, service: string): number {
+  return watchedFiles(render(plan, service, envoySite(plan, layout, service))).size
 }
 
 /** What the provider needs to know of a run. Stand-ins take their system's place, without TLS. */

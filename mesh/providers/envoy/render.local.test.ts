@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { expect, jest, test } from '@jest/globals'
 import { inotifyInstancesOf } from '#local/supervisor/inotify.ts'
 import { ensureToolchain } from '#local/toolchain/toolchain.ts'
-import { inotifyInstancesMax, render } from './render.ts'
+import { render, watchedFiles } from './render.ts'
 import { cases, siteOf } from './testdata/cases.ts'
 import { administration, counter, startAlone } from './testdata/testbed.ts'
 
@@ -17,7 +17,8 @@ test.each(cases)('$name', async (one) => {
     expect(await counter(layout, one.service, 'update_rejected')).toBe(0)
     const listeners = (await administration(layout, one.service, '/listeners')).trim().split('\n')
     expect(listeners.map((line) => line.split('::')[0]).sort()).toEqual(listenerNames(one).sort())
-    expect(inotifyInstancesOf(pids[0] ?? 0)).toBeLessThanOrEqual(inotifyInstancesMax)
+    const watched = watchedFiles(render(one.plan, one.service, siteOf(one.plan, one.service)))
+    expect(inotifyInstancesOf(pids[0] ?? 0)).toBe(watched.size)
   } finally {
     await stop()
   }

@@ -8,7 +8,7 @@ import { outlierDetection } from './breaker.ts'
 import { edgeRoutes } from './edge.ts'
 import { edgeRate } from './limits.ts'
 import { pathMatch } from './match.ts'
-import { notSupported, render } from './render.ts'
+import { notSupported, render, watchedFiles } from './render.ts'
 import { retryBudget, retryPolicy } from './retries.ts'
 import { cases, chain, siteOf } from './testdata/cases.ts'
 
@@ -66,6 +66,14 @@ describe('access', () => {
     expect(notSupported(plan)).toMatchObject([{ where: 'exposure shop', what: 'authentication by token' }])
     expect(notSupported(chain)).toEqual([])
   })
+})
+
+test('a sidecar watches what changes while it runs, and nothing that another declaration alone changes', () => {
+  const watched = (service: string) => [...watchedFiles(render(chain, service, siteOf(chain, service)))].sort()
+  const secrets = (service: string) => ['authority', 'certificate'].map((name) => `/run/certs/${service}/${name}.json`)
+  const routes = (service: string, ...names: string[]) => names.map((name) => `/run/envoy/${service}/${name}.json`)
+  expect(watched('orders')).toEqual([...secrets('orders'), ...routes('orders', 'inbound', 'outbound')])
+  expect(watched('gateway')).toEqual([...secrets('gateway'), ...routes('gateway', 'outbound')])
 })
 
 describe('policies', () => {

@@ -11,12 +11,6 @@ import type { EnvoySite } from './site.ts'
 export type EnvoyFiles = Readonly<Record<string, Config>>
 
 /**
- * The inotify instances that one sidecar holds at most: Envoy opens one for each file that it watches, and these are the
- * routes of either direction, the certificate and the authority.
- */
-export const inotifyInstancesMax = 4
-
-/**
  * Renders the sidecar of one service: a bootstrap, and the routes that faults change, which Envoy reads again when they are
  * moved into place. What only another declaration changes is in the bootstrap itself: each file that Envoy watches costs
  * one of its user's inotify instances. The order is the one to write them in: what is referred to comes first.
@@ -27,6 +21,12 @@ export function render(plan: Plan, service: string, site: EnvoySite, faults: rea
     'inbound.json': routesFile(inboundRoutes(plan, service, faults)),
     'bootstrap.json': bootstrap(plan, service, site),
   }
+}
+
+/** The files that a sidecar of this bootstrap watches: routes, its certificate, its authorities. Each takes one inotify instance. */
+export function watchedFiles({ 'bootstrap.json': bootstrap }: EnvoyFiles): ReadonlySet<string> {
+  const paths = JSON.stringify(bootstrap).matchAll(/"path_config_source":\{"path":("[^"]+")/g)
+  return new Set([...paths].map(([, path = '""']) => JSON.parse(path) as string))
 }
 
 /** Lists what of a plan these sidecars do not do, to be printed where they are rendered. */
