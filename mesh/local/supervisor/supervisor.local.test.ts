@@ -97,10 +97,10 @@ test('inotify instances that are held already, and by whom, are known before any
   } finally {
     watcher.close()
   }
-  const holders = [{ pid: process.pid, instances: 100 }]
+  const holders = [7, 8].map((pid) => ({ pid, program: 'envoy', instances: 50 }))
   expect(inotifyShortage(28, { instancesMax: 128, holders })).toBeNull()
-  expect(inotifyShortage(29, { instancesMax: 128, holders })).toContain(`100 by pid ${process.pid} (`)
-  expect(inotifyShortage(0, { instancesMax: 128, holders: [{ pid: 1, instances: 500 }] })).toBeNull()
+  expect(inotifyShortage(29, { instancesMax: 128, holders })).toContain('100 by envoy (2 processes, pid 7 for one).\n')
+  expect(inotifyShortage(0, { instancesMax: 128, holders: [{ pid: 1, program: 'code', instances: 500 }] })).toBeNull()
 })
 
 test('a start that fails names the process, how it ended, its last lines and its log', async () => {
