@@ -25,6 +25,8 @@ export type ProcessSpec = {
   readonly listens: readonly Endpoint[]
   /** Socket files that it creates; leftovers are removed before it starts and after it ended. */
   readonly sockets: readonly string[]
+  /** Inotify instances that it will hold. A shortage is reported before anything starts. Default: none. */
+  readonly inotifyInstances?: number
   /** Where people reach it, for `up` and `status`; empty for most. */
   readonly urls: readonly string[]
   /** Writes files, formats stores. Idempotent: run before every start, restarts included. */

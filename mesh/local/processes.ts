@@ -6,7 +6,7 @@ import { accepts, statusOnSocket } from './health.ts'
 import type { Endpoint, Layout, ServiceSite } from './layout.ts'
 import { needsOf } from './parts/parts.ts'
 import type { ProcessSpec } from './process.ts'
-import { envoyCommand, sidecarFiles } from './sidecar.ts'
+import { envoyCommand, inotifyInstances, sidecarFiles } from './sidecar.ts'
 
 /** What applications and sidecars are started with, beside plan and layout. */
 export type ProgramOptions = {
@@ -28,6 +28,8 @@ type Start = PlannedService['start']
 
 /** Services are asked to end, drain for up to 8 s, and are killed after this. */
 const serviceGraceMs = 10_000
+/** Threads for V8 beside the main one, of 4 by default. A dozen services share few cores, and each thread keeps memory. */
+const v8Threads = 1
 /** Most of a service's memory is not its young objects: a small nursery costs a little work and saves tens of MiB. */
 const semiSpaceMiB = 8
 
@@ -59,6 +61,7 @@ function sidecar(plan: Plan, layout: Layout, name: string, site: ServiceSite, op
     logFile: join(layout.logsDir, `${name}.sidecar.log`),
     needs: [],
     listens: [site.inbound, site.metrics, ...(site.edge ? [site.edge] : [])],
+    inotifyInstances: inotifyInstances(plan, layout, name),
     sockets: [site.outboundSocket, site.envoyAdminSocket, ...Object.values(site.egressSockets)],
     urls: site.edge ? [`http://${site.edge.address}:${site.edge.port}`] : [],
     prepare: () => sidecarFiles(plan, layout, name),
@@ -145,8 +148,8 @@ function own({ home, compileCacheDir }: ProgramOptions): Record<string, string> 
 function argvOf(name: string, start: Start, options: ProgramOptions, heapMiB: number): ProcessSpec['argv'] {
   switch (start.kind) {
     case 'module': {
-      const limits = [`--max-old-space-size=${heapMiB}`, `--max-semi-space-size=${semiSpaceMiB}`]
-      return [options.node, ...limits, join(options.rootDir, start.file)]
+      const space = [`--max-old-space-size=${heapMiB}`, `--max-semi-space-size=${semiSpaceMiB}`]
+      return [options.node, ...space, `--v8-pool-size=${v8Threads}`, join(options.rootDir, start.file)]
     }
     case 'command': {
       const [command = '', ...args] = start.argv

@@ -2,7 +2,7 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Fault } from '#plan/fault.ts'
 import type { Plan } from '#plan/plan.ts'
-import { render } from '#providers/envoy/render.ts'
+import { render, watchedFiles } from '#providers/envoy/render.ts'
 import type { EnvoySite } from '#providers/envoy/site.ts'
 import type { Layout } from './layout.ts'
 
@@ -43,6 +43,11 @@ export function envoyCommand(envoy: string, layout: Layout, service: string): re
   ]
 }
 
+/** The inotify instances that a service's sidecar will hold. */
+export function inotifyInstances(plan: Plan, layout: Layout, service: string): number {
+  return watchedFiles(render(plan, service, envoySite(plan, layout, service))).size
+}
+
 /** What the provider needs to know of a run. Stand-ins take their system's place, without TLS. */
 export function envoySite(plan: Plan, layout: Layout, service: string): EnvoySite {
   const site = siteOf(layout, service)
@@ -60,7 +65,7 @@ export function envoySite(plan: Plan, layout: Layout, service: string): EnvoySit
     outboundSocket: site.outboundSocket,
     egressSockets: site.egressSockets,
     adminSocket: site.envoyAdminSocket,
-    certificates: { dir: dirname(site.certs.cert), ...site.certs },
+    certificatesDir: dirname(site.certs.cert),
     services: Object.fromEntries(Object.entries(layout.services).map(([name, one]) => [name, one.inbound])),
     externals: Object.fromEntries(externals),
     publicAuthorities: '/etc/ssl/certs/ca-certificates.crt',

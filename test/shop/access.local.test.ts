@@ -70,10 +70,35 @@ describe('the mesh', () => {
   })
 })
 
+describe('the edge', () => {
+  test('lets strangers call a gRPC method if and only if it is exposed, and by the wire of its exposure alone', async () => {
+    const { services, exposures } = shop.plan
+    const declared = exposures.flatMap(({ service, grpcWeb, methods }) =>
+      protocolOf(service) === 'grpc'
+        ? methods.map(({ path }) => `${service} ${grpcWeb ? 'grpc-web' : 'grpc'} ${path}`)
+        : [],
+    )
+    const allowed: string[] = []
+    for (const { name, protocol, apis } of services) {
+      const edge = shop.layout.services[name]?.edge
+      if (protocol !== 'grpc' || !edge) continue
+      for (const method of apis.flatMap(({ methods }) => methods)) {
+        for (const wire of ['grpc', 'grpc-web'] as const) {
+          const verdict = await attempt(edge, null, wire, method)
+          if (verdict === 'allowed') allowed.push(`${name} ${wire} ${method.path}`)
+          else expect({ wire, method, verdict }).toEqual({ wire, method, verdict: 'unknown' })
+        }
+      }
+    }
+    expect(declared).toEqual(expect.arrayContaining([expect.stringMatching(/^orders grpc-web .*GetOrder$/)]))
+    expect(allowed.sort()).toEqual(declared.sort())
+  }, 60_000)
+})
+
 describe('the broker', () => {
   test('lets an identity read and write a topic, and join a group, if and only if that is declared', async () => {
     const { services, topics, subscriptions, grants } = shop.plan
-    const groups = [...new Set(subscriptions.map(({ group }) => group))]
+    const groups = [...new Set([...subscriptions, ...grants.groups].map(({ group }) => group))]
     const declared = [
       ...grants.topics.map(({ service, topic, operation }) => `${service} ${operation} ${topic}`),
       ...grants.groups.map(({ service, group }) => `${service} join ${group}`),
@@ -142,6 +167,10 @@ describe('the database', () => {
     expect(allowed.sort()).toEqual(grants.databases.map(({ service, database }) => `${service} ${database}`).sort())
   })
 })
+
+function protocolOf(service: string) {
+  return shop.plan.services.find(({ name }) => name === service)?.protocol
+}
 
 function inbound(service: string) {
   const site = shop.layout.services[service]

@@ -109,10 +109,11 @@ test('an operator sees how a saga went, and cannot turn back what has ended', as
   const trace = `http://${shop.layout.host}:9411/api/v2/trace/${traceparent.split('-')[1]}`
   const services = async () => {
     const spans = (await (await fetch(trace)).json()) as { localEndpoint?: { serviceName?: string } }[]
-    return [...new Set(spans.map(({ localEndpoint }) => localEndpoint?.serviceName ?? ''))].sort()
+    return [...new Set(spans.map(({ localEndpoint }) => localEndpoint?.serviceName ?? ''))]
   }
+  // Others may hear of it too, as analytics does.
   const everybody = ['fulfilment', 'gateway', 'inventory', 'notifications', 'orders', 'payments', 'shipping']
-  expect(await eventually(services, (found) => found.length === everybody.length)).toEqual(everybody)
+  await eventually(services, (found) => everybody.every((name) => found.includes(name)))
   expect(await shop.parley('saga', 'cancel', id)).toMatchObject({
     code: 2,
     stderr: expect.stringContaining('has ended'),

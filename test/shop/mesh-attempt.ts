@@ -4,19 +4,24 @@ import { type ConnectionOptions, connect as connectTls } from 'node:tls'
 import type { CertFiles, Endpoint } from '#local/layout.ts'
 import type { MethodRef } from '#plan/plan.ts'
 
-/** What the callee's side of the mesh said to an attempt. */
-export type Verdict = 'allowed' | 'denied' | 'no connection'
+/** What the callee's side of the mesh said to an attempt: `unknown` where it acts as if there were no such gRPC method. */
+export type Verdict = 'allowed' | 'denied' | 'unknown' | 'no connection'
+
+/** How a method is spoken to. */
+export type Wire = 'http' | 'grpc' | 'grpc-web'
 
 const timeoutMs = 5_000
 /** A refusal comes at once; a stream that is let in may have nothing to say for long. */
 const silentMs = 1_000
 const grpcPermissionDenied = '7'
+const grpcUnimplemented = '12'
+const contentTypes = { http: undefined, grpc: 'application/grpc', 'grpc-web': 'application/grpc-web+proto' } as const
 
 /** Calls a method straight at the callee's sidecar, past the caller's own: so it is the callee that decides. */
 export async function attempt(
   callee: Endpoint,
   identity: ConnectionOptions | null,
-  protocol: 'grpc' | 'http',
+  wire: Wire,
   method: MethodRef,
 ): Promise<Verdict> {
   const scheme = identity ? 'https' : 'http'
@@ -27,7 +32,7 @@ export async function attempt(
     rejectUnauthorized: false,
   })
   try {
-    return await ask(session, protocol, method)
+    return await ask(session, wire, method)
   } catch {
     return 'no connection'
   } finally {
@@ -57,17 +62,14 @@ export async function letsIn({ address, port }: Endpoint, identity: ConnectionOp
   })
 }
 
-function ask(
-  session: ClientHttp2Session,
-  protocol: 'grpc' | 'http',
-  { verb, path, streaming }: MethodRef,
-): Promise<Verdict> {
+function ask(session: ClientHttp2Session, wire: Wire, { verb, path, streaming }: MethodRef): Promise<Verdict> {
+  const contentType = contentTypes[wire]
   return new Promise((resolve, reject) => {
     session.once('error', reject)
     const stream = session.request({
       [constants.HTTP2_HEADER_METHOD]: verb,
       [constants.HTTP2_HEADER_PATH]: path.replaceAll(/\{[^}]+\}/g, 'x'),
-      ...(protocol === 'grpc' && { 'content-type': 'application/grpc', te: 'trailers' }),
+      ...(contentType && { 'content-type': contentType, te: 'trailers' }),
     })
     let status = ''
     let grpcStatus = ''
@@ -80,12 +82,13 @@ function ask(
     stream.once('error', reject)
     stream.once('close', () => {
       if (status === '') return reject(new Error('closed without an answer'))
+      if (grpcStatus === grpcUnimplemented) return resolve('unknown')
       resolve(status === '403' || grpcStatus === grpcPermissionDenied ? 'denied' : 'allowed')
     })
     if (streaming) session.once('connect', () => stream.setTimeout(silentMs, () => resolve('allowed')))
     else stream.setTimeout(timeoutMs, () => reject(new Error('no answer')))
     stream.resume()
     // An empty message: whoever may ask is told that it is wrong, which is an answer.
-    stream.end(protocol === 'grpc' ? Buffer.alloc(5) : undefined)
+    stream.end(contentType ? Buffer.alloc(5) : undefined)
   })
 }

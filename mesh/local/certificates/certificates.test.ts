@@ -75,6 +75,29 @@ describe('certificates', () => {
     expect((await read('a')).cert.serialNumber).toBe(renewed.serialNumber)
   })
 
+  test('a sidecar reads the same certificate, key and authorities as its service, and parts have none', async () => {
+    await ensureCertificates(plan, layout)
+    await rm(join(layout.certsDir, 'a', 'certificate.json'))
+    await ensureCertificates(plan, layout)
+    await rotateCertificates(plan, layout, { settle: async () => undefined })
+    const folder = join(layout.certsDir, 'a')
+    const [cert, key, authority] = await Promise.all(
+      ['cert.pem', 'key.pem', 'ca.pem'].map((name) => readFile(join(folder, name), 'utf8')),
+    )
+    const [certificate, trusted] = await Promise.all(
+      ['certificate.json', 'authority.json'].map(async (name) => {
+        expect((await stat(join(folder, name))).mode & 0o777).toBe(0o600)
+        return JSON.parse(await readFile(join(folder, name), 'utf8')).resources[0]
+      }),
+    )
+    expect(certificate.tls_certificate).toEqual({
+      certificate_chain: { inline_string: cert },
+      private_key: { inline_string: key },
+    })
+    expect(trusted.validation_context).toEqual({ trusted_ca: { inline_string: authority } })
+    expect(await readdir(join(layout.certsDir, 'kafka'))).not.toContain('certificate.json')
+  })
+
   test('a folder keeps the set in use and the one before', async () => {
     await ensureCertificates(plan, layout)
     for (let time = 0; time < 3; time++) await rotateCertificates(plan, layout, { settle: async () => undefined })

@@ -1,6 +1,8 @@
 import { X509Certificate } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Plan } from '#plan/plan.ts'
+import { secretFileNames, secretFiles } from '#providers/envoy/secrets.ts'
 import { certFiles, type Layout } from '../layout.ts'
 import { type Authority, issue, newAuthority, type Subject } from './authority.ts'
 import { readFolder, swapFolder } from './folder.ts'
@@ -117,8 +119,10 @@ function subjects(plan: Plan, layout: Layout): readonly Subject[] {
 
 type Contents = { readonly cert: string; readonly key: string; readonly authorities: string }
 
-function write(layout: Layout, { name }: Subject, { cert, key, authorities }: Contents): Promise<void> {
-  return swapFolder(join(layout.certsDir, name), { 'cert.pem': cert, 'key.pem': key, 'ca.pem': authorities })
+/** Who has a mesh identity has a sidecar, whose files change in the same step. */
+function write(layout: Layout, { name, spiffe }: Subject, { cert, key, authorities }: Contents): Promise<void> {
+  const pem = { 'cert.pem': cert, 'key.pem': key, 'ca.pem': authorities }
+  return swapFolder(join(layout.certsDir, name), spiffe ? { ...pem, ...secretFiles({ cert, key, authorities }) } : pem)
 }
 
 async function trust(layout: Layout, subject: Subject, authorities: string): Promise<void> {
@@ -134,6 +138,8 @@ async function isCurrent(
 ): Promise<boolean> {
   const files = await readFolder(certFiles(layout.certsDir, name))
   if (!files || files.authority !== authority.cert) return false
+  // An earlier version left PEM files alone.
+  if (spiffe && !existsSync(join(layout.certsDir, name, secretFileNames.certificate))) return false
   const cert = new X509Certificate(files.cert)
   const named = [...(spiffe ? [`URI:${spiffe}`] : []), ...addresses.map((address) => `IP Address:${address}`)]
   return (

@@ -63,9 +63,10 @@ export function kafkaConfig(layout: Layout): Readonly<Record<string, string | nu
   return {
     'process.roles': 'broker,controller',
     'node.id': 1,
-    // A broker that was killed is fenced until its session ends; a single one has nobody to protect, so that is short.
-    'broker.session.timeout.ms': 1_000,
-    'broker.heartbeat.interval.ms': 250,
+    // A broker that was killed is fenced until its session ends; a single one has nobody to protect, so that is short. But
+    // one that is fenced because its machine is busy loses the leadership of everything, and every group starts anew.
+    'broker.session.timeout.ms': 4_000,
+    'broker.heartbeat.interval.ms': 500,
     'controller.quorum.voters': `1@${address}:${controllerPort}`,
     listeners: Object.entries(listen)
       .map(([name, at]) => `${name}://${at}`)

@@ -6,6 +6,7 @@ import type { Layout } from '../layout.ts'
 import type { ProcessSpec } from '../process.ts'
 import { type Control, openControl } from './control.ts'
 import { RunFailure } from './failure.ts'
+import { inotifyShortage } from './inotify.ts'
 import { rotate } from './log.ts'
 import { makeOwnFolder } from './own-folder.ts'
 import { takenPorts } from './ports.ts'
@@ -88,6 +89,7 @@ export async function superviseRun(
     )
     closing.push(control.close, upkeep(run, certificates))
     await refuseTakenPorts(specs)
+    refuseInotifyShortage(specs)
     await certificates.prepare()
     await supervisor.start(stop.signal)
     if (!stop.signal.aborted) {
@@ -218,6 +220,11 @@ async function refuseTakenPorts(specs: readonly ProcessSpec[]): Promise<void> {
   throw new RunFailure(
     `${sentences}\nEnd what holds ${taken.length > 1 ? 'them' : 'it'}, or run elsewhere: --host 127.0.0.2 for the addresses that people use, --subnet 127.77.1 for the others.`,
   )
+}
+
+function refuseInotifyShortage(specs: readonly ProcessSpec[]): void {
+  const shortage = inotifyShortage(specs.reduce((sum, { inotifyInstances = 0 }) => sum + inotifyInstances, 0))
+  if (shortage !== null) throw new RunFailure(shortage)
 }
 
 function rotateLogs(specs: readonly ProcessSpec[], logsDir: string): void {

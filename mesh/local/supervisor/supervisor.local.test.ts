@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,6 +8,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import type { ProcessSpec } from '../process.ts'
 import { controlOf } from './control.ts'
 import { type RunEvent, type SupervisedRun, superviseRun } from './daemon.ts'
+import { inotifyInstancesOf, inotifyShortage } from './inotify.ts'
 import { isAlive, processRow, processTable } from './proc.ts'
 import { isLive, readRunFile } from './run-file.ts'
 import { cleanStale } from './stale.ts'
@@ -72,6 +73,34 @@ test('what does not depend starts at once, what does starts when its need is usa
   })
   await supervisor.start()
   expect(seen).toEqual(['service.sidecar', 'store', 'store provisioned', 'service'])
+})
+
+test('of a process that dies loudly the lines that name the cause are shown, not where in its code it was', async () => {
+  const backtrace = Array.from({ length: 40 }, (_, line) => `[critical][backtrace] #${line}: Envoy::Thing`).join('\\n')
+  const said = `[warning] first\\n[critical][assert] assert failure: inotify_fd_ >= 0\\n${backtrace}\\nmore`
+  supervisor = new Supervisor([shell('orders.sidecar', `printf '${said}\\n'; kill -ABRT $$`)])
+  const failure = await supervisor.start().then(String, String)
+  expect(failure).toContain('orders.sidecar was killed by SIGABRT')
+  expect(failure).toContain('It said:\n  | [critical][assert] assert failure: inotify_fd_ >= 0\n  | more\n')
+})
+
+test('inotify instances that are held already, and by whom, are known before anything starts', () => {
+  const before = inotifyInstancesOf(process.pid)
+  const watcher = watch(dir)
+  try {
+    expect(inotifyInstancesOf(process.pid)).toBeGreaterThanOrEqual(Math.max(1, before))
+    const shortage = inotifyShortage(1_000_000)
+    expect(shortage).toMatch(
+      /^The sidecars need 1000000 inotify instances .*, a user may hold \d+, and \d+ are held already: /,
+    )
+    expect(shortage).toContain('sudo sysctl fs.inotify.max_user_instances=1048576')
+  } finally {
+    watcher.close()
+  }
+  const holders = [7, 8].map((pid) => ({ pid, program: 'envoy', instances: 50 }))
+  expect(inotifyShortage(28, { instancesMax: 128, holders })).toBeNull()
+  expect(inotifyShortage(29, { instancesMax: 128, holders })).toContain('100 by envoy (2 processes, pid 7 for one).\n')
+  expect(inotifyShortage(0, { instancesMax: 128, holders: [{ pid: 1, program: 'code', instances: 500 }] })).toBeNull()
 })
 
 test('a start that fails names the process, how it ended, its last lines and its log', async () => {

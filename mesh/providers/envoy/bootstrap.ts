@@ -1,5 +1,7 @@
 import type { Plan } from '#plan/plan.ts'
-import { type Config, extension, listenSocket, watchedFile } from './config.ts'
+import { clusters } from './clusters.ts'
+import { type Config, extension, listenSocket } from './config.ts'
+import { listeners } from './listeners.ts'
 import type { EnvoySite } from './site.ts'
 
 /** Connections that one sidecar takes from outside and from callers together; further ones are closed at once. */
@@ -42,15 +44,12 @@ const statistics: readonly Config[] = [
   { prefix: 'server.days_until_first_cert_expiring' },
 ]
 
-/** What Envoy reads once, at its start: who it is, where its dynamic files are, and how much it may take. */
+/** What Envoy reads once, at its start: who it is, where it listens, whom it calls, and how much it may take. */
 export function bootstrap(plan: Plan, service: string, site: EnvoySite): Config {
   return {
     node: { id: service, cluster: plan.system },
     admin: { address: listenSocket(site.adminSocket), ignore_global_conn_limit: true },
-    dynamic_resources: {
-      lds_config: watchedFile(site.dir, 'listeners.json'),
-      cds_config: watchedFile(site.dir, 'clusters.json'),
-    },
+    static_resources: { clusters: clusters(plan, service, site), listeners: listeners(plan, service, site) },
     stats_config: { stats_matcher: { inclusion_list: { patterns: statistics } } },
     layered_runtime: {
       layers: [

@@ -1,7 +1,7 @@
 import type { Link, Plan } from '#plan/plan.ts'
 import { identityOf } from './authorization.ts'
 import { noPanic, outlierDetection } from './breaker.ts'
-import { address, type Config, typed } from './config.ts'
+import { address, type Config } from './config.ts'
 import { egressOf, type Reach } from './egress.ts'
 import { upstreamProtocol } from './http.ts'
 import { concurrency, connections, http2Upstream } from './limits.ts'
@@ -89,12 +89,12 @@ function unixCluster(name: string, path: string): Config {
 }
 
 function cluster(name: string, at: Config): Config {
-  return typed('config.cluster.v3.Cluster', {
+  return {
     name,
     connect_timeout: '1s',
     load_assignment: {
       cluster_name: name,
       endpoints: [{ lb_endpoints: [{ endpoint: { address: at } }] }],
     },
-  })
+  }
 }

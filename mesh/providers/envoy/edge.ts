@@ -1,7 +1,7 @@
 import type { MethodRef, Plan, PlannedExposure, Protocol } from '#plan/plan.ts'
 import { problems } from '../problems.ts'
 import { receiveMsMax } from '../receiving.ts'
-import { address, type Config, duration, extension, typed } from './config.ts'
+import { address, type Config, duration, extension } from './config.ts'
 import { corsFilter, corsPolicy } from './cors.ts'
 import { connectionBounds, deadline, grpcLife, httpFilter, streamLife, tellTimeout } from './http.ts'
 import { bodyFilter, bodyLimit, edgeDescriptor, edgeRate, http2Limits } from './limits.ts'
@@ -20,7 +20,7 @@ export function edgeListener(plan: Plan, service: string, site: EnvoySite, at: E
     ...edgeRate(exposures),
     bodyFilter,
   ]
-  return typed('config.listener.v3.Listener', {
+  return {
     name: 'edge',
     address: address(at),
     per_connection_buffer_limit_bytes: 32 * 1024,
@@ -31,14 +31,14 @@ export function edgeListener(plan: Plan, service: string, site: EnvoySite, at: E
             statPrefix: 'edge',
             codec: 'AUTO',
             filters,
-            routes: 'edge',
+            routes: edgeRoutes(plan, service),
             http2: http2Limits(100),
             more: strangers(receiveMsMax(exposures)),
           }),
         ],
       },
     ],
-  })
+  }
 }
 
 /** The routes that outside callers may take: exactly the methods of the exposed interfaces. */

@@ -1,6 +1,6 @@
 import type { Plan } from '#plan/plan.ts'
 import { authorization, identityPrefix } from './authorization.ts'
-import { address, type Config, extension, listenSocket, typed } from './config.ts'
+import { address, type Config, extension, listenSocket } from './config.ts'
 import { edgeListener } from './edge.ts'
 import { egressOf } from './egress.ts'
 import { faultFilter } from './faults.ts'
@@ -38,11 +38,11 @@ function inbound(plan: Plan, service: string, site: EnvoySite): Config {
     // A connection outlives neither the certificate nor the authority it was opened with by more than this.
     more: { common_http_protocol_options: connectionBounds(300_000, { max_connection_duration: '3600s' }) },
   })
-  return typed('config.listener.v3.Listener', {
+  return {
     name: 'inbound',
     address: address(site.inbound),
     filter_chains: [{ transport_socket: downstreamTls(site, identityPrefix(plan)), filters: [noteCaller, filter] }],
-  })
+  }
 }
 
 /** The application's calls: HTTP/2 or HTTP/1.1 in plain text, over a socket that is its own. */
@@ -56,18 +56,18 @@ function outbound(plan: Plan, service: string, site: EnvoySite): Config {
     routes: 'outbound',
     http2: http2Limits(most),
   })
-  return typed('config.listener.v3.Listener', {
+  return {
     name: 'outbound',
     address: listenSocket(site.outboundSocket),
     filter_chains: [{ filters: [filter] }],
-  })
+  }
 }
 
 /** One TCP system outside, as a socket of the application's own. */
 function egress(external: string, site: EnvoySite): Config {
   const socket = site.egressSockets[external]
   if (!socket) throw new Error(`the site has no socket for ${external}`)
-  return typed('config.listener.v3.Listener', {
+  return {
     name: `egress/${external}`,
     address: listenSocket(socket),
     filter_chains: [
@@ -81,7 +81,7 @@ function egress(external: string, site: EnvoySite): Config {
         ],
       },
     ],
-  })
+  }
 }
 
 /** What Prometheus reads. Envoy's administration can do much more, so exactly one of its paths is passed on. */
@@ -106,9 +106,9 @@ function metrics(site: EnvoySite): Config {
     },
     http2: http2Limits(100),
   })
-  return typed('config.listener.v3.Listener', {
+  return {
     name: 'metrics',
     address: address(site.metrics),
     filter_chains: [{ filters: [filter] }],
-  })
+  }
 }

@@ -1,5 +1,6 @@
-import { type Config, extension, typed, watchedFile } from './config.ts'
-import type { CertificateSite, EnvoySite } from './site.ts'
+import { type Config, extension, watchedFile } from './config.ts'
+import { secretFileNames } from './secrets.ts'
+import type { EnvoySite } from './site.ts'
 
 /** TLS 1.3 only, and no resumption: each connection is held against the authority that is trusted now. */
 const tlsParams = { tls_minimum_protocol_version: 'TLSv1_3', tls_maximum_protocol_version: 'TLSv1_3' }
@@ -55,38 +56,18 @@ export function publicTls(site: EnvoySite, host: string): Config {
   })
 }
 
-/** The certificate and its key, read again when a rotation moves new ones into the folder. */
-export function certificateSecret(files: CertificateSite): Config {
-  return typed('extensions.transport_sockets.tls.v3.Secret', {
-    name: 'certificate',
-    tls_certificate: {
-      certificate_chain: { filename: files.cert },
-      private_key: { filename: files.key },
-      watched_directory: { path: files.dir },
-    },
-  })
-}
-
-/** The trusted authority; two of them while one takes over from the other. */
-export function authoritySecret(files: CertificateSite): Config {
-  return typed('extensions.transport_sockets.tls.v3.Secret', {
-    name: 'authority',
-    validation_context: { trusted_ca: { filename: files.authority }, watched_directory: { path: files.dir } },
-  })
-}
-
 function mutualContext(site: EnvoySite, identity: Config): Config {
   return {
     tls_params: tlsParams,
     alpn_protocols: ['h2'],
     tls_certificate_sds_secret_configs: [
-      { name: 'certificate', sds_config: watchedFile(site.dir, 'certificate.json') },
+      { name: 'certificate', sds_config: watchedFile(site.certificatesDir, secretFileNames.certificate) },
     ],
     combined_validation_context: {
       default_validation_context: { match_typed_subject_alt_names: [{ san_type: 'URI', matcher: identity }] },
       validation_context_sds_secret_config: {
         name: 'authority',
-        sds_config: watchedFile(site.dir, 'authority.json'),
+        sds_config: watchedFile(site.certificatesDir, secretFileNames.authority),
       },
     },
   }

@@ -8,7 +8,7 @@ import { outlierDetection } from './breaker.ts'
 import { edgeRoutes } from './edge.ts'
 import { edgeRate } from './limits.ts'
 import { pathMatch } from './match.ts'
-import { notSupported, render } from './render.ts'
+import { notSupported, render, watchedFiles } from './render.ts'
 import { retryBudget, retryPolicy } from './retries.ts'
 import { cases, chain, siteOf } from './testdata/cases.ts'
 
@@ -23,7 +23,9 @@ const retry: PlannedRetry = {
 describe('golden', () => {
   test.each(cases)('$name', ({ name, plan, service, faults, files }) => {
     const rendered = render(plan, service, siteOf(plan, service), faults)
-    const shown = files.map((file) => [file, rendered[`${file}.json`]])
+    const { static_resources, ...bootstrap } = rendered['bootstrap.json'] as { static_resources: object }
+    const parts: Readonly<Record<string, unknown>> = { bootstrap, ...static_resources }
+    const shown = files.map((file) => [file, parts[file] ?? rendered[`${file}.json`]])
     expectGolden(join(import.meta.dirname, 'testdata', name), yamlFiles(Object.fromEntries(shown)))
   })
 })
@@ -64,6 +66,14 @@ describe('access', () => {
     expect(notSupported(plan)).toMatchObject([{ where: 'exposure shop', what: 'authentication by token' }])
     expect(notSupported(chain)).toEqual([])
   })
+})
+
+test('a sidecar watches what changes while it runs, and nothing that another declaration alone changes', () => {
+  const watched = (service: string) => [...watchedFiles(render(chain, service, siteOf(chain, service)))].sort()
+  const secrets = (service: string) => ['authority', 'certificate'].map((name) => `/run/certs/${service}/${name}.json`)
+  const routes = (service: string, ...names: string[]) => names.map((name) => `/run/envoy/${service}/${name}.json`)
+  expect(watched('orders')).toEqual([...secrets('orders'), ...routes('orders', 'inbound', 'outbound')])
+  expect(watched('gateway')).toEqual([...secrets('gateway'), ...routes('gateway', 'outbound')])
 })
 
 describe('policies', () => {
@@ -137,6 +147,9 @@ function rulesOf(filter: unknown): { policies: Record<string, unknown> } {
   return (filter as { typed_config: { rules: { policies: Record<string, unknown> } } }).typed_config.rules
 }
 
+type Static = { readonly static_resources: { readonly listeners: readonly { readonly name: string }[] } }
+
 function listenerNames(files: Readonly<Record<string, unknown>>): string[] {
-  return (files['listeners.json'] as { resources: { name: string }[] }).resources.map(({ name }) => name)
+  const { listeners } = (files['bootstrap.json'] as Static).static_resources
+  return listeners.map(({ name }) => name)
 }

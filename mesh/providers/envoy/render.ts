@@ -3,11 +3,7 @@ import type { Link, Plan } from '#plan/plan.ts'
 import type { NotSupported } from '#providers/manifest.ts'
 import { bootstrap } from './bootstrap.ts'
 import { capabilities } from './capabilities.ts'
-import { clusters } from './clusters.ts'
-import type { Config } from './config.ts'
-import { edgeRoutes } from './edge.ts'
-import { listeners } from './listeners.ts'
-import { authoritySecret, certificateSecret } from './mtls.ts'
+import { type Config, typed } from './config.ts'
 import { inboundRoutes, outboundRoutes } from './routes.ts'
 import type { EnvoySite } from './site.ts'
 
@@ -15,20 +11,22 @@ import type { EnvoySite } from './site.ts'
 export type EnvoyFiles = Readonly<Record<string, Config>>
 
 /**
- * Renders the sidecar of one service: a bootstrap that points to files, and the files it points to, which Envoy reads
- * again when they are moved into place. The order is the one to write them in: what is referred to comes first.
+ * Renders the sidecar of one service: a bootstrap, and the routes that faults change, which Envoy reads again when they are
+ * moved into place. What only another declaration changes is in the bootstrap itself: each file that Envoy watches costs
+ * one of its user's inotify instances. The order is the one to write them in: what is referred to comes first.
  */
 export function render(plan: Plan, service: string, site: EnvoySite, faults: readonly Fault[] = []): EnvoyFiles {
   return {
-    'certificate.json': resources(certificateSecret(site.certificates)),
-    'authority.json': resources(authoritySecret(site.certificates)),
-    'clusters.json': resources(...clusters(plan, service, site)),
-    'outbound.json': resources(outboundRoutes(plan, service, faults)),
-    'inbound.json': resources(inboundRoutes(plan, service, faults)),
-    ...(site.edge ? { 'edge.json': resources(edgeRoutes(plan, service)) } : {}),
-    'listeners.json': resources(...listeners(plan, service, site)),
+    'outbound.json': routesFile(outboundRoutes(plan, service, faults)),
+    'inbound.json': routesFile(inboundRoutes(plan, service, faults)),
     'bootstrap.json': bootstrap(plan, service, site),
   }
+}
+
+/** The files that a sidecar of this bootstrap watches: routes, its certificate, its authorities. Each takes one inotify instance. */
+export function watchedFiles({ 'bootstrap.json': bootstrap }: EnvoyFiles): ReadonlySet<string> {
+  const paths = JSON.stringify(bootstrap).matchAll(/"path_config_source":\{"path":("[^"]+")/g)
+  return new Set([...paths].map(([, path = '""']) => JSON.parse(path) as string))
 }
 
 /** Lists what of a plan these sidecars do not do, to be printed where they are rendered. */
@@ -57,6 +55,6 @@ function mixedBudgets({ from, to, routes }: Link): readonly NotSupported[] {
   return [{ where: `calls of ${from} to ${to}`, what: 'a retry budget of each edge', reason }]
 }
 
-function resources(...list: readonly Config[]): Config {
-  return { resources: list }
+function routesFile(routes: Config): Config {
+  return { resources: [typed('config.route.v3.RouteConfiguration', routes)] }
 }

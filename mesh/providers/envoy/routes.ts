@@ -1,7 +1,7 @@
 import { type Fault, faultAt } from '#plan/fault.ts'
 import type { Link, LinkRoute, MethodRef, Plan, Protocol } from '#plan/plan.ts'
 import { identityOf } from './authorization.ts'
-import { type Config, typed } from './config.ts'
+import type { Config } from './config.ts'
 import { egressOf, type Reach } from './egress.ts'
 import { faultOf } from './faults.ts'
 import { deadline, streamLife, tellTimeout } from './http.ts'
@@ -42,12 +42,9 @@ export function inboundRoutes(plan: Plan, service: string, faults: readonly Faul
   ])
 }
 
-/** A route configuration as a file holds it. */
+/** A route configuration, as a listener holds it. */
 export function routeConfiguration(name: string, hosts: readonly Config[]): Config {
-  return typed('config.route.v3.RouteConfiguration', {
-    name,
-    virtual_hosts: hosts,
-  })
+  return { name, virtual_hosts: hosts }
 }
 
 function calleeHost(link: Link, faults: readonly Fault[]): Config {

@@ -3,7 +3,7 @@ export type Endpoint = { readonly address: string; readonly port: number }
 
 /** Where one sidecar listens, whom it finds where, and its files: all that the plan does not know. Paths are absolute. */
 export type EnvoySite = {
-  /** The folder of the configuration; the dynamic files are read from it again when moved into place. */
+  /** The folder of the configuration; the routes are read from it again when moved into place. */
   readonly dir: string
   /** For other sidecars: mutual TLS. */
   readonly inbound: Endpoint
@@ -21,19 +21,12 @@ export type EnvoySite = {
   readonly egressSockets: Readonly<Record<string, string>>
   /** Envoy's administration, a Unix socket. */
   readonly adminSocket: string
-  readonly certificates: CertificateSite
+  /** Holds this service's `secretFiles`; a rotation moves something into it when it is complete. */
+  readonly certificatesDir: string
   /** The inbound endpoint of each service, by name. */
   readonly services: Readonly<Record<string, Endpoint>>
   /** Where each external really is: its stand-in, or the system itself, whose address may be a DNS name. */
   readonly externals: Readonly<Record<string, Endpoint & { readonly tls: boolean }>>
   /** The authorities that externals with TLS are held against, a PEM file. */
   readonly publicAuthorities: string
-}
-
-/** The files of this service's identity. `dir` is the folder into which a rotation moves something when it is complete. */
-export type CertificateSite = {
-  readonly dir: string
-  readonly cert: string
-  readonly key: string
-  readonly authority: string
 }

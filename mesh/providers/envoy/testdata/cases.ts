@@ -87,11 +87,11 @@ export const cases: readonly Case[] = [
     name: 'caller',
     plan: chain,
     service: 'orders',
-    files: ['bootstrap', 'certificate', 'authority', 'clusters', 'listeners', 'outbound'],
+    files: ['bootstrap', 'clusters', 'listeners', 'outbound'],
   },
   { name: 'callee', plan: chain, service: 'inventory', files: ['clusters', 'listeners', 'inbound'] },
-  { name: 'edge', plan: chain, service: 'gateway', files: ['listeners', 'edge'] },
-  { name: 'edge-grpc-web', plan: browser, service: 'web', files: ['listeners', 'edge'] },
+  { name: 'edge', plan: chain, service: 'gateway', files: ['listeners'] },
+  { name: 'edge-grpc-web', plan: browser, service: 'web', files: ['listeners'] },
   { name: 'egress', plan: outside, service: 'teller', files: ['clusters', 'listeners', 'outbound'] },
   {
     name: 'fault-at-caller',
@@ -113,7 +113,6 @@ export const cases: readonly Case[] = [
 export function siteOf(plan: Plan, service: string): EnvoySite {
   const address = (name: string) => `127.0.0.${10 + plan.services.findIndex((candidate) => candidate.name === name)}`
   const socket = (file: string) => `/run/s/${service}/${file}`
-  const certificates = `/run/certs/${service}`
   const exposed = plan.exposures.some((one) => one.service === service)
   return {
     dir: `/run/envoy/${service}`,
@@ -125,12 +124,7 @@ export function siteOf(plan: Plan, service: string): EnvoySite {
     outboundSocket: socket('out.sock'),
     egressSockets: { mail: socket('mail.sock') },
     adminSocket: socket('envoy.sock'),
-    certificates: {
-      dir: certificates,
-      cert: `${certificates}/cert.pem`,
-      key: `${certificates}/key.pem`,
-      authority: `${certificates}/ca.pem`,
-    },
+    certificatesDir: `/run/certs/${service}`,
     services: Object.fromEntries(plan.services.map(({ name }) => [name, { address: address(name), port: 15006 }])),
     externals: {
       bank: { address: 'bank.example', port: 443, tls: true },

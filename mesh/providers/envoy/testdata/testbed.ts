@@ -73,7 +73,13 @@ const bedSystem = system('mesh-test', {
 const withSidecar = ['front', 'inventory', 'orders', 'catalog']
 
 /** The running sidecars of the system, and where everything is. */
-export type Testbed = { readonly plan: Plan; readonly layout: Layout; readonly stop: () => Promise<void> }
+export type Testbed = {
+  readonly plan: Plan
+  readonly layout: Layout
+  /** Of the sidecars. */
+  readonly pids: readonly number[]
+  readonly stop: () => Promise<void>
+}
 
 /** Starts one Envoy a service in a loopback network of its own, and waits until each is ready. */
 export function startTestbed(envoy: string): Promise<Testbed> {
@@ -97,7 +103,7 @@ export async function startSidecars(
     await Promise.all(children.map(end))
     await rm(stateDir, { recursive: true, force: true })
   }
-  return started({ plan, layout, stop }, withSidecar)
+  return started({ plan, layout, pids: children.map(({ pid }) => pid ?? 0), stop }, withSidecar)
 }
 
 /** Starts the sidecar of one service of a plan, with nobody else there. */
@@ -112,7 +118,7 @@ export async function startAlone(envoy: string, one: Case): Promise<Testbed> {
     await end(child)
     await rm(stateDir, { recursive: true, force: true })
   }
-  return started({ plan: one.plan, layout, stop }, [one.service])
+  return started({ plan: one.plan, layout, pids: [child.pid ?? 0], stop }, [one.service])
 }
 
 async function started(bed: Testbed, services: readonly string[]): Promise<Testbed> {
