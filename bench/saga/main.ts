@@ -30,7 +30,7 @@ async function main(): Promise<void> {
     const stories = await ended(shop, await orders(shop, seconds))
     const allMs = stories.map((story) => lastedMs(story)).sort((a, b) => a - b)
     const ownMs = stories.map((story) => lastedMs(story) - chargeMs(story)).sort((a, b) => a - b)
-    const title = `A led saga of five commands, open loop, ${perSecond}/s for ${seconds} s, after ${warmUpSeconds} s of the same`
+    const title = `12 · Saga by orchestration: a led saga of five commands, open loop, ${perSecond}/s for ${seconds} s, after ${warmUpSeconds} s of the same`
     print(title, [
       { what: 'start → end, without the charge, p50', measured: quantile(ownMs, 0.5), unit: 'ms', target: 60 },
       { what: 'start → end, p50', measured: quantile(allMs, 0.5), unit: 'ms', claimed: '50 ms–5 s' },
