@@ -115,7 +115,14 @@ async function measureQuestions(server: PostgresFixture, rabbitmq: RabbitmqFixtu
   await messaging.close()
   await database.close()
   return [
-    { what: 'asked → answered, p50', measured: quantile(latenciesMs, 0.5), unit: 'ms', target: 5, note: durability },
+    {
+      what: 'asked → answered, p50',
+      measured: quantile(latenciesMs, 0.5),
+      unit: 'ms',
+      target: 5,
+      claimed: '–',
+      note: durability,
+    },
     { what: 'asked → answered, p99', measured: quantile(latenciesMs, 0.99), unit: 'ms' },
   ]
 }

@@ -18,7 +18,7 @@ const restClaim = '10–100 ms'
 export async function measureReads(shop: Stack, orderIds: readonly string[]): Promise<void> {
   const ask = questions(shop, (index) => orderIds[index % orderIds.length])
   const { graphql, v2, page, v1 } = await besideEachOther(ask, { perSecond, seconds })
-  const graph = await closedLoop({ callers: inFlight, seconds: secondsInFlight, call: counted(ask.graphql) })
+  const graph = await rateOf(ask.graphql)
   const rest = 'REST, GET /api/v2/orders/{id}'
   print(`4 · GraphQL: the page of an order with five products, open loop, ${perSecond}/s each for ${seconds} s`, [
     ...latencyLines('GraphQL, one question by its documentId', graphql, { claimed: '10–200 ms' }),
@@ -30,8 +30,9 @@ export async function measureReads(shop: Stack, orderIds: readonly string[]): Pr
     },
     {
       what: `GraphQL, ${inFlight} in flight`,
-      measured: (graph.calls * 1_000) / graph.elapsedMs,
-      ...{ unit: 'pages/s', claimed: 'moderate', note: 'the exposure lets 200/s in, after a burst of 400' },
+      measured: graph.perSecond,
+      ...{ unit: 'pages/s', claimed: 'moderate' },
+      note: `${graph.failed} failed; the exposure lets 200/s in, after a burst of 400`,
     },
   ])
   print(`15 · API gateway and composition: the same orders, ${perSecond}/s each in the same run`, [
@@ -68,9 +69,23 @@ export function questions(shop: Stack, of: (index: number) => string | undefined
   }
 }
 
-function counted(call: (index: number) => Promise<unknown>): () => Promise<unknown> {
-  let index = 0
-  return () => call(index++)
+/** How many a second are answered, of callers that ask again at once. */
+async function rateOf(ask: (index: number) => Promise<unknown>): Promise<{ perSecond: number; failed: number }> {
+  let [next, answered, failed] = [0, 0, 0]
+  const call = async () => {
+    const index = next
+    next += 1
+    await ask(index).then(
+      () => {
+        answered += 1
+      },
+      () => {
+        failed += 1
+      },
+    )
+  }
+  const { elapsedMs } = await closedLoop({ callers: inFlight, seconds: secondsInFlight, call })
+  return { perSecond: (answered * 1_000) / elapsedMs, failed }
 }
 
 /** What the gateway keeps of the catalogue, and what it has to ask for. */
