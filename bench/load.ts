@@ -46,7 +46,7 @@ export async function besideEachOther<Name extends string>(
     await sleep((turn * 1_000) / (perSecond * named.length))
     const { latenciesMs, failures } = await openLoop({ perSecond, seconds, call })
     if (failures.length > 0)
-      console.error(`${name}: ${failures.length} of ${perSecond * seconds} calls failed, the first by`, failures[0])
+      console.error(`${name}: ${failures.length} of ${perSecond * seconds} calls failed, the first: ${failures[0]}`)
     return [name, [...latenciesMs, ...failures.map(() => Number.POSITIVE_INFINITY)]] as const
   })
   return Object.fromEntries(await Promise.all(loads)) as Record<Name, readonly number[]>

@@ -29,6 +29,12 @@ export function latencyLines(
   ]
 }
 
+/** How much longer one took than another at the median. NaN where more than one in a hundred of either failed. */
+export function ratioOf(latenciesMs: readonly number[], othersMs: readonly number[]): number {
+  const whole = [latenciesMs, othersMs].every((each) => quantile(each, 0.99) < Number.POSITIVE_INFINITY)
+  return whole ? quantile(latenciesMs, 0.5) / quantile(othersMs, 0.5) : Number.NaN
+}
+
 /** Prints lines as a table, and says of each whether it keeps what was promised. */
 export function print(title: string, lines: readonly Line[]): void {
   console.log(`\n## ${title}\n`)
@@ -50,5 +56,6 @@ function verdict({ measured, target, atLeast = false }: Line): string {
 
 function figure(value: number): string {
   if (value === Number.POSITIVE_INFINITY) return '∞'
+  if (Number.isNaN(value)) return '–'
   return Math.abs(value) >= 100 ? value.toFixed(0) : value.toFixed(2)
 }
