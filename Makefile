@@ -33,7 +33,7 @@ test: ## types, style, unit, local and cluster tests (ONLY=static|unit|local|clu
 	@$(if $(filter static unit cluster,$(ONLY)),,bin/node mesh/local/toolchain/main.ts bring)
 	@bin/node test/run.ts $(ONLY)
 
-bench: ## measure, and print the figures (ONLY=hop|orders|render for a part)
+bench: ## measure, and print the figures: make bench > bench/RESULTS.md (ONLY=hop|shop|… for a part)
 	@bin/node mesh/local/toolchain/main.ts bring
 	@bin/node bench/run.ts $(ONLY)
 

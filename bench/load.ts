@@ -33,6 +33,25 @@ export async function openLoop(options: {
   return { latenciesMs, failures }
 }
 
+/**
+ * Open loops beside each other, each at this rate and a share of the period after the one before: what is compared meets the
+ * same machine, and nothing is due at the same moment. Gives latencies; a call that failed is one that never ended.
+ */
+export async function besideEachOther<Name extends string>(
+  calls: Readonly<Record<Name, (index: number) => Promise<unknown>>>,
+  { perSecond, seconds }: { readonly perSecond: number; readonly seconds: number },
+): Promise<Readonly<Record<Name, readonly number[]>>> {
+  const named = Object.entries<(index: number) => Promise<unknown>>(calls)
+  const loads = named.map(async ([name, call], turn) => {
+    await sleep((turn * 1_000) / (perSecond * named.length))
+    const { latenciesMs, failures } = await openLoop({ perSecond, seconds, call })
+    if (failures.length > 0)
+      console.error(`${name}: ${failures.length} of ${perSecond * seconds} calls failed, the first: ${failures[0]}`)
+    return [name, [...latenciesMs, ...failures.map(() => Number.POSITIVE_INFINITY)]] as const
+  })
+  return Object.fromEntries(await Promise.all(loads)) as Record<Name, readonly number[]>
+}
+
 /** A closed loop: so many callers, each calling again as soon as it was answered. Gives calls and the time they took. */
 export async function closedLoop(options: {
   callers: number

@@ -46,7 +46,7 @@ async function main(): Promise<void> {
     const { caFile, certFile, keyFile } = broker.identity('admin')
     const tls = { authorityFile: caFile, certFile, keyFile }
     const lines = await measure(server, { brokers: broker.brokers, tls, client: 'kafkajs' })
-    print(`The bus, ${perSecond}/s for ${seconds} s after 4 s of the same`, lines)
+    print(`7 · Publish/subscribe: the bus, ${perSecond}/s for ${seconds} s after 4 s of the same`, lines)
   } finally {
     await Promise.all([server.stop(), broker.stop()])
   }

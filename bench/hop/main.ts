@@ -39,7 +39,10 @@ async function main(): Promise<void> {
       seconds: 2,
       call: () => Promise.all([call(hop.direct), call(hop.meshed)]),
     })
-    print('A mesh hop: two Envoys, mutual TLS, HTTP/2', [...(await latencyLines(hop)), ...(await cpuLines(hop))])
+    print('13 · Service mesh: a hop through two Envoys, mutual TLS, HTTP/2', [
+      ...(await latencyLines(hop)),
+      ...(await cpuLines(hop)),
+    ])
   } finally {
     hop.close()
   }

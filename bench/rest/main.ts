@@ -53,7 +53,7 @@ async function main(): Promise<void> {
       await wayOver('directly', sockets.grpc, sockets.rest),
       await wayOver('through the mesh', outbound, outbound),
     ]
-    print('REST and gRPC: an order of ten lines there and back', [
+    print('1, 2 · REST and gRPC unary: an order of ten lines there and back', [
       ...(await latencyLines(ways)),
       ...(await rateLines(ways)),
       ...serialisingLines(),

@@ -56,7 +56,7 @@ async function main(): Promise<void> {
   try {
     const direct = await callOrders(bed.layout.services.orders?.appSocket ?? '')
     const meshed = await callOrders(bed.layout.services.caller?.outboundSocket ?? '')
-    print(`A message of a stream, ${messages} messages a stream, median of ${rounds}`, [
+    print(`3 · gRPC streaming: a message of a stream, ${messages} messages a stream, median of ${rounds}`, [
       ...(await measure('directly', direct)),
       ...(await measure('through the mesh', meshed)),
     ])

@@ -80,8 +80,18 @@ export function toGrpcStatus(error: ServiceError, correlationId: string): Status
 export function fromGrpcStatus(failed: StatusObject & { readonly cause?: unknown }, call: string): ServiceError {
   const { code, violations } = readDetails(failed.metadata)
   if (code) return new ServiceError(code, failed.details, { violations, cause: failed })
-  return new ServiceError(errorCodeOf[failed.code], `${call}: ${status[failed.code]}`, { violations, cause: failed })
+  const brokenOff = failed.code === status.INTERNAL && brokenOffBy.test(failed.details)
+  return new ServiceError(brokenOff ? 'unavailable' : errorCodeOf[failed.code], `${call}: ${status[failed.code]}`, {
+    violations,
+    cause: failed,
+  })
 }
+
+/**
+ * What grpc-js says of an answer that a proxy broke off, such as one whose time ran out between its headers and its end. It calls that
+ * INTERNAL; but a fault of a callee of ours comes with details.
+ */
+const brokenOffBy = /^Received RST_STREAM with code [02] \(/
 
 /** What people outside are told of a fault of ours. */
 export function internalMessage(correlationId: string): string {

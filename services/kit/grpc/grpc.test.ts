@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs'
+import { constants, createServer } from 'node:http2'
 import { fromBinary, toBinary } from '@bufbuild/protobuf'
 import { Client as Channel, credentials, type ServiceError as GrpcFailure, status } from '@grpc/grpc-js'
 import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals'
@@ -204,6 +205,22 @@ describe('a call', () => {
     const { failure } = await plainCall(`/${InventoryService.typeName}/CheckStock`, Buffer.from([0x0a, 0xff, 0x01]))
     expect(failure?.code).toBe(status.INVALID_ARGUMENT)
     expect(failure?.details).toContain('parley.inventory.v1.CheckStockRequest')
+  })
+
+  test('whose answer a proxy breaks off is unavailable, for nobody said that anything is wrong', async () => {
+    const proxy = createServer()
+    proxy.on('stream', (stream) => {
+      stream.on('error', () => undefined)
+      stream.respond({ ':status': 200, 'content-type': 'application/grpc' })
+      stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+    })
+    await new Promise<void>((resolve) => proxy.listen(socket('inventory').path, resolve))
+    try {
+      const error = await failure(stockClient(ordersApp()).checkStock({}))
+      expect([error.code, error.message]).toEqual(['unavailable', 'inventory CheckStock: INTERNAL'])
+    } finally {
+      proxy.close()
+    }
   })
 
   test('to nobody fails at once as unavailable', async () => {
