@@ -156,41 +156,26 @@ export const catalogApi = rest('catalog-api', {
 // What the shop's pages ask in one question.
 export const storefrontApi = graphql('storefront-api')
 
-// Messages are tried again until a breaker like this has closed; only an outage of minutes makes dead letters.
-const patientBreaker = { failures: 5, openMs: 5_000 }
+// What edges have in common. Messages are tried again until a breaker like this has closed; only an outage of minutes makes dead letters.
+const breaker = { failures: 5, openMs: 5_000 }
+// Live updates hold what they use for minutes: room for them, and for single calls beside them.
+const toOrders = { breaker, limits: { concurrentMax: 500, pendingMax: 100 } }
+const toCatalog = { deadlineMs: 200, retry: { attempts: 2, perTryTimeoutMs: 90 }, breaker, fallback: true }
 
 // Who talks to whom. Nothing else is possible.
-const ordersBreaker = { failures: 5, openMs: 5_000 }
-// Live updates hold what they use for minutes: room for them, and for single calls beside them.
-const ordersLimits = { concurrentMax: 500, pendingMax: 100 }
 export const gateway = service('gateway', {
   exposes: [ordersApi],
   edges: [
     calls(OrderService, ['createOrder'], {
       deadlineMs: 1_000,
       retry: { attempts: 2, perTryTimeoutMs: 450 },
-      breaker: ordersBreaker,
-      limits: ordersLimits,
+      ...toOrders,
     }),
-    calls(OrderService, ['getOrder', 'getOrderDetail'], {
-      deadlineMs: 500,
-      breaker: ordersBreaker,
-      limits: ordersLimits,
-    }),
-    calls(OrderService, ['listOrders'], { deadlineMs: 1_000, breaker: ordersBreaker, limits: ordersLimits }),
-    calls(OrderService, ['streamOrderUpdates'], {
-      deadlineMs: 890_000,
-      idleMs: 60_000,
-      breaker: ordersBreaker,
-      limits: ordersLimits,
-    }),
+    calls(OrderService, ['getOrder', 'getOrderDetail'], { deadlineMs: 500, ...toOrders }),
+    calls(OrderService, ['listOrders'], { deadlineMs: 1_000, ...toOrders }),
+    calls(OrderService, ['streamOrderUpdates'], { deadlineMs: 890_000, idleMs: 60_000, ...toOrders }),
     asks(quotes, { deadlineMs: 2_000, inFlightMax: 200 }),
-    calls(catalogApi, ['listProducts', 'getProduct'], {
-      deadlineMs: 200,
-      retry: { attempts: 2, perTryTimeoutMs: 90 },
-      breaker: { failures: 5, openMs: 5_000 },
-      fallback: true,
-    }),
+    calls(catalogApi, ['listProducts', 'getProduct'], toCatalog),
   ],
 })
 
@@ -198,23 +183,9 @@ export const storefront = service('storefront', {
   exposes: [storefrontApi],
   owns: [postgres()],
   edges: [
-    calls(OrderService, ['batchGetOrderDetails', 'listRecentOrders', 'getOrder'], {
-      deadlineMs: 500,
-      breaker: ordersBreaker,
-      limits: ordersLimits,
-    }),
-    calls(OrderService, ['streamOrderUpdates'], {
-      deadlineMs: 890_000,
-      idleMs: 60_000,
-      breaker: ordersBreaker,
-      limits: ordersLimits,
-    }),
-    calls(catalogApi, ['listProducts'], {
-      deadlineMs: 200,
-      retry: { attempts: 2, perTryTimeoutMs: 90 },
-      breaker: { failures: 5, openMs: 5_000 },
-      fallback: true,
-    }),
+    calls(OrderService, ['batchGetOrderDetails', 'listRecentOrders', 'getOrder'], { deadlineMs: 500, ...toOrders }),
+    calls(OrderService, ['streamOrderUpdates'], { deadlineMs: 890_000, idleMs: 60_000, ...toOrders }),
+    calls(catalogApi, ['listProducts'], toCatalog),
     consumes(customerEvents, [CustomerRegistered], { redelivery: { attempts: 8 } }),
   ],
 })
@@ -263,7 +234,7 @@ export const payments = service('payments', {
   edges: [
     consumes(stockEvents, [StockReserved], { redelivery: { attempts: 12 } }),
     consumes(orderEvents, [OrderCancelled], { redelivery: { attempts: 12 } }),
-    reaches(bank, { breaker: patientBreaker }),
+    reaches(bank, { breaker }),
     works(paymentCommands),
     sends(fulfilmentReplies),
   ],
@@ -287,7 +258,7 @@ export const notifications = service('notifications', {
     consumes(customerEvents, [CustomerRegistered]),
     sends(emails),
     works(emails, { prefetch: 10 }),
-    reaches(mail, { breaker: patientBreaker }),
+    reaches(mail, { breaker }),
     works(noticeCommands),
     sends(fulfilmentReplies),
   ],
