@@ -4,7 +4,8 @@ import { publisher } from '#kit/messaging/publisher.ts'
 import { type Decided, decideAndAppend, decideIn, fold } from '#kit/store/aggregate.ts'
 import { type Database, statement, type Tx } from '#kit/store/database.ts'
 import { type EventStore, eventStore, upcast } from '#kit/store/event-store.ts'
-import { orderEvents, orders } from '#mesh/shop.ts'
+import { orderEvents } from '#mesh/shop/messages.ts'
+import { orders } from '#mesh/shop.ts'
 import {
   OrderAcceptedSchema,
   OrderCancelledSchema,
