@@ -212,7 +212,7 @@ export async function applyToGeneration(
   const folded = fold(inputs, { held, newestMs: standing.newestMs, windows: stream.windows, counting })
   await writeFolded(tx, place, of.generation, folded, keys)
   const failed = folded.failed.map(({ input }) => input.id)
-  await markFailed(tx, stream, of.generation, failed)
+  markFailed(tx, stream, of.generation, failed)
   const [first, last] = [fresh[0], fresh.at(-1)]
   const missing = first && standing.nextOffset > 0n ? first.offset - standing.nextOffset : 0n
   if (missing > 0n) {

@@ -26,8 +26,8 @@ export async function takeUnseen<E extends { readonly id: string }>(
 const markDead = statement(`update kit.inbox set outcome = 'dead' where consumer = $1 and event_id = any($2::text[])`)
 
 /** Events that had no effect: one that comes once more has none either, and their dead letter may still have it. */
-export async function markFailed(tx: AnyTx, stream: Of, generation: number, ids: readonly string[]): Promise<void> {
-  if (ids.length > 0) await tx.query(markDead, [consumerOf(stream, generation), ids])
+export function markFailed(tx: AnyTx, stream: Of, generation: number, ids: readonly string[]): void {
+  if (ids.length > 0) tx.lastly(markDead, () => [consumerOf(stream, generation), ids])
 }
 
 /** Takes an event that was a dead letter; false where a generation has had it, as one that a replay filled with mended code. */
