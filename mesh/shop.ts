@@ -1,16 +1,14 @@
-import { graphql, rest } from '#graph/api.ts'
+/** The shop: who talks to whom, what is open to the outside, and what must end in the same state. What they say to each other is in `shop/`. */
 import { calls } from '#graph/call.ts'
 import { exposure } from '#graph/exposure.ts'
-import { external, externalTcp, reaches } from '#graph/external.ts'
-import { asks, queue, sends, works } from '#graph/queue.ts'
+import { reaches } from '#graph/external.ts'
+import { asks, sends, works } from '#graph/queue.ts'
 import { choreography, command, orchestration, step } from '#graph/saga.ts'
 import { service } from '#graph/service.ts'
-import { module } from '#graph/start.ts'
 import { postgres } from '#graph/store.ts'
 import { system } from '#graph/system.ts'
-import { consumes, topic } from '#graph/topic.ts'
-import { delivers, webhook } from '#graph/webhook.ts'
-import { OrderFactSchema as OrderFact, SalesWindowSchema as SalesWindow } from '#proto/parley/analytics/v1/facts_pb.ts'
+import { consumes } from '#graph/topic.ts'
+import { delivers } from '#graph/webhook.ts'
 import { ProductPutSchema as ProductPut } from '#proto/parley/catalog/v1/events_pb.ts'
 import { CustomerRegisteredSchema as CustomerRegistered } from '#proto/parley/customers/v1/events_pb.ts'
 import {
@@ -24,7 +22,6 @@ import {
 } from '#proto/parley/inventory/v1/events_pb.ts'
 import { InventoryService } from '#proto/parley/inventory/v1/inventory_pb.ts'
 import { NotifyConfirmedSchema as NotifyConfirmed } from '#proto/parley/notifications/v1/commands_pb.ts'
-import { SendEmailSchema as SendEmail } from '#proto/parley/notifications/v1/tasks_pb.ts'
 import {
   CancelOrderSchema as CancelOrder,
   ConfirmOrderSchema as ConfirmOrder,
@@ -45,152 +42,49 @@ import {
   PaymentDeclinedSchema as PaymentDeclined,
   PaymentRefundedSchema as PaymentRefunded,
 } from '#proto/parley/payments/v1/events_pb.ts'
-import { StepReplySchema as StepReply } from '#proto/parley/saga/v1/saga_pb.ts'
 import { DispatchParcelSchema as DispatchParcel } from '#proto/parley/shipping/v1/commands_pb.ts'
 import { ShipmentDispatchedSchema as ShipmentDispatched } from '#proto/parley/shipping/v1/events_pb.ts'
-import { QuoteSchema as Quote, QuoteRequestSchema as QuoteRequest } from '#proto/parley/shipping/v1/quotes_pb.ts'
+import { bank, catalogApi, customersApi, mail, ordersApi, storefrontApi, webhooksApi } from './shop/interfaces.ts'
+import {
+  customerEvents,
+  emails,
+  fulfilmentReplies,
+  noticeCommands,
+  orderCommands,
+  orderEvents,
+  orderFacts,
+  orderWebhooks,
+  parcelCommands,
+  paymentCommands,
+  paymentEvents,
+  productEvents,
+  quotes,
+  sales,
+  shipmentEvents,
+  stockCommands,
+  stockEvents,
+} from './shop/messages.ts'
 
-// What travels. A topic belongs to the service that publishes it.
-export const orderEvents = topic('orders', {
-  carries: [OrderPlaced, OrderConfirmed, OrderCancelled, OrderShipped],
-  key: 'orderId',
-})
-export const stockEvents = topic('stock', { carries: [StockReserved, StockRejected, StockReleased], key: 'orderId' })
-export const paymentEvents = topic('payments', {
-  carries: [PaymentCaptured, PaymentDeclined, PaymentRefunded],
-  key: 'orderId',
-})
-export const shipmentEvents = topic('shipments', { carries: [ShipmentDispatched], key: 'orderId' })
-export const productEvents = topic('products', { carries: [ProductPut], key: 'productId' })
-export const customerEvents = topic('customers', { carries: [CustomerRegistered], key: 'customerId' })
-export const orderFacts = topic('order-facts', { carries: [OrderFact], key: 'orderId' })
-export const sales = topic('sales', { carries: [SalesWindow], key: 'window' })
-export const emails = queue('emails', {
-  carries: [SendEmail],
-  redelivery: { attempts: 10, backoff: { baseMs: 200, maxMs: 5_000 } },
-})
-export const quotes = queue('quotes', {
-  carries: [QuoteRequest],
-  replies: Quote,
-  redelivery: { attempts: 3, backoff: { baseMs: 50, maxMs: 500 } },
-  lengthMax: 10_000,
-})
-
-// What the fulfilment service tells others to do, and what they reply.
-const patientRedelivery = { attempts: 12 }
-export const orderCommands = queue('order-commands', { carries: [ConfirmOrder, CancelOrder] })
-export const stockCommands = queue('stock-commands', { carries: [ReserveStock, ReleaseStock] })
-export const paymentCommands = queue('payment-commands', {
-  carries: [ChargePayment, RefundPayment],
-  redelivery: patientRedelivery,
-})
-export const parcelCommands = queue('parcel-commands', { carries: [DispatchParcel] })
-export const noticeCommands = queue('notice-commands', { carries: [NotifyConfirmed], redelivery: patientRedelivery })
-export const fulfilmentReplies = queue('fulfilment-replies', { carries: [StepReply] })
-
-// What is outside.
-export const ordersApi = rest(
-  'orders-api',
-  {
-    createOrder: 'POST /api/{version}/orders',
-    listOrders: 'GET /api/{version}/orders',
-    getOrder: 'GET /api/{version}/orders/{id}',
-    orderPage: 'GET /api/{version}/orders/{id}/page',
-    orderUpdates: 'GET /api/{version}/orders/{id}/updates',
-    quoteShipping: 'GET /api/{version}/quotes',
-    listProducts: 'GET /api/{version}/products',
-    getProduct: 'GET /api/{version}/products/{id}',
-  },
-  {
-    streams: ['orderUpdates'],
-    versions: {
-      v1: { deprecated: '2026-11-01', sunset: '2029-12-31', lacks: ['listOrders', 'orderPage'] },
-      v2: {},
-    },
-  },
-)
-export const customersApi = rest('customers-api', {
-  registerCustomer: 'POST /api/v1/customers',
-  getCustomer: 'GET /api/v1/customers/{id}',
-})
-export const webhooksApi = rest('webhooks-api', {
-  createWebhook: 'POST /api/v1/webhooks',
-  listWebhooks: 'GET /api/v1/webhooks',
-  getWebhook: 'GET /api/v1/webhooks/{id}',
-  updateWebhook: 'PATCH /api/v1/webhooks/{id}',
-  deleteWebhook: 'DELETE /api/v1/webhooks/{id}',
-  rotateSecret: 'POST /api/v1/webhooks/{id}/secret',
-  pingWebhook: 'POST /api/v1/webhooks/{id}/ping',
-  listDeliveries: 'GET /api/v1/webhooks/{id}/deliveries',
-  getDelivery: 'GET /api/v1/webhooks/{id}/deliveries/{number}',
-  replayDelivery: 'POST /api/v1/webhooks/{id}/deliveries/{number}/replay',
-  replayDeliveries: 'POST /api/v1/webhooks/{id}/replay',
-})
-export const orderWebhooks = webhook('order-updates', orderEvents, [
-  OrderPlaced,
-  OrderConfirmed,
-  OrderShipped,
-  OrderCancelled,
-])
-export const bank = external('bank', {
-  host: 'bank.example',
-  port: 443,
-  expectedLatencyMs: 3_000,
-  routes: { charge: 'PUT /charges/{id}', refund: 'PUT /refunds/{id}' },
-  standIn: { start: module('services/bank/main.ts') },
-})
-export const mail = externalTcp('mail', {
-  host: 'mail.example',
-  port: 587,
-  expectedLatencyMs: 1_000,
-  standIn: { start: module('services/mailbox/main.ts'), webPort: 8025 },
-})
-
-// What the shop sells, for those inside.
-export const catalogApi = rest('catalog-api', {
-  listProducts: 'GET /products',
-  getProduct: 'GET /products/{id}',
-  putProduct: 'PUT /products/{id}',
-})
-
-// What the shop's pages ask in one question.
-export const storefrontApi = graphql('storefront-api')
-
-// Messages are tried again until a breaker like this has closed; only an outage of minutes makes dead letters.
-const patientBreaker = { failures: 5, openMs: 5_000 }
+// What edges have in common. Messages are tried again until a breaker like this has closed; only an outage of minutes makes dead letters.
+const breaker = { failures: 5, openMs: 5_000 }
+// Live updates hold what they use for minutes: room for them, and for single calls beside them.
+const toOrders = { breaker, limits: { concurrentMax: 500, pendingMax: 100 } }
+const toCatalog = { deadlineMs: 200, retry: { attempts: 2, perTryTimeoutMs: 90 }, breaker, fallback: true }
 
 // Who talks to whom. Nothing else is possible.
-const ordersBreaker = { failures: 5, openMs: 5_000 }
-// Live updates hold what they use for minutes: room for them, and for single calls beside them.
-const ordersLimits = { concurrentMax: 500, pendingMax: 100 }
 export const gateway = service('gateway', {
   exposes: [ordersApi],
   edges: [
     calls(OrderService, ['createOrder'], {
       deadlineMs: 1_000,
       retry: { attempts: 2, perTryTimeoutMs: 450 },
-      breaker: ordersBreaker,
-      limits: ordersLimits,
+      ...toOrders,
     }),
-    calls(OrderService, ['getOrder', 'getOrderDetail'], {
-      deadlineMs: 500,
-      breaker: ordersBreaker,
-      limits: ordersLimits,
-    }),
-    calls(OrderService, ['listOrders'], { deadlineMs: 1_000, breaker: ordersBreaker, limits: ordersLimits }),
-    calls(OrderService, ['streamOrderUpdates'], {
-      deadlineMs: 890_000,
-      idleMs: 60_000,
-      breaker: ordersBreaker,
-      limits: ordersLimits,
-    }),
+    calls(OrderService, ['getOrder', 'getOrderDetail'], { deadlineMs: 500, ...toOrders }),
+    calls(OrderService, ['listOrders'], { deadlineMs: 1_000, ...toOrders }),
+    calls(OrderService, ['streamOrderUpdates'], { deadlineMs: 890_000, idleMs: 60_000, ...toOrders }),
     asks(quotes, { deadlineMs: 2_000, inFlightMax: 200 }),
-    calls(catalogApi, ['listProducts', 'getProduct'], {
-      deadlineMs: 200,
-      retry: { attempts: 2, perTryTimeoutMs: 90 },
-      breaker: { failures: 5, openMs: 5_000 },
-      fallback: true,
-    }),
+    calls(catalogApi, ['listProducts', 'getProduct'], toCatalog),
   ],
 })
 
@@ -198,23 +92,9 @@ export const storefront = service('storefront', {
   exposes: [storefrontApi],
   owns: [postgres()],
   edges: [
-    calls(OrderService, ['batchGetOrderDetails', 'listRecentOrders', 'getOrder'], {
-      deadlineMs: 500,
-      breaker: ordersBreaker,
-      limits: ordersLimits,
-    }),
-    calls(OrderService, ['streamOrderUpdates'], {
-      deadlineMs: 890_000,
-      idleMs: 60_000,
-      breaker: ordersBreaker,
-      limits: ordersLimits,
-    }),
-    calls(catalogApi, ['listProducts'], {
-      deadlineMs: 200,
-      retry: { attempts: 2, perTryTimeoutMs: 90 },
-      breaker: { failures: 5, openMs: 5_000 },
-      fallback: true,
-    }),
+    calls(OrderService, ['batchGetOrderDetails', 'listRecentOrders', 'getOrder'], { deadlineMs: 500, ...toOrders }),
+    calls(OrderService, ['streamOrderUpdates'], { deadlineMs: 890_000, idleMs: 60_000, ...toOrders }),
+    calls(catalogApi, ['listProducts'], toCatalog),
     consumes(customerEvents, [CustomerRegistered], { redelivery: { attempts: 8 } }),
   ],
 })
@@ -263,7 +143,7 @@ export const payments = service('payments', {
   edges: [
     consumes(stockEvents, [StockReserved], { redelivery: { attempts: 12 } }),
     consumes(orderEvents, [OrderCancelled], { redelivery: { attempts: 12 } }),
-    reaches(bank, { breaker: patientBreaker }),
+    reaches(bank, { breaker }),
     works(paymentCommands),
     sends(fulfilmentReplies),
   ],
@@ -287,7 +167,7 @@ export const notifications = service('notifications', {
     consumes(customerEvents, [CustomerRegistered]),
     sends(emails),
     works(emails, { prefetch: 10 }),
-    reaches(mail, { breaker: patientBreaker }),
+    reaches(mail, { breaker }),
     works(noticeCommands),
     sends(fulfilmentReplies),
   ],

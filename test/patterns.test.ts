@@ -24,6 +24,21 @@ describe.each(pages)('docs/patterns/%s', (page) => {
       expect(squeezed(readFileSync(join(rootDir, file), 'utf8'))).toContain(squeezed(code))
   })
 
+  test('says when to choose it and when not, what holds it, and what can go wrong', () => {
+    const text = readFileSync(join(folder, page), 'utf8')
+    // Of the anti-pattern it says what to do instead, and who refuses it.
+    const parts =
+      page === 'shared-database.md'
+        ? [/\*\*Do this instead\*\*/, /^## Refused by the check/m, /^## Refused by Postgres/m]
+        : [
+            /\*\*Choose it\*\*/,
+            /\*\*(Not|Do not|Choose something else)\*\*/,
+            /^## (What (is|the mesh) enforce|What the edge enforces)/m,
+            /^## What can go wrong/m,
+          ]
+    for (const part of parts) expect(text).toMatch(part)
+  })
+
   test('links to what is there', () => {
     const text = readFileSync(join(folder, page), 'utf8')
     const missing = [...text.matchAll(/\]\(([^)#:]+)\)/g)].filter(([, to = '']) => !existsSync(join(folder, to)))

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
-import { type AskAdmin, adminsOfRun } from '#local/admin.ts'
+import { type AdminAnswer, type AskAdmin, adminsOfRun } from '#local/admin.ts'
 import { controlOf } from '#local/supervisor/control.ts'
+import { RunFailure } from '#local/supervisor/failure.ts'
 import { derive } from '#plan/derive.ts'
 import type { Plan } from '#plan/plan.ts'
 import { UsageError } from './exit.ts'
@@ -53,6 +54,18 @@ export function adminNamed(admins: Admins, service: string): AskAdmin {
   const ask = admins.get(service)
   if (ask) return ask
   throw new UsageError(`There is no service ${service}. There are: ${[...admins.keys()].join(', ')}.`)
+}
+
+/** What a service answered; throws `refusalIn` where that is no 200. */
+export function fineBody(answer: AdminAnswer): Readonly<Record<string, unknown>> {
+  if (answer.status === 200) return answer.body
+  throw refusalIn(answer)
+}
+
+/** Why a service does not do what was asked: a UsageError where that was wrong, a RunFailure where it cannot. */
+export function refusalIn({ status, body }: AdminAnswer): UsageError | RunFailure {
+  const message = String(body.message || body.error || `The service answered ${status}.`)
+  return status >= 400 && status < 500 ? new UsageError(message) : new RunFailure(message)
 }
 
 async function isOnCluster({ context, target }: AdminOptions): Promise<boolean> {

@@ -1,6 +1,6 @@
 import type { AdminAnswer, AskAdmin } from '#local/admin.ts'
 import { RunFailure } from '#local/supervisor/failure.ts'
-import { type Admins, adminsNamed } from './admins.ts'
+import { type Admins, adminsNamed, refusalIn } from './admins.ts'
 import { UsageError } from './exit.ts'
 
 /** A dead letter as its owner lists it. */
@@ -165,7 +165,9 @@ function offersNone({ status, body }: AdminAnswer, wanted: string): boolean {
   return status === 404 || (status === 200 && !Array.isArray(body[wanted]))
 }
 
-function expectFine({ status, body }: AdminAnswer, wanted?: string): Readonly<Record<string, unknown>> {
+/** Whatever keeps a letter as it is is a failure of the run: what was asked is about what is there now. */
+function expectFine(answer: AdminAnswer, wanted?: string): Readonly<Record<string, unknown>> {
+  const { status, body } = answer
   if (status === 200 && (wanted === undefined || Array.isArray(body[wanted]))) return body
-  throw new RunFailure(String(body.message || body.error || `The service answered ${status}.`))
+  throw new RunFailure(refusalIn(answer).message)
 }

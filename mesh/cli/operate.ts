@@ -1,7 +1,15 @@
 import type { Command } from 'commander'
-import type { AdminAnswer, AskAdmin } from '#local/admin.ts'
+import type { AskAdmin } from '#local/admin.ts'
 import { RunFailure } from '#local/supervisor/failure.ts'
-import { type AdminOptions, type Admins, adminNamed, adminsNamed, adminsOf, withAdminOptions } from './admins.ts'
+import {
+  type AdminOptions,
+  type Admins,
+  adminNamed,
+  adminsNamed,
+  adminsOf,
+  fineBody,
+  withAdminOptions,
+} from './admins.ts'
 import { UsageError } from './exit.ts'
 import { answerText, offersText } from './operate-text.ts'
 import { print } from './output.ts'
@@ -69,7 +77,7 @@ export async function operate(
   const said = valuesOf(values)
   const query = verb === 'GET' ? new URLSearchParams(said).toString() : ''
   const where = [name, ...path].map(encodeURIComponent).join('/')
-  return expectFine(await ask(verb, `/${where}${query && `?${query}`}`, said))
+  return fineBody(await ask(verb, `/${where}${query && `?${query}`}`, said))
 }
 
 async function offered(ask: AskAdmin): Promise<readonly Offered[]> {
@@ -102,10 +110,4 @@ function valuesOf(values: readonly string[]): Record<string, string> {
     return [value.slice(0, at), value.slice(at + 1)] as const
   })
   return Object.fromEntries(pairs)
-}
-
-function expectFine({ status, body }: AdminAnswer): Readonly<Record<string, unknown>> {
-  if (status === 200) return body
-  const message = String(body.message ?? body.error ?? `The service answered ${status}.`)
-  throw status >= 400 && status < 500 ? new UsageError(message) : new RunFailure(message)
 }

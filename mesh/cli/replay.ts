@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
 import type { AdminAnswer, AskAdmin } from '#local/admin.ts'
-import { RunFailure } from '#local/supervisor/failure.ts'
-import { type AdminOptions, type Admins, adminNamed, adminsOf, withAdminOptions } from './admins.ts'
+import { type AdminOptions, type Admins, adminNamed, adminsOf, fineBody, withAdminOptions } from './admins.ts'
 import { exitCodes, UsageError } from './exit.ts'
 import { print } from './output.ts'
 
@@ -98,10 +97,7 @@ function statusText(service: string, { state, from, rebuiltFrom, partitions = []
   }
 }
 
-function expectFine(service: string, { status, body }: AdminAnswer): Readonly<Record<string, unknown>> {
-  if (status === 200) return body
-  const message = String(body.message ?? body.error ?? `The service answered ${status}.`)
-  if (status === 404) throw new UsageError(`${service} has no stream processor, so there is nothing to rebuild.`)
-  if (status === 400 || status === 409) throw new UsageError(message)
-  throw new RunFailure(message)
+function expectFine(service: string, answer: AdminAnswer): Readonly<Record<string, unknown>> {
+  if (answer.status !== 404) return fineBody(answer)
+  throw new UsageError(`${service} has no stream processor, so there is nothing to rebuild.`)
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
-import type { AdminAnswer, AskAdmin } from '#local/admin.ts'
+import type { AskAdmin } from '#local/admin.ts'
 import { RunFailure } from '#local/supervisor/failure.ts'
-import { type AdminOptions, adminsOf, planOf, withAdminOptions } from './admins.ts'
+import { type AdminOptions, adminsOf, planOf, refusalIn, withAdminOptions } from './admins.ts'
 import { UsageError } from './exit.ts'
 import { print } from './output.ts'
 import { type SagaStory, type SagaSummary, sagaStoryText, sagaTable } from './saga-text.ts'
@@ -65,7 +65,7 @@ async function listText(options: SagaOptions & { status?: string }): Promise<str
   const found: SagaSummary[] = []
   for (const { name, ask } of await ledSagas(options)) {
     const answer = await ask('GET', `/sagas/${name}${query}`)
-    if (answer.status !== 200 || !Array.isArray(answer.body.sagas)) throw errorOf(answer)
+    if (answer.status !== 200 || !Array.isArray(answer.body.sagas)) throw refusalIn(answer)
     found.push(...answer.body.sagas)
   }
   return options.json ? JSON.stringify(found, null, 2) : sagaTable(found)
@@ -83,17 +83,8 @@ async function askOne(
   for (const { name, ask } of await ledSagas(options)) {
     const answer = await ask(verb, `/sagas/${name}/${encodeURIComponent(id)}${wish}`, said)
     if (answer.status === 200) return answer.body
-    if (answer.status !== 404) throw errorOf(answer)
-    unknown = new UsageError(`${messageOf(answer)} See which there are: bin/parley saga list`)
+    if (answer.status !== 404) throw refusalIn(answer)
+    unknown = new UsageError(`${refusalIn(answer).message} See which there are: bin/parley saga list`)
   }
   throw unknown
-}
-
-function errorOf(answer: AdminAnswer): Error {
-  const wrongUse = answer.status === 409 || answer.status === 400
-  return wrongUse ? new UsageError(messageOf(answer)) : new RunFailure(messageOf(answer))
-}
-
-function messageOf({ body }: AdminAnswer): string {
-  return String(body.message ?? JSON.stringify(body))
 }

@@ -1,6 +1,7 @@
 import { publisher } from '#kit/messaging/publisher.ts'
 import type { Database } from '#kit/store/database.ts'
-import { catalog, productEvents } from '#mesh/shop.ts'
+import { productEvents } from '#mesh/shop/messages.ts'
+import { catalog } from '#mesh/shop.ts'
 import { ProductPutSchema } from '#proto/parley/catalog/v1/events_pb.ts'
 import { isSame, type NewProduct, type Product } from './product.ts'
 import { type CatalogTables, insertProduct, lockProduct, updateProduct } from './store.ts'

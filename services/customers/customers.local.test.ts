@@ -9,7 +9,8 @@ import { restClient } from '#kit/http/client.ts'
 import { type Database, openDatabase, statement } from '#kit/store/database.ts'
 import { migrate } from '#kit/store/migrations.ts'
 import { type PostgresFixture, startPostgres } from '#kit/store/postgres-fixture.ts'
-import { customers, customersApi } from '#mesh/shop.ts'
+import { customersApi } from '#mesh/shop/interfaces.ts'
+import { customers } from '#mesh/shop.ts'
 import { CustomerRegisteredSchema } from '#proto/parley/customers/v1/events_pb.ts'
 import { forgetRequests } from './handlers.ts'
 import { customersServer } from './server.ts'
@@ -112,7 +113,14 @@ test('without a key nobody is registered', async () => {
 test('keys are forgotten after a day, customers are not', async () => {
   const key = randomUUID()
   const { headers } = await register('finn@mail.example', key)
+  // More than at a time.
+  await database.query(
+    statement(`insert into idempotency (key, request_hash, customer_id, created_at)
+      select 'old ' || number, '', customer_id, created_at from idempotency, generate_series(1, 1200) as number where key = $1`),
+    [key],
+  )
   await forgetRequests(database, new Date(Date.now() + 25 * 3_600_000))
+  expect(await database.query(statement('select from idempotency'))).toEqual([])
   expect((await register('finn@mail.example', key)).status).toBe(409)
   const id = String(headers.location).split('/').at(-1) ?? ''
   expect((await client.getCustomer({ params: { id } })).status).toBe(200)

@@ -54,8 +54,9 @@ export async function rememberRequest(
   await tx.db.insertInto('idempotency').values(row).execute()
 }
 
-/** Forgets the keys of requests that are older than this, a thousand at most. */
+/** Forgets the keys of requests that are older than this, a thousand at a time. */
 export async function deleteRequests(db: Kysely<CustomersTables>, before: Date): Promise<void> {
   const old = db.selectFrom('idempotency').select('key').where('created_at', '<', before).limit(1_000)
-  await db.deleteFrom('idempotency').where('key', 'in', old).execute()
+  const some = db.deleteFrom('idempotency').where('key', 'in', old)
+  while ((await some.executeTakeFirst()).numDeletedRows === 1_000n);
 }

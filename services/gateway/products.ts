@@ -1,7 +1,8 @@
 import { notFound, ServiceError } from '#kit/errors.ts'
 import type { RestAnswer, RestClient } from '#kit/http/client.ts'
 import type { RestResponse } from '#kit/http/server.ts'
-import type { catalogApi, gateway } from '#mesh/shop.ts'
+import type { catalogApi } from '#mesh/shop/interfaces.ts'
+import type { gateway } from '#mesh/shop.ts'
 import { decimalMoney, type MoneyJson } from './view.ts'
 
 /** A product as the catalogue has it. */

@@ -1,7 +1,7 @@
 import { ServiceError } from '#kit/errors.ts'
 import type { RestResponse } from '#kit/http/server.ts'
 import type { Asker } from '#kit/messaging/asker.ts'
-import type { quotes } from '#mesh/shop.ts'
+import type { quotes } from '#mesh/shop/messages.ts'
 import { QuoteRequestSchema } from '#proto/parley/shipping/v1/quotes_pb.ts'
 import { moneySchema } from './schemas.ts'
 import { moneyJson } from './view.ts'

@@ -8,9 +8,11 @@ const answers = new Map([
   ['nobody@x.example', 550],
   ['later@x.example', 451],
 ])
+let isClosed = false
 const server = new SMTPServer({
   authOptional: true,
   disabledCommands: ['AUTH', 'STARTTLS'],
+  onConnect: (_session, done) => done(isClosed ? Object.assign(new Error('not here'), { responseCode: 554 }) : null),
   onRcptTo({ address }, _session, done) {
     const responseCode = answers.get(address)
     done(responseCode ? Object.assign(new Error(`no ${address}`), { responseCode }) : null)
@@ -41,4 +43,14 @@ test('an e-mail that the server refuses for good is not tried again; one that it
   )
   await expect(send('nobody@x.example')).rejects.toBeInstanceOf(PermanentFailure)
   await expect(send('later@x.example')).rejects.toMatchObject({ code: 'unavailable' })
+})
+
+test('a server that takes no e-mail at all says nothing of this one', async () => {
+  const { port } = server.server.address() as AddressInfo
+  isClosed = true
+  const refused = openMailer({ host: '127.0.0.1', port })
+  const email = { messageId: '<2@shop>', from: 'shop@x.example', to: 'somebody@x.example', subject: 's', text: 't' }
+  await expect(refused.send(email)).rejects.toMatchObject({ code: 'unavailable' })
+  await refused.close()
+  isClosed = false
 })

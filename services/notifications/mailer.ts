@@ -14,6 +14,7 @@ export type Mailer = {
   close(): Promise<void>
 }
 
+type SmtpError = { readonly code?: string; readonly responseCode?: number; readonly response?: string }
 type SmtpAddress = { socketPath: string } | { host: string; port: number }
 
 /** Opens the way to the mail server: connections are kept and reused, four at most. */
@@ -38,9 +39,11 @@ export function openMailer(address: SmtpAddress): Mailer {
         // As an object the address is one address, whatever it holds.
         await transport.sendMail({ messageId, from, to: { name: '', address: to }, subject, text })
       } catch (error) {
-        const { responseCode = 0, response = '' } = error as { responseCode?: number; response?: string }
-        // RFC 5321, 4.2.1: 5yz says that the same e-mail will be refused again.
-        if (responseCode >= 500) throw new PermanentFailure(`The mail server refuses ${messageId}: ${response}`)
+        const { code, responseCode = 0, response = '' } = error as SmtpError
+        // RFC 5321, 4.2.1: 5yz says that the same will be refused again. Of a greeting or a login it says nothing of the e-mail.
+        const isAboutEmail = code === 'EENVELOPE' || code === 'EMESSAGE'
+        if (isAboutEmail && responseCode >= 500)
+          throw new PermanentFailure(`The mail server refuses ${messageId}: ${response}`)
         throw new ServiceError('unavailable', `The mail server did not take ${messageId}`, { cause: error })
       }
     },

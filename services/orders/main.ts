@@ -14,15 +14,8 @@ import { migrate } from '#kit/store/migrations.ts'
 import { startProjections } from '#kit/store/projection.ts'
 import { metric } from '#kit/telemetry/semantics.ts'
 import { gauge } from '#kit/telemetry/telemetry.ts'
-import {
-  checkout,
-  orderCommands,
-  orders,
-  paymentEvents,
-  productEvents,
-  shipmentEvents,
-  stockEvents,
-} from '#mesh/shop.ts'
+import { orderCommands, paymentEvents, productEvents, shipmentEvents, stockEvents } from '#mesh/shop/messages.ts'
+import { checkout, orders } from '#mesh/shop.ts'
 import { InventoryService } from '#proto/parley/inventory/v1/inventory_pb.ts'
 import { type CreateOrderRequest, OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
 import { auditOperation, auditWays } from './audit.ts'

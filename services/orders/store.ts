@@ -4,7 +4,8 @@ import { publisher } from '#kit/messaging/publisher.ts'
 import { type Decided, decideAndAppend, decideIn, fold } from '#kit/store/aggregate.ts'
 import { type Database, statement, type Tx } from '#kit/store/database.ts'
 import { type EventStore, eventStore, upcast } from '#kit/store/event-store.ts'
-import { orderEvents, orders } from '#mesh/shop.ts'
+import { orderEvents } from '#mesh/shop/messages.ts'
+import { orders } from '#mesh/shop.ts'
 import {
   OrderAcceptedSchema,
   OrderCancelledSchema,
@@ -127,13 +128,13 @@ export function rememberRequest(tx: OrdersTx, customerId: string, key: string, r
   tx.lastly(insertRequest, () => [customerId, key, request.requestHash, request.orderId, tx.at])
 }
 
-/** Forgets the keys of requests that are older than this, a thousand at most. */
+/** Forgets the keys of requests that are older than this, a thousand at a time. */
 export async function deleteRequests(db: Kysely<OrdersTables>, before: Date): Promise<void> {
   const old = db.selectFrom('idempotency').select(['customer_id', 'key']).where('created_at', '<', before).limit(1_000)
-  await db
+  const some = db
     .deleteFrom('idempotency')
     .where(({ eb, refTuple }) => eb(refTuple('customer_id', 'key'), 'in', old.$asTuple('customer_id', 'key')))
-    .execute()
+  while ((await some.executeTakeFirst()).numDeletedRows === 1_000n);
 }
 
 /** The next orders of the list after one, newest first: everyone's, or one customer's. */

@@ -1,7 +1,8 @@
 import type { App } from '#kit/app/lifecycle.ts'
 import { ServiceError } from '#kit/errors.ts'
 import { reach } from '#kit/http/client.ts'
-import { bank, type payments } from '#mesh/shop.ts'
+import { bank } from '#mesh/shop/interfaces.ts'
+import type { payments } from '#mesh/shop.ts'
 
 /** What the bank said to a charge. */
 export type ChargeAnswer =

@@ -1,7 +1,7 @@
 import type { Publish } from '#kit/messaging/publisher.ts'
 import { done, type Outcome, refused, undone } from '#kit/saga/participant.ts'
 import type { AnyTx } from '#kit/store/database.ts'
-import type { paymentEvents } from '#mesh/shop.ts'
+import type { paymentEvents } from '#mesh/shop/messages.ts'
 import type { StockReserved } from '#proto/parley/inventory/v1/events_pb.ts'
 import type { OrderCancelled } from '#proto/parley/orders/v1/events_pb.ts'
 import { Fulfilment } from '#proto/parley/orders/v1/orders_pb.ts'

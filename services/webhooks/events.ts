@@ -1,7 +1,7 @@
 import type { MessageMeta } from '#kit/messaging/handlers.ts'
 import type { AnyTx } from '#kit/store/database.ts'
 import { enqueue } from '#kit/webhooks/queue.ts'
-import { orderWebhooks } from '#mesh/shop.ts'
+import { orderWebhooks } from '#mesh/shop/messages.ts'
 import type { Money } from '#proto/parley/money/v1/money_pb.ts'
 import type { OrderCancelled, OrderConfirmed, OrderPlaced, OrderShipped } from '#proto/parley/orders/v1/events_pb.ts'
 

@@ -15,7 +15,7 @@ import {
 } from '#kit/webhooks/endpoints.ts'
 import { type Delivery, listDeliveries, replayDeliveries, replayDelivery, showDelivery } from '#kit/webhooks/log.ts'
 import { enqueue } from '#kit/webhooks/queue.ts'
-import type { webhooksApi } from '#mesh/shop.ts'
+import type { webhooksApi } from '#mesh/shop/interfaces.ts'
 import type { changeSchema, newWebhookSchema, replaySchema, rotationSchema } from './schemas.ts'
 
 type Routes = (typeof webhooksApi)['routes']

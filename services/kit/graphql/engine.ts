@@ -1,7 +1,7 @@
 import {
   type DocumentNode,
   type ExecutionResult,
-  type GraphQLError,
+  GraphQLError,
   type GraphQLSchema,
   getOperationAST,
   getVariableValues,
@@ -9,7 +9,7 @@ import {
   parse,
 } from 'graphql'
 import { createLRUCache, createYoga, type Plugin } from 'graphql-yoga'
-import { GraphqlRefusal } from './errors.ts'
+import { GraphqlRefusal, type GraphqlRefusalCode } from './errors.ts'
 import { checkShape, costOf, type GraphqlLimits } from './limits.ts'
 import type { KnownOperations } from './operations.ts'
 import type { GraphqlParams } from './params.ts'
@@ -70,7 +70,7 @@ export function graphqlEngine(
       throw new GraphqlRefusal('operation-unknown', 'Say with "operationName" which operation of the document.')
     const variables = getVariableValues(schema, found.variableDefinitions ?? [], { ...params.variables })
     if (variables.errors) throw new GraphqlRefusal('variables-invalid', 'The variables do not fit.', variables.errors)
-    const cost = costOf(schema, document, found, variables.coerced ?? {})
+    const cost = refusing('variables-invalid', () => costOf(schema, document, found, variables.coerced ?? {}))
     if (cost > limits.costMax) {
       const next = `It may answer with ${cost} objects; ${limits.costMax} are possible. Ask for smaller pages.`
       throw new GraphqlRefusal('query-too-costly', next)
@@ -91,6 +91,15 @@ function tokenLimit(maxTokens: number): Plugin {
     onParse({ setParseFn }) {
       setParseFn((source, options) => parse(source, { ...options, maxTokens }))
     },
+  }
+}
+
+/** A variable may be null and its argument not: whether that is so is known only with the argument at hand. */
+function refusing<T>(code: GraphqlRefusalCode, run: () => T): T {
+  try {
+    return run()
+  } catch (thrown) {
+    throw thrown instanceof GraphQLError ? new GraphqlRefusal(code, thrown.message, [thrown]) : thrown
   }
 }
 

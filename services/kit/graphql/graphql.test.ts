@@ -210,6 +210,7 @@ describe('what is refused before anything is asked for it', () => {
     ['query-invalid', { query: '{ nothing }' }],
     ['query-invalid', { query: '{ book(id: "1") { ...f } } fragment f on Book { author { books { ...f } } }' }],
     ['variables-invalid', { query: listed, variables: { id: null } }],
+    ['variables-invalid', { query: 'query ($n: Int = 3) { shelf(first: $n) { id } }', variables: { n: null } }],
     ['operation-unknown', { query: 'query A { broken } query B { broken }' }],
     ['operation-misplaced', { query: 'subscription { news(topic: "x") }' }],
     ['batch-refused', [{ query: '{ broken }' }]],

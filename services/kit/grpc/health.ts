@@ -1,5 +1,6 @@
 import { Health, HealthCheckResponse_ServingStatus as ServingStatus } from '#proto/grpc/health/v1/health_pb.ts'
 import type { App } from '../app/lifecycle.ts'
+import { pause } from '../app/pause.ts'
 import { notFound } from '../errors.ts'
 import { type Implementation, implement } from './implementation.ts'
 
@@ -28,15 +29,5 @@ export function healthService(app: App, services: readonly string[]): Implementa
       }
       if (!signal.aborted) yield { status: ServingStatus.NOT_SERVING }
     },
-  })
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms)
-    signal.addEventListener('abort', () => {
-      clearTimeout(timer)
-      resolve()
-    })
   })
 }

@@ -142,6 +142,7 @@ describe('a version is said', () => {
   test.each<[string, string, Record<string, string>, string[]]>([
     ['in the path', 'GET /api/v9/orders/7', {}, ['v2', 'v3', 'v4']],
     ['in the path, and a word', 'GET /api/latest/orders/7', {}, ['v2', 'v3', 'v4']],
+    ['in the path, where an id would do as well', 'GET /api/orders/orders', {}, ['v2', 'v3', 'v4']],
     ['by media type', 'GET /api/orders/7', { accept: media('v9') }, ['v2', 'v3', 'v4']],
     ['by header', 'GET /api/orders/7', { 'accept-version': '1.0' }, ['v2', 'v3', 'v4']],
     ['by header, and elsewhere', 'GET /api/orders/7', { 'accept-version': '../v4' }, ['v2', 'v3', 'v4']],

@@ -11,6 +11,7 @@ import { metric } from '../telemetry/semantics.ts'
 import { counter } from '../telemetry/telemetry.ts'
 import { bury, tellChanges } from './effects.ts'
 import { type Folded, type FoldInput, fold } from './fold.ts'
+import { markFailed, takeUnseen } from './seen.ts'
 import {
   type Generation,
   generationsOf,
@@ -44,7 +45,7 @@ const gatherMs = 200
 
 /**
  * Applies batches of a stream's partitions, each in one transaction. A partition belongs to whoever took it last: an earlier owner
- * that wakes up is refused. Records are applied from the partition's own offset on, so a repeat has no effect.
+ * that wakes up is refused. Records are applied from the partition's own offset on, and each event once, so a repeat has no effect.
  */
 export function applyTo(
   stream: Stream,
@@ -203,12 +204,15 @@ export async function applyToGeneration(
   entries: readonly Entry[],
 ): Promise<Folded<StreamEvent>> {
   const fresh = entries.filter(({ offset }) => offset >= standing.nextOffset)
-  const inputs = fresh.flatMap(({ event }) => event ?? [])
+  const events = fresh.flatMap(({ event }) => event ?? [])
+  const inputs = await takeUnseen(tx, stream, of.generation, place.topic, events)
   const keys = [...new Set(inputs.map(({ key }) => key))]
   const held = await takeStates(tx, stream.name, of, active.generation, keys)
   const counting = stream.counting.has(place.topic)
   const folded = fold(inputs, { held, newestMs: standing.newestMs, windows: stream.windows, counting })
   await writeFolded(tx, place, of.generation, folded, keys)
+  const failed = folded.failed.map(({ input }) => input.id)
+  markFailed(tx, stream, of.generation, failed)
   const [first, last] = [fresh[0], fresh.at(-1)]
   const missing = first && standing.nextOffset > 0n ? first.offset - standing.nextOffset : 0n
   if (missing > 0n) {

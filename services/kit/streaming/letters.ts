@@ -2,6 +2,7 @@ import type { MessageMeta } from '../messaging/handlers.ts'
 import type { AnyTx } from '../store/database.ts'
 import { followingId } from './effects.ts'
 import { fold } from './fold.ts'
+import { takeLetter } from './seen.ts'
 import { generationsOf, takeStates, writeFolded } from './state.ts'
 import type { StreamParts } from './stream.ts'
 
@@ -31,6 +32,7 @@ export async function applyLetter(
   }
   const place = { stream: stream.name, topic, partition: letterPartition }
   for (const generation of generations) {
+    if (!(await takeLetter(tx, stream, generation.generation, id))) continue
     const held = await takeStates(tx, stream.name, generation, active, [key])
     const from = { held, newestMs: 0, windows: stream.windows, counting: stream.counting.has(topic) }
     const folded = fold([given], from)

@@ -97,10 +97,15 @@ export function cancelReplay(stream: Stream): Promise<boolean> {
 }
 
 /**
- * Applies records to the generation that is being built, in each partition until it has come to where the active one is. From
- * then on both are moved by the same transactions, so that there is no moment between them.
+ * Applies records to a generation that is being built, in each partition until it has come to where the active one is. From
+ * then on both are moved by the same transactions, so that there is no moment between them. Records that were fetched for one
+ * replay say nothing to the next: what lies before them would look like deleted.
  */
-export function catchUp(stream: Stream, log: Log): (batch: Batch, context: HandleContext) => Promise<void> {
+export function catchUp(
+  stream: Stream,
+  log: Log,
+  generation: number,
+): (batch: Batch, context: HandleContext) => Promise<void> {
   return (batch, { signal }) => {
     const { topic, partition, records } = batch
     const place = { stream: stream.name, topic, partition }
@@ -108,7 +113,7 @@ export function catchUp(stream: Stream, log: Log): (batch: Batch, context: Handl
     return stream.database.transaction(
       async (tx) => {
         const { active, building } = pairOf(await generationsOf(tx, stream.name, 'share'))
-        if (!active || !building || signal.aborted) return
+        if (!active || building?.generation !== generation || signal.aborted) return
         // The active one's row first, as whoever moves both does.
         const near = (await nextOffsetOf(tx, place, active.generation)) ?? 0n
         const first = entries[0]?.offset ?? 0n

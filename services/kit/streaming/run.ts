@@ -12,7 +12,7 @@ import { closeWindows, watermarkOf } from './closing.ts'
 import { replayOperation } from './operations.ts'
 import { pruneStream } from './prune.ts'
 import { catchUp } from './rebuild.ts'
-import { createStream, generationsOf, ownPartitions } from './state.ts'
+import { createStream, generationsOf, ownPartitions, pairOf } from './state.ts'
 import type { Stream } from './stream.ts'
 import { swapWhenReady } from './swap.ts'
 
@@ -141,27 +141,28 @@ function quietOf(member: Member | undefined): readonly TopicPartition[] {
 }
 
 /** This process's part in a replay. */
-type Replay = { readonly ended: () => boolean; close(): Promise<void> }
+type Replay = { readonly generation: number; readonly ended: () => boolean; close(): Promise<void> }
 
 /** Takes part in a replay for as long as there is one, and ends it once it has come as far. */
 async function followReplay(given: Attended, replay: Replay | undefined): Promise<Replay | undefined> {
   const { app, stream } = given
-  const building = (await generationsOf(stream.database, stream.name)).some(({ state }) => state === 'building')
+  const { building } = pairOf(await generationsOf(stream.database, stream.name))
   const swapped = building ? await swapWhenReady(stream) : undefined
   if (swapped) {
     const told = { stream: stream.name, ...swapped }
     app.log.info('A stream was rebuilt, and its new state has taken the place of the old one.', told)
   }
-  if (building && !swapped) return replay && !replay.ended() ? replay : joinReplay(given)
+  const wanted = swapped ? undefined : building?.generation
+  if (replay && replay.generation === wanted && !replay.ended()) return replay
   await replay?.close()
-  return undefined
+  return wanted === undefined ? undefined : joinReplay(given, wanted)
 }
 
 /** Joins in the background, for the broker may be away. */
-function joinReplay({ app, stream, kafka }: Attended): Replay {
+function joinReplay({ app, stream, kafka }: Attended, generation: number): Replay {
   const closing = new AbortController()
   let refused = false
-  const options = membershipOf(stream, replayGroup(stream.group), 'building', catchUp(stream, app.log))
+  const options = membershipOf(stream, replayGroup(stream.group), 'building', catchUp(stream, app.log, generation))
   const joining = kafka.consume({ ...options, signal: closing.signal }).catch(async (error: unknown) => {
     app.log.error('A replay cannot join its group; it is tried again.', { group: options.groupId, error })
     await pause(rejoinMs, closing.signal)
@@ -169,6 +170,7 @@ function joinReplay({ app, stream, kafka }: Attended): Replay {
     return undefined
   })
   return {
+    generation,
     ended: () => refused,
     async close() {
       closing.abort()

@@ -14,6 +14,7 @@ import { until } from '../messaging/until-fixture.ts'
 import { type Database, openDatabase, statement } from '../store/database.ts'
 import { migrate } from '../store/migrations.ts'
 import { type PostgresFixture, startPostgres } from '../store/postgres-fixture.ts'
+import { beginReplay, cancelReplay } from './rebuild.ts'
 import {
   facts,
   orderEvents,
@@ -214,6 +215,20 @@ test('a replay goes on where it was when every process is started anew', async (
   await running?.close()
   await start(2n)
   await until(async () => (await generation()) === (number ?? 0) + 1, 'the replay is done')
+  expect(await outcomeOf(database)).toBe(before)
+})
+
+test('a replay that follows a cancelled one at once begins at its own beginning', async () => {
+  const [before, number] = [await outcomeOf(database), await generation()]
+  const given = tallyStream(database)
+  const { generation: first } = await beginReplay(given, { kind: 'beginning' })
+  const read = statement('select from kit.stream_partitions where generation = $1 and next_offset > 0')
+  await until(async () => (await database.query(read, [first])).length > 0, 'the first replay reads')
+  // No process sees that there was none for a moment.
+  await cancelReplay(given)
+  await beginReplay(given, { kind: 'beginning' })
+  await until(async () => (await generation()) === (number ?? 0) + 2, 'the second replay is done')
+  expect(await app.ask('replay')).toMatchObject({ state: 'done', rebuiltFrom: 'beginning' })
   expect(await outcomeOf(database)).toBe(before)
 })
 

@@ -18,10 +18,11 @@ import { applyTo, Fenced } from './batch.ts'
 import { closeWindows } from './closing.ts'
 import { windowsOperation } from './operations.ts'
 import { pruneStream } from './prune.ts'
-import { beginReplay } from './rebuild.ts'
+import { beginReplay, catchUp } from './rebuild.ts'
 import { createStream } from './state.ts'
 import type { Stream } from './stream.ts'
 import { incoming, orderEvents, outcomeOf, type Placed, tally, tallyStream, tallyWindows } from './streaming-fixture.ts'
+import { swapWhenReady } from './swap.ts'
 
 jest.setTimeout(60_000)
 
@@ -113,6 +114,17 @@ describe('a partition has one writer', () => {
     await owner(tallyStream(database))(log)
     expect(after).toBe(await outcomeOf(database))
     expect(ids).toEqual(await published())
+  })
+
+  test('what a producer sends once more, as another record of the same event, counts once', async () => {
+    const [stream, again] = [tallyStream(database), order('a', 0)]
+    const apply = owner(stream)
+    await apply([again, order('b', 1_000), again])
+    await apply([again, order('c', 2_000)], 3)
+    await apply([order('d', 3 * minuteMs)], 5)
+    await closeWindows(stream, [])
+    expect((await windowsOf(stream)).windows).toMatchObject([{ placed: 3 }])
+    expect((await published()).filter((id) => !id.startsWith('tally.'))).toHaveLength(4)
   })
 
   test('two partitions with events of one key, at the same time, lose none of them', async () => {
@@ -228,6 +240,24 @@ describe('an event that cannot be applied', () => {
     nowMs += tallyWindows.idleMs + 1
     await closeWindows(stream, [{ topic: 'orders', partition: 0 }])
     expect((await windowsOf(stream)).windows).toMatchObject([{ placed: 3 }])
+  })
+
+  test('is counted once, where a replay with mended code counted it before its letter is replayed', async () => {
+    const placed = [order('a', 0), order('bad', 1_000, { customerId: 'poison' }), order('b', 2_000)]
+    await owner(tallyStream(database))(placed)
+    const bearing = tallyStream(database, {}, { bears: true })
+    const { generation } = await beginReplay(bearing, { kind: 'beginning' })
+    const batch = { topic: 'orders', partition: 0, records: incoming(placed), highWatermark: 3n }
+    const { signal } = new AbortController()
+    const context = { signal, attempt: 1, done: () => undefined, postpone: () => undefined }
+    await catchUp(bearing, silentLog, generation)(batch, context)
+    expect(await swapWhenReady(bearing)).toMatchObject({ generation })
+    const [letter] = await database.query<{ number: bigint }>(statement('select number from kit.dead_letters'))
+    const parts = { database, workers: [], log: silentLog, signal }
+    await createReplayer({ ...parts, consumers: bearing.letters }).replay(letter?.number ?? 0n)
+    nowMs += tallyWindows.idleMs + 1
+    await closeWindows(bearing, [{ topic: 'orders', partition: 0 }])
+    expect((await windowsOf(bearing)).windows).toMatchObject([{ placed: 3 }])
   })
 
   test('takes no other with it: neither one whose consequence cannot be published, nor one whose key cannot be kept', async () => {

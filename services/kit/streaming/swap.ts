@@ -1,6 +1,7 @@
 /** The end of a replay: what it made takes the place of what there was, in one transaction. */
 import { type AnyTx, statement } from '../store/database.ts'
 import { closedWindow, makeResults, type ResultRow, watermarkOf } from './closing.ts'
+import { carrySeen } from './seen.ts'
 import { generationsOf, pairOf } from './state.ts'
 import type { ClosedWindow, Stream } from './stream.ts'
 
@@ -31,6 +32,7 @@ export function swapWhenReady(stream: Stream): Promise<Swapped | undefined> {
     if (rebuiltFromMs !== null) {
       for (const takeOver of takeOvers) await tx.query(takeOver, [...pair, rebuiltFromMs])
       for (const keep of olderStates) await tx.query(keep, pair)
+      await carrySeen(tx, stream, active.generation, building.generation)
     }
     const before = await watermarkOf(tx, stream, building.generation, tx.at)
     const [{ closedMs } = { closedMs: null }] = await tx.query<{ closedMs: number | null }>(

@@ -1,0 +1,49 @@
+/**
+ * Which events a generation has had. Offsets tell a repeat of a record; a producer that crashes before it has noted what it sent
+ * sends that once more, as another record of the same event. They are in the kit's inbox, each generation a consumer of its own.
+ */
+import { claim, reclaim } from '../messaging/inbox.ts'
+import { type AnyTx, statement } from '../store/database.ts'
+import type { StreamParts } from './stream.ts'
+
+type Of = Pick<StreamParts, 'group'>
+
+/** The events that a generation has not had, each once; from this transaction on it has. */
+export async function takeUnseen<E extends { readonly id: string }>(
+  tx: AnyTx,
+  stream: Of,
+  generation: number,
+  topic: string,
+  events: readonly E[],
+): Promise<readonly E[]> {
+  if (events.length === 0) return events
+  const ids = events.map(({ id }) => id)
+  const { fresh } = await claim(tx, { consumer: consumerOf(stream, generation), topic, ids, keys: [] })
+  const left = new Set(fresh)
+  return events.filter(({ id }) => left.delete(id))
+}
+
+const markDead = statement(`update kit.inbox set outcome = 'dead' where consumer = $1 and event_id = any($2::text[])`)
+
+/** Events that had no effect: one that comes once more has none either, and their dead letter may still have it. */
+export function markFailed(tx: AnyTx, stream: Of, generation: number, ids: readonly string[]): void {
+  if (ids.length > 0) tx.lastly(markDead, () => [consumerOf(stream, generation), ids])
+}
+
+/** Takes an event that was a dead letter; false where a generation has had it, as one that a replay filled with mended code. */
+export function takeLetter(tx: AnyTx, stream: Of, generation: number, id: string): Promise<boolean> {
+  return reclaim(tx, consumerOf(stream, generation), id)
+}
+
+const carry = statement(`
+  update kit.inbox as before set consumer = $2
+  where consumer = $1 and not exists (select from kit.inbox as mine where mine.consumer = $2 and mine.event_id = before.event_id)`)
+
+/** What one generation has had, another that takes its state over has had as well. */
+export async function carrySeen(tx: AnyTx, stream: Of, from: number, to: number): Promise<void> {
+  await tx.query(carry, [consumerOf(stream, from), consumerOf(stream, to)])
+}
+
+function consumerOf({ group }: Of, generation: number): string {
+  return `${group} ${generation}`
+}
