@@ -17,7 +17,9 @@ export const capabilities = {
   serviceRate: { by: 'local rate limit filter in front of the application' },
   egress: {
     by: 'a listener a service with the declared hosts and routes; TCP by a socket each',
-    but: { subscribers: 'processes of one machine share its network, so the application alone bounds where webhooks go' },
+    but: {
+      subscribers: 'processes of one machine share its network, so the application alone bounds where webhooks go',
+    },
   },
   egressPolicy: { by: 'as for calls: route and cluster of the external; TLS opened by the sidecar' },
   edge: { by: "a listener of the exposed service's own sidecar, with gRPC-Web; no TLS: it is on this machine" },
