@@ -32,6 +32,7 @@ import { reservedNames } from './reserved-names.ts'
 import { retryAmplification } from './retry-amplification.ts'
 import { retrySafety } from './retry-safety.ts'
 import { retryTime } from './retry-time.ts'
+import { routeClash } from './route-clash.ts'
 import { routes } from './routes.ts'
 import type { Rule } from './rule.ts'
 import { sagaShape } from './saga-shape.ts'
@@ -108,6 +109,7 @@ export const areas: readonly { readonly title: string; readonly rules: readonly 
       crossOrigin,
       browserStream,
       versions,
+      routeClash,
     ],
   },
   { title: 'Data and promises', rules: [sharedStore, availability] },

@@ -31,7 +31,7 @@ export function curls({ methods, versions }: PlannedExposure, base: string): str
   const newest = versions.at(-1)?.name ?? ''
   const bare = new Set(methods.map(({ verb, path }) => `${verb} ${unversionedPath(path)}`))
   return methods
-    .filter(({ verb, path }) => path !== '/openapi.json' && !bare.has(`${verb} ${path}`))
+    .filter(({ verb, path }) => !path.startsWith('/openapi') && !bare.has(`${verb} ${path}`))
     .map((method) => curl({ ...method, path: versionedPath(method.path, newest) }, base))
 }
 

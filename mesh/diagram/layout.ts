@@ -44,9 +44,15 @@ function wide(char: string): number {
   return /[A-Z]/.test(char) ? 0.68 : /[iljt.,:·/ ]/.test(char) ? 0.36 : 0.57
 }
 
+/**
+ * Tight trees and one side to keep to: lines go down beside what they are about. The library's own choice weighs all sides,
+ * and with a dozen services leaves the half of the page to lines alone.
+ */
+const arrangement = { rankdir: 'TB', ranker: 'tight-tree', align: 'UR', nodesep: 24, ranksep: 64, edgesep: 16 } as const
+
 function arranged(picture: Picture, bounds: readonly Between[]): Graph {
   const graph = new Graph({ multigraph: true })
-  graph.setGraph({ rankdir: 'TB', nodesep: 36, ranksep: 80, edgesep: 24 })
+  graph.setGraph(arrangement)
   for (const node of picture.nodes) graph.setNode(node.id, sizeOf(node, degree(picture, node.id)))
   picture.edges.forEach(({ from, to, kind, lines }, index) => {
     const width = Math.max(0, ...lines.map((line) => textWidth(line, sizes.labelFont))) + 12

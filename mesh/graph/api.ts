@@ -77,6 +77,11 @@ export function apiName(api: Api): string {
   return api.kind === 'service' ? api.typeName : api.name
 }
 
+/** Where a REST interface describes itself: several at one host are told apart by their names. */
+export function descriptionPath({ name }: Pick<RestApi, 'name'>): `/openapi/${string}.json` {
+  return `/openapi/${name}.json`
+}
+
 /** One method of an interface, in the words of HTTP and of what a retry may rely on. */
 export type MethodFacts = {
   readonly verb: string

@@ -22,18 +22,18 @@ describe('the plan', () => {
     expect(JSON.parse(JSON.stringify(plan))).toStrictEqual(plan)
   })
 
-  test('of several interfaces on one host the first alone describes itself, for one path leads to one service', () => {
+  test('each interface describes itself under its name, and the first of a host at the path that one service alone can have', () => {
     const api = rest('more-api', { more: 'GET /more' })
     const more = service('more', { exposes: [api] })
-    const described = (host: string) => {
+    const described = (host: string, at: string) => {
       const exposures = [...shop.exposures, exposure('shop-more', more, api, { host })]
       const plan = derive(system('shop', { ...shop, services: [...shop.services, more], exposures }), 'local')
-      return plan.exposures
-        .filter(({ methods }) => methods.some(({ path }) => path === '/openapi.json'))
-        .map(({ name }) => name)
+      return plan.exposures.filter(({ methods }) => methods.some(({ path }) => path === at)).map(({ name }) => name)
     }
-    expect(described('*')).toEqual(['shop'])
-    expect(described('more.example')).toEqual(['shop', 'shop-more'])
+    expect(described('*', '/openapi.json')).toEqual(['shop'])
+    expect(described('more.example', '/openapi.json')).toEqual(['shop', 'shop-more'])
+    expect(described('*', '/openapi/more-api.json')).toEqual(['shop-more'])
+    expect(described('*', '/openapi/orders-api.json')).toEqual(['shop'])
   })
 
   test('is byte-equal however the services and exposures are ordered', () => {

@@ -1,4 +1,12 @@
-import { type Api, apiName, methodFacts, methodsOf, unversionedRoutes } from '#graph/api.ts'
+import {
+  type Api,
+  apiName,
+  descriptionPath,
+  methodFacts,
+  methodsOf,
+  type RestApi,
+  unversionedRoutes,
+} from '#graph/api.ts'
 import type { Environment } from '#graph/environment.ts'
 import type { EdgeRate } from '#graph/policy.ts'
 import type { ServiceNode } from '#graph/service.ts'
@@ -53,8 +61,13 @@ export function deriveStores(system: SystemNode, env: Environment): PlannedStore
   return sortedBy(stores, (store) => `${store.database} ${store.owner}`)
 }
 
-/** Where a REST interface describes itself. */
+/** Where the first REST interface of a host describes itself, beside the path that has its name. */
 const description: MethodRef = { name: 'openapi', verb: 'GET', path: '/openapi.json', streaming: false }
+
+/** Where each REST interface describes itself, whatever else is open at its host. */
+function ownDescription(api: RestApi): MethodRef {
+  return { name: `openapi-${api.name}`, verb: 'GET', path: descriptionPath(api), streaming: false }
+}
 
 /** Every way in, by name. */
 export function deriveExposures(system: SystemNode): PlannedExposure[] {
@@ -64,7 +77,7 @@ export function deriveExposures(system: SystemNode): PlannedExposure[] {
       rateLimit: rateLimit && edgeRate(rateLimit),
       service: service.name,
       api: apiName(api),
-      methods: [...methodRefs(api, methods), ...(api.kind === 'rest' ? [description] : [])],
+      methods: [...methodRefs(api, methods), ...(api.kind === 'rest' ? [description, ownDescription(api)] : [])],
       versions: versionsOf(api),
     })),
     (exposure) => exposure.name,
@@ -72,7 +85,7 @@ export function deriveExposures(system: SystemNode): PlannedExposure[] {
   return describedOnce(exposures)
 }
 
-/** One path leads to one service: of several interfaces on one host the first by name describes itself there. */
+/** One path leads to one service: of several interfaces on one host the first by name has the path without a name. */
 function describedOnce(exposures: readonly PlannedExposure[]): PlannedExposure[] {
   const hosts = new Set<string>()
   return exposures.map((exposure) => {

@@ -1,9 +1,11 @@
+import { type Route, rest } from '#graph/api.ts'
 import { calls } from '#graph/call.ts'
 import { exposure } from '#graph/exposure.ts'
 import { external, reaches } from '#graph/external.ts'
 import { type ServiceNode, service } from '#graph/service.ts'
 import { postgres } from '#graph/store.ts'
 import { consumes } from '#graph/topic.ts'
+import type { ApiVersion } from '#graph/version.ts'
 import { delivers, webhook } from '#graph/webhook.ts'
 import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
 import {
@@ -66,6 +68,27 @@ function onPort(port: number) {
 
 function owning(name?: string) {
   return tiny([service('a', { owns: [postgres()] }), service('b', { owns: [postgres(name ? { name } : {})] })])
+}
+
+/** Two services, each with a route, open side by side. */
+function beside(
+  one: Route,
+  other: Route,
+  more: { host?: string; versions?: Readonly<Record<string, ApiVersion<'read'>>> } = {},
+) {
+  const { host = '*', ...spec } = more
+  const [mine, theirs] = [rest('a-api', { read: one }), rest('b-api', { read: other }, spec)]
+  const [a, b] = [service('a', { exposes: [mine] }), service('b', { exposes: [theirs] })]
+  return tiny([a, b], { exposures: [exposure('front', a, mine), exposure('side', b, theirs, { host })] })
+}
+
+function openTwice(methods: readonly ('getOrder' | 'listOrders')[]) {
+  return tiny([ordersGrpc], {
+    exposures: [
+      exposure('front', ordersGrpc, OrderService, { methods: ['getOrder'] }),
+      exposure('side', ordersGrpc, OrderService, { methods, authentication: token }),
+    ],
+  })
 }
 
 /** Cases of the rules PLY401 to PLY502. */
@@ -192,6 +215,36 @@ export const outsideCases: readonly Case[] = [
     breaks: front({ client: 'browser', grpcWeb: true }),
     holds: front(pages),
     says: ['uploadOrders and processOrders', 'stream of requests'],
+  }),
+  breaking('PLY409', 'the same route of two services', {
+    breaks: beside('GET /things/{id}', 'GET /things/{name}'),
+    holds: beside('GET /things/{id}', 'PUT /things/{name}'),
+    says: ['exposure front ↔ exposure side', 'GET /things/{id} (/things/{name}) at any host', '`host` of its own'],
+  }),
+  breaking('PLY409', 'a route that another swallows', {
+    breaks: beside('GET /things/{id}', 'GET /things/newest'),
+    holds: beside('GET /things/{id}', 'GET /things/newest/one'),
+    says: ['/things/newest'],
+  }),
+  breaking('PLY409', 'patterns that meet in the middle', {
+    breaks: beside('GET /{shop}/things', 'GET /shops/{id}'),
+    holds: beside('GET /{shop}/things', 'GET /shops/newest'),
+    says: ['GET /{shop}/things (/shops/{id})'],
+  }),
+  breaking('PLY409', 'the same route at another host', {
+    breaks: beside('GET /things', 'GET /things'),
+    holds: beside('GET /things', 'GET /things', { host: 'side.example' }),
+    says: ['both take GET /things at any host'],
+  }),
+  breaking('PLY409', 'a route without its version', {
+    breaks: beside('GET /things', 'GET /{version}/things', { versions: { v1: {} } }),
+    holds: beside('GET /v1/things', 'GET /{version}/more', { versions: { v1: {} } }),
+    says: ['GET /things'],
+  }),
+  breaking('PLY409', 'a method that is open with a token and without', {
+    breaks: openTwice(['getOrder', 'listOrders']),
+    holds: openTwice(['listOrders']),
+    says: ['OrderService/GetOrder'],
   }),
   breaking('PLY501', 'a shared database', {
     breaks: owning('a'),

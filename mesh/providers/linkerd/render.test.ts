@@ -69,6 +69,7 @@ describe('access', () => {
     expect(granted.map(({ metadata }) => metadata.name)).toEqual([
       'gateway.allow.read',
       'gateway.allow.openapi',
+      'gateway.allow.openapi-shop-api',
       'gateway.allow.place',
     ])
     const identityRefs = [{ kind: 'ServiceAccount', name: 'small-edge', namespace: 'envoy-gateway-system' }]

@@ -175,6 +175,7 @@ describe('a request', () => {
   test('is described by OpenAPI', async () => {
     const { body } = await send('GET', '/openapi.json')
     expect(Object.keys(body.paths as object)).toEqual(['/orders', '/orders/{id}'])
+    expect((await send('GET', '/openapi/shop-api.json')).body).toEqual(body)
   })
 })
 

@@ -1,6 +1,6 @@
 import swagger from '@fastify/swagger'
 import { type FastifyError, type FastifyInstance, type FastifyRequest, fastify } from 'fastify'
-import type { RestApi } from '#graph/api.ts'
+import { descriptionPath, type RestApi } from '#graph/api.ts'
 import type { ExposedApi, ServiceNode } from '#graph/service.ts'
 import { type Address, clearSocket, listenOptions, protectSocket } from '../app/address.ts'
 import type { Closable } from '../app/admin.ts'
@@ -79,7 +79,7 @@ export const boundsDefault: RestBounds = { deadlineMs: 10_000, bodyBytesMax: bod
 
 /**
  * Serves a REST interface that the node exposes where `PARLEY_LISTEN` says: every declared route has a handler, and there is
- * no other beside `GET /openapi.json`. Whatever goes wrong is answered with a problem document (RFC 9457). An interface with
+ * no other beside `GET /openapi.json` and the same under its name (`descriptionPath`). Whatever goes wrong is answered with a problem document (RFC 9457). An interface with
  * versions is served in each of them, however a request says which (`versionRewriter`); handlers speak the newest.
  */
 export async function restServer<
@@ -108,7 +108,9 @@ export async function restServer<
     if (!route) throw new Error(`${api.name} has no handler for ${one.name}: give one to restServer()`)
     addRoute(server, api, one, route, streams)
   }
-  server.get('/openapi.json', { schema: { hide: true } }, () => server.swagger())
+  for (const path of ['/openapi.json', descriptionPath(api)]) {
+    server.get(path, { schema: { hide: true } }, () => server.swagger())
+  }
   return listen(server, address)
 }
 
