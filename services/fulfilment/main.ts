@@ -9,7 +9,7 @@ import { type Database, openDatabase } from '#kit/store/database.ts'
 import { migrate } from '#kit/store/migrations.ts'
 import { orderEvents } from '#mesh/shop/messages.ts'
 import { fulfil, fulfilment } from '#mesh/shop.ts'
-import { type OrderPlaced, OrderPlacedSchema } from '#proto/parley/orders/v1/events_pb.ts'
+import { OrderPlacedSchema } from '#proto/parley/orders/v1/events_pb.ts'
 import { Fulfilment } from '#proto/parley/orders/v1/orders_pb.ts'
 import { commands } from './commands.ts'
 
@@ -19,8 +19,9 @@ await run(fulfilment, async (app) => {
   const sagas = orchestrator(app, fulfil, database, OrderPlacedSchema, commands)
   const consumers = [
     consumer(fulfilment, orderEvents, database, {
-      OrderPlaced: async (order: OrderPlaced, tx) => {
-        if (order.fulfilment === Fulfilment.ORCHESTRATED) await sagas.start(tx, order.orderId, order)
+      OrderPlaced: {
+        ignores: (order) => order.fulfilment !== Fulfilment.ORCHESTRATED,
+        handle: (order, tx) => sagas.start(tx, order.orderId, order),
       },
     }),
   ]

@@ -23,22 +23,29 @@ const publish = publisher(inventory, stockEvents)
 
 const reply = sender(inventory, fulfilmentReplies)
 
+/** Who leads an order's fulfilment asks for each step itself. */
+const ignores = ({ fulfilment }: OrderPlaced | OrderCancelled) => fulfilment === Fulfilment.ORCHESTRATED
+
 /** What follows from an order's events, where nobody leads its fulfilment. */
 export const reactions = {
-  OrderPlaced: async (order: OrderPlaced, tx: Tx<InventoryTables>) => {
-    const { orderId, customerId, total, paymentMethod, fulfilment } = order
-    if (fulfilment === Fulfilment.ORCHESTRATED) return
-    const { reservation, isNew } = await setAside(orderId, order.items, tx)
-    if (!isNew) return
-    if (reservation.kind === 'rejected') publish(tx, StockRejectedSchema, { orderId, reason: reservation.reason })
-    else {
-      const lines = [...reservation.lines]
-      publish(tx, StockReservedSchema, { orderId, customerId, ...(total && { total }), paymentMethod, lines })
-    }
+  OrderPlaced: {
+    ignores,
+    handle: async (order: OrderPlaced, tx: Tx<InventoryTables>) => {
+      const { orderId, customerId, total, paymentMethod } = order
+      const { reservation, isNew } = await setAside(orderId, order.items, tx)
+      if (!isNew) return
+      if (reservation.kind === 'rejected') publish(tx, StockRejectedSchema, { orderId, reason: reservation.reason })
+      else {
+        const lines = [...reservation.lines]
+        publish(tx, StockReservedSchema, { orderId, customerId, ...(total && { total }), paymentMethod, lines })
+      }
+    },
   },
-  OrderCancelled: async ({ orderId, fulfilment }: OrderCancelled, tx: Tx<InventoryTables>) => {
-    if (fulfilment === Fulfilment.ORCHESTRATED) return
-    if (await putBack(orderId, tx)) publish(tx, StockReleasedSchema, { orderId })
+  OrderCancelled: {
+    ignores,
+    handle: async ({ orderId }: OrderCancelled, tx: Tx<InventoryTables>) => {
+      if (await putBack(orderId, tx)) publish(tx, StockReleasedSchema, { orderId })
+    },
   },
 }
 

@@ -18,10 +18,11 @@ const send = sender(notifications, emails)
 
 /** What the customer hears of: each becomes one task, named after the order and the text, however often it is asked for. */
 export const orderNews = {
-  OrderConfirmed: async ({ orderId, customerId, total, fulfilment }: OrderConfirmed, tx: AnyTx) => {
+  OrderConfirmed: {
     // Who leads an order's fulfilment asks for this one itself.
-    if (fulfilment === Fulfilment.ORCHESTRATED) return
-    ask(tx, orderId, customerId, 'order-confirmed', { total: formatted(total) })
+    ignores: ({ fulfilment }: OrderConfirmed) => fulfilment === Fulfilment.ORCHESTRATED,
+    handle: async ({ orderId, customerId, total }: OrderConfirmed, tx: AnyTx) =>
+      ask(tx, orderId, customerId, 'order-confirmed', { total: formatted(total) }),
   },
   OrderShipped: async ({ orderId, customerId, trackingNumber }: OrderShipped, tx: AnyTx) => {
     ask(tx, orderId, customerId, 'order-shipped', { trackingNumber })

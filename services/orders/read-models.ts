@@ -1,6 +1,8 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
+import { type RawBuilder, sql } from 'kysely'
 import { ServiceError } from '#kit/errors.ts'
 import type { Projection } from '#kit/store/projection.ts'
+import type { OrderPlaced } from '#proto/parley/orders/v1/events_pb.ts'
 import {
   type GetOrderDetailResponse,
   GetOrderDetailResponseSchema,
@@ -36,37 +38,65 @@ export const orderList: Projection<OrdersTables, OrderEvent, 'order_list'> = {
     currency text not null, minor_units bigint not null, lines integer not null,
     version integer not null, placed_at timestamptz not null`,
   indexes: ['placed_at desc, order_id desc', 'customer_id, placed_at desc, order_id desc'],
-  async apply({ db, table }, { streamId, version, at, message }) {
-    const status = statusAfter(message)
-    if (message.$typeName !== 'parley.orders.v1.OrderPlaced') {
-      await db.updateTable(table).set({ status, version }).where('order_id', '=', streamId).execute()
-      return
+  async apply({ db, table }, events) {
+    const placed: (Placed & Change)[] = []
+    const changes = new Map<string, Change>()
+    for (const { streamId: orderId, version, at, message } of events) {
+      const change = { orderId, version, status: statusAfter(message) }
+      if (message.$typeName === 'parley.orders.v1.OrderPlaced') placed.push({ ...change, order: message, at })
+      else changes.set(orderId, change)
     }
-    const { customerId, items, total } = message
-    const amount = { currency: total?.currency ?? '', minor_units: total?.minorUnits ?? 0n }
-    const row = { order_id: streamId, customer_id: customerId, status, ...amount, lines: items.length }
-    await db
-      .insertInto(table)
-      .values({ ...row, version, placed_at: at })
-      .execute()
+    if (placed.length > 0) await insertLines(placed, sql.table(table)).execute(db)
+    if (changes.size > 0) await updateLines([...changes.values()], sql.table(table)).execute(db)
   },
 }
+
+type Placed = { readonly order: OrderPlaced; readonly at: Date }
+type Change = { readonly orderId: string; readonly version: number; readonly status: OrderStatus }
+
+// As arrays, so that a statement has the same text for any number of orders.
+const insertLines = (placed: readonly (Placed & Change)[], table: RawBuilder<unknown>) => sql`
+  insert into ${table} (order_id, version, status, placed_at, customer_id, currency, minor_units, lines)
+  select * from unnest(
+    ${placed.map(({ orderId }) => orderId)}::text[],
+    ${placed.map(({ version }) => version)}::integer[],
+    ${placed.map(({ status }) => status)}::smallint[],
+    ${placed.map(({ at }) => at)}::timestamptz[],
+    ${placed.map(({ order }) => order.customerId)}::text[],
+    ${placed.map(({ order }) => order.total?.currency ?? '')}::text[],
+    ${placed.map(({ order }) => order.total?.minorUnits ?? 0n)}::bigint[],
+    ${placed.map(({ order }) => order.items.length)}::integer[])`
+const updateLines = (changes: readonly Change[], table: RawBuilder<unknown>) => sql`
+  update ${table} as line set version = new.version, status = new.status
+  from unnest(
+    ${changes.map(({ orderId }) => orderId)}::text[],
+    ${changes.map(({ version }) => version)}::integer[],
+    ${changes.map(({ status }) => status)}::smallint[]) as new (order_id, version, status)
+  where line.order_id = new.order_id`
 
 /** The detail: one row an order, ready to be answered. */
 export const orderDetail: Projection<OrdersTables, OrderEvent, 'order_detail'> = {
   name: 'order_detail',
   version: 1,
   columns: 'order_id text primary key, content bytea not null',
-  async apply({ db, table }, { streamId, version, at, message }) {
-    const found = await db.selectFrom(table).select('content').where('order_id', '=', streamId).executeTakeFirst()
-    const before = found && fromBinary(GetOrderDetailResponseSchema, found.content)
-    const detail = followed(before, message, version, at)
-    const content = Buffer.from(toBinary(GetOrderDetailResponseSchema, detail))
-    await db
-      .insertInto(table)
-      .values({ order_id: streamId, content })
-      .onConflict((conflict) => conflict.column('order_id').doUpdateSet({ content }))
+  async apply({ db, table }, events) {
+    const orderIds = [...new Set(events.map(({ streamId }) => streamId))]
+    const found = await db
+      .selectFrom(table)
+      .selectAll()
+      .where(({ eb, fn, val }) => eb('order_id', '=', fn.any(val(orderIds))))
       .execute()
+    const details = new Map(
+      found.map(({ order_id, content }) => [order_id, fromBinary(GetOrderDetailResponseSchema, content)]),
+    )
+    for (const { streamId, message, version, at } of events) {
+      details.set(streamId, followed(details.get(streamId), message, version, at))
+    }
+    const contents = [...details.values()].map((detail) => Buffer.from(toBinary(GetOrderDetailResponseSchema, detail)))
+    await sql`
+      insert into ${sql.table(table)} (order_id, content)
+      select * from unnest(${[...details.keys()]}::text[], ${contents}::bytea[])
+      on conflict (order_id) do update set content = excluded.content`.execute(db)
   },
 }
 

@@ -62,16 +62,19 @@ export function paymentHandlers<T extends AnyTx>({ bank, payments, publish }: De
     },
 
     /** Voids the payment of a cancelled order, whatever became of it: also one whose outcome was never known here. */
-    async stop({ orderId, fulfilment }: OrderCancelled): Promise<((tx: T) => Promise<void>) | undefined> {
-      if (fulfilment === Fulfilment.ORCHESTRATED) return undefined
-      const paymentId = paymentIdOf(orderId)
-      await bank.voidPayment(paymentId)
-      return async (tx) => {
-        const refunded = await payments.recordCancellation(tx, orderId, paymentId)
-        if (!refunded) return
-        const amount = { currency: refunded.currency, minorUnits: refunded.minor_units }
-        publish(tx, PaymentRefundedSchema, { orderId, paymentId, amount })
-      }
+    stop: {
+      // Who leads an order's fulfilment asks for what is to be undone itself.
+      ignores: ({ fulfilment }: OrderCancelled) => fulfilment === Fulfilment.ORCHESTRATED,
+      async prepare({ orderId }: OrderCancelled): Promise<(tx: T) => Promise<void>> {
+        const paymentId = paymentIdOf(orderId)
+        await bank.voidPayment(paymentId)
+        return async (tx) => {
+          const refunded = await payments.recordCancellation(tx, orderId, paymentId)
+          if (!refunded) return
+          const amount = { currency: refunded.currency, minorUnits: refunded.minor_units }
+          publish(tx, PaymentRefundedSchema, { orderId, paymentId, amount })
+        }
+      },
     },
   }
 }

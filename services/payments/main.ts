@@ -23,7 +23,7 @@ await run(payments, async (app) => {
   // The bank may take seconds: it is asked before the transaction, not in it.
   const consumers = [
     consumer(payments, stockEvents, database, { StockReserved: { prepare: charge } }),
-    consumer(payments, orderEvents, database, { OrderCancelled: { prepare: stop } }),
+    consumer(payments, orderEvents, database, { OrderCancelled: stop }),
   ]
   const reply = sender(payments, fulfilmentReplies)
   const tasks = paymentTasks({ bank, payments: storedPayments })

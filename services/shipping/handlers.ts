@@ -18,8 +18,9 @@ const reply = sender(shipping, fulfilmentReplies)
 
 /** What follows from an order's events, where nobody leads its fulfilment. */
 export const reactions = {
-  OrderConfirmed: async ({ orderId, fulfilment }: OrderConfirmed, tx: Tx<ShippingTables>) => {
-    if (fulfilment !== Fulfilment.ORCHESTRATED) await dispatch(orderId, tx)
+  OrderConfirmed: {
+    ignores: ({ fulfilment }: OrderConfirmed) => fulfilment === Fulfilment.ORCHESTRATED,
+    handle: async ({ orderId }: OrderConfirmed, tx: Tx<ShippingTables>) => void (await dispatch(orderId, tx)),
   },
 }
 

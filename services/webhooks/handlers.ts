@@ -14,7 +14,7 @@ import {
   type WebhookDatabase,
 } from '#kit/webhooks/endpoints.ts'
 import { type Delivery, listDeliveries, replayDeliveries, replayDelivery, showDelivery } from '#kit/webhooks/log.ts'
-import { enqueue } from '#kit/webhooks/queue.ts'
+import { tellOne } from '#kit/webhooks/queue.ts'
 import type { webhooksApi } from '#mesh/shop/interfaces.ts'
 import type { changeSchema, newWebhookSchema, replaySchema, rotationSchema } from './schemas.ts'
 
@@ -78,7 +78,7 @@ function deliveryHandlers(database: WebhookDatabase, webhook: string) {
         time: new Date(),
         data: {},
       }
-      const [number] = await database.transaction((tx) => enqueue(tx, webhook, event, endpoint.id))
+      const number = await database.transaction((tx) => tellOne(tx, webhook, event, endpoint.id))
       if (number === undefined)
         throw new ServiceError('failed-precondition', 'The endpoint is disabled: resume it first.')
       const location = `${path}/${endpoint.id}/deliveries/${number}`

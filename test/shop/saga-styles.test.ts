@@ -191,7 +191,7 @@ async function choreographed(given: Given, fates: Iterator<Fate>) {
     ],
     OrderCancelled: () => [
       ['inventory', 'orders', now(() => world.release())],
-      ['payments', 'orders', async () => inTx(await stop(create(OrderCancelledSchema, { orderId })))],
+      ['payments', 'orders', async () => inTx(await stop.prepare(create(OrderCancelledSchema, { orderId })))],
       ['notifications', 'orders', now(() => world.mail('order-cancelled'))],
     ],
     ShipmentDispatched: () => [['orders', 'shipments', order({ kind: 'ship', trackingNumber: 't' })]],

@@ -16,7 +16,7 @@ export type Consumer = {
 
 /**
  * Says what a service does about the events that it declared to consume from a topic: one handler for each, by name.
- * Events of the topic that were not declared are skipped.
+ * Events of the topic that were not declared, or that their handler ignores, are skipped.
  *
  * Every event has its effect once: handlers run in the transaction that remembers the event. Events of one key keep their
  * order. Where a handler throws, the event is tried again as the edge declares, and then becomes a dead letter; later

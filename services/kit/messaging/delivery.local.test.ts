@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { type OrderPlaced, OrderPlacedSchema } from '#proto/parley/orders/v1/events_pb.ts'
 import { statement } from '../store/database.ts'
 import { StoreUnavailable } from '../store/errors.ts'
 import { silentLog } from '../telemetry/log.ts'
 import { deliverTo } from './delivery.ts'
+import { handlersByType } from './handlers.ts'
 import { type Before, recordsOf, shippingConsumer } from './messaging-fixture.ts'
 import { type ShippingStore, startShippingStore } from './shipping-fixture.ts'
 
@@ -107,4 +109,22 @@ test('a key that fails is postponed with what follows it; the others of the batc
   await deliver(batch, { signal, attempt: 1, done: () => undefined, postpone })
   expect(postponed).toEqual([[1n, 3n]])
   expect(await outcomes()).toEqual(['a', 'b'].map((event_id) => ({ event_id, outcome: 'handled' })))
+})
+
+test('a message that its handler ignores is neither handled nor remembered; the next ones are', async () => {
+  const handled: string[] = []
+  const handlers = handlersByType([OrderPlacedSchema], {
+    OrderPlaced: {
+      ignores: ({ orderId }: OrderPlaced) => orderId === 'led',
+      handle: async ({ orderId }: OrderPlaced) => void handled.push(orderId),
+    },
+  })
+  const shipping = { ...shippingConsumer(database, () => undefined), handlers }
+  const deliver = deliverTo({ group: 'shipping', consumers: new Map([['orders', shipping]]), database, log: silentLog })
+  const { signal } = new AbortController()
+  const context = { signal, attempt: 1, done: () => undefined, postpone: () => undefined }
+  await deliver(batchOf(['led', 'ours']), context)
+  await deliver(batchOf(['led']), context)
+  expect(handled).toEqual(['ours'])
+  expect(await outcomes()).toEqual([{ event_id: 'ours', outcome: 'handled' }])
 })

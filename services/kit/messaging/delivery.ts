@@ -77,7 +77,7 @@ function read(group: Group, { topic, partition }: Batch, record: IncomingRecord)
     const poison = { code: readable.code, message: readable.reason, exception: '', attempts: 0 }
     return { record, consumer, partition, id, poison }
   }
-  if (!readable.value) return undefined
+  if (!readable.value || readable.value.handler.ignores?.(readable.value.message)) return undefined
   const delivery: Delivery = {
     ...readable.value,
     system: 'kafka',

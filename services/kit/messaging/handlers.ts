@@ -27,16 +27,25 @@ export type MessageMeta = {
 /** Writes what a message causes. What it throws undoes it all. */
 export type Effect<Tables> = (tx: Tx<Tables>) => Promise<void>
 
+/** The effect of a message. */
+type Handle<M, Tables> = (message: M, tx: Tx<Tables>, meta: MessageMeta) => Promise<void>
+
 /**
  * What to do about one kind of message.
  * - A function: the effect, in one transaction with the note that the message was handled.
  * - `prepare`: for work outside the database, such as a call that takes long. It runs outside any transaction and
  *   answers the effect, or undefined where there is none. A crash in between repeats it, so it passes `meta.id` on as an idempotency key. Messages of
  *   different keys are prepared at the same time.
+ * - `ignores`: which of them are no concern of this service, by what they say alone. Nothing is done about those and nothing is
+ *   remembered, so they cost no transaction.
  */
 export type Handler<M, Tables> =
-  | ((message: M, tx: Tx<Tables>, meta: MessageMeta) => Promise<void>)
-  | { readonly prepare: (message: M, meta: MessageMeta) => Promise<Effect<Tables> | undefined> }
+  | Handle<M, Tables>
+  | { readonly handle: Handle<M, Tables>; readonly ignores: (message: M) => boolean }
+  | {
+      readonly prepare: (message: M, meta: MessageMeta) => Promise<Effect<Tables> | undefined>
+      readonly ignores?: (message: M) => boolean
+    }
 
 /** The name of a message without its package: `OrderPlaced` for `shop.orders.v1.OrderPlaced`. */
 export type ShortName<N extends string> = N extends `${string}.${infer Rest}` ? ShortName<Rest> : N
@@ -60,6 +69,7 @@ export type AnyHandler = {
   readonly schema: DescMessage
   readonly prepare?: (message: unknown, meta: MessageMeta) => Promise<((tx: AnyTx) => Promise<void>) | undefined>
   readonly effect?: (message: unknown, tx: AnyTx, meta: MessageMeta) => Promise<void>
+  readonly ignores?: (message: unknown) => boolean
 }
 
 /** Handlers by the full name of their message. Throws when two messages share a short name. */
@@ -80,11 +90,19 @@ export function handlersByType(
 
 function erase(schema: DescMessage, handler: unknown): AnyHandler {
   if (typeof handler === 'function') return { schema, effect: handler as NonNullable<AnyHandler['effect']> }
-  if (typeof handler === 'object' && handler !== null && 'prepare' in handler) {
-    return { schema, prepare: handler.prepare as NonNullable<AnyHandler['prepare']> }
+  if (typeof handler === 'object' && handler !== null) {
+    const { handle, prepare, ignores = () => false } = handler as Partial<Declared>
+    // Also here, for a dead letter is handled by whatever the code says today.
+    if (handle)
+      return { schema, ignores, effect: async (m, tx, meta) => (ignores(m) ? undefined : handle(m, tx, meta)) }
+    if (prepare) return { schema, ignores, prepare: async (m, meta) => (ignores(m) ? undefined : prepare(m, meta)) }
   }
   throw new Error(`There is no handler for ${schema.typeName}: every declared message needs one.`)
 }
+
+type Declared = { readonly handle: NonNullable<AnyHandler['effect']> } & Required<
+  Pick<AnyHandler, 'prepare' | 'ignores'>
+>
 
 /** Why a message is poison: it can never be handled. */
 export type PoisonCode = EnvelopeCode | 'PAYLOAD_MALFORMED'

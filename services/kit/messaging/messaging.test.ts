@@ -16,7 +16,7 @@ import type { AnyTx, Database } from '../store/database.ts'
 import { consumer } from './consumer.ts'
 import { deadLetterHeaders, withinLimit } from './dead-letter.ts'
 import { decodeEnvelope, encodeEnvelope } from './envelope.ts'
-import { handlersByType, readMessage } from './handlers.ts'
+import { handlersByType, type MessageMeta, readMessage } from './handlers.ts'
 import type { OutboxRow } from './outbox.ts'
 import { publisher, sender } from './publisher.ts'
 import { worker } from './worker.ts'
@@ -105,6 +105,25 @@ describe('reading a message', () => {
     )
     expect(readMessage(envelopeOf(OrderPlacedSchema.typeName), Buffer.of(255), byType).ok).toBe(false)
   })
+})
+
+test('what a handler ignores has no effect by any way, and what it does not ignore has', async () => {
+  const handled: string[] = []
+  const ignores = ({ orderId }: { orderId: string }) => orderId === 'led'
+  const handle = async ({ orderId }: { orderId: string }) => void handled.push(orderId)
+  const prepare = async ({ orderId }: { orderId: string }) => void handled.push(`prepared ${orderId}`)
+  const byType = handlersByType([OrderPlacedSchema, OrderConfirmedSchema], {
+    OrderPlaced: { ignores, handle },
+    OrderConfirmed: { ignores, prepare },
+  })
+  for (const { effect, prepare, ignores } of byType.values()) {
+    for (const orderId of ['led', 'ours']) {
+      await effect?.({ orderId }, {} as AnyTx, {} as MessageMeta)
+      await prepare?.({ orderId }, {} as MessageMeta)
+    }
+    expect(['led', 'ours'].map((orderId) => ignores?.({ orderId }))).toEqual([true, false])
+  }
+  expect(handled).toEqual(['ours', 'prepared ours'])
 })
 
 test('a dead letter that would be too large keeps its reason and says where the rest lies', () => {

@@ -1,6 +1,7 @@
 import { type Bell, createBell } from '../app/bell.ts'
 import { pause } from '../app/pause.ts'
 import { type AnyDatabase, statement } from '../store/database.ts'
+import { prepared } from '../store/transaction.ts'
 import type { Log } from '../telemetry/log.ts'
 import { metric } from '../telemetry/semantics.ts'
 import { counter, gauge, type Reading } from '../telemetry/telemetry.ts'
@@ -43,6 +44,8 @@ export type Relay = {
 const backoff = { firstMs: 100, maxMs: 5_000 } as const
 const roundBytesMax = 4_194_304
 const closeMsMax = 3_000
+/** How long what was sent may wait to be deleted with the next reading, which saves each round a transaction. A crash repeats it. */
+const settleMs = 200
 
 const selectRows = statement(`
   select "rowId", id, key, headers, payload
@@ -72,8 +75,8 @@ const refuseRow = statement(`
 
 /**
  * Carries what the outbox holds to the brokers. One replica of a service does it at a time, under a lease; it sends outside
- * any transaction and deletes what was acknowledged, so that nothing is lost and a crash repeats at most one round a
- * destination. Rows go in the order of their ids. Because rows are deleted, and no position is remembered, a
+ * any transaction and deletes what was acknowledged as it reads on, so that nothing is lost and a crash repeats what was sent
+ * within a moment. Rows go in the order of their ids. Because rows are deleted, and no position is remembered, a
  * transaction that commits late is found whenever it does.
  *
  * A relay that slept while another took over may still send the round it had read. Those are repeats of what its successor
@@ -124,44 +127,79 @@ type Lane = {
   readonly signal: AbortSignal
 }
 
+/** What was sent under a lease and is not deleted yet. */
+type Settling = { readonly epoch: bigint; readonly rowIds: readonly bigint[] }
+
 async function runLane({ bell, lease, log, options, signal, ...lane }: Lane): Promise<void> {
   const { pollMs = 1_000, batchMax = 500 } = options
   const { kind, destination } = lane.destination
   let failures = 0
+  let settling: Settling = { epoch: 0n, rowIds: [] }
   while (!signal.aborted) {
     const held = lease.current()
     if (!held) {
       await bell.wait(pollMs)
       continue
     }
+    // Under another lease somebody else may have sent and deleted them since.
+    if (settling.epoch !== held.epoch) settling = { epoch: held.epoch, rowIds: [] }
     try {
-      const sent = await relayRound({ ...lane, log }, held, batchMax)
-      if (sent === 'fenced') lease.fenced(held)
+      const rows = await readOn(lane, settling, batchMax)
+      settling = { ...settling, rowIds: [] }
+      // The reading may have taken long, or the process slept: another replica may be sending by now.
+      const sent = rows && held.valid() ? await sendRows({ ...lane, log }, held, rows) : 'fenced'
+      if (!rows || sent === 'fenced') {
+        lease.fenced(held)
+        continue
+      }
+      const { failure, acknowledged } = sent
+      settling = { ...settling, rowIds: acknowledged }
+      if (failure !== undefined) throw failure
       if (failures > 0) log.info(`The outbox reaches ${kind} ${destination} again.`, { failures })
       failures = 0
       // Whatever was committed since has rung the bell.
-      if (sent === 'all') await bell.wait(pollMs)
+      if (!isFull(rows, batchMax)) await bell.wait(acknowledged.length > 0 ? Math.min(settleMs, pollMs) : pollMs)
     } catch (error) {
       if (failures === 0) log.warn(`The outbox cannot reach ${kind} ${destination}; it keeps trying.`, { error })
       await pause(Math.min(backoff.maxMs, backoff.firstMs * 2 ** failures) * (0.5 + Math.random() / 2), signal)
       failures += 1
     }
   }
+  if (settling.rowIds.length === 0) return
+  await lane.database
+    .query(deleteRows, [settling.rowIds, settling.epoch])
+    .catch((error: unknown) =>
+      log.warn('What was sent could not be deleted from the outbox; it is sent again.', { kind, destination, error }),
+    )
 }
 
-/** One round: read, send, delete. Throws when not all was sent, after deleting what was. */
-async function relayRound(
+/** Deletes what was sent, and reads what comes next, in one round trip and one transaction; undefined where the lease is another's. */
+async function readOn(
+  { database, destination: { kind, destination } }: Pick<Lane, 'database' | 'destination'>,
+  { epoch, rowIds }: Settling,
+  batchMax: number,
+): Promise<readonly WaitingRow[] | undefined> {
+  const values = [kind, destination, batchMax]
+  if (rowIds.length === 0) return database.query<WaitingRow>(selectRows, values)
+  const session = await database.session()
+  try {
+    const both = [prepared(deleteRows, [rowIds, epoch]), prepared(selectRows, values)]
+    const [deleted, found] = await session.queries(both)
+    return deleted?.rowCount === 0 ? undefined : found?.rows
+  } finally {
+    session.release()
+  }
+}
+
+/** Sends rows, and sets aside what will never be taken; `fenced` where the lease turns out to be another's. */
+async function sendRows(
   { database, destination, log }: Pick<Lane, 'database' | 'destination' | 'log'>,
   lease: Lease,
-  batchMax: number,
-): Promise<'all' | 'some' | 'fenced'> {
-  const key = [destination.kind, destination.destination]
-  const rows = await database.query<WaitingRow>(selectRows, [...key, batchMax])
-  if (rows.length === 0) return 'all'
-  // The reading may have taken long, or the process slept: another replica may be sending by now.
-  if (!lease.valid()) return 'fenced'
-  const { acknowledged, refused, failure } = await destination.send(rows)
-  counter(metric.messagingSent).add(acknowledged.length, { destination: destination.destination })
+  rows: readonly WaitingRow[],
+): Promise<Omit<Sent, 'refused'> | 'fenced'> {
+  if (rows.length === 0) return { acknowledged: [] }
+  const { refused, ...sent } = await destination.send(rows)
+  counter(metric.messagingSent).add(sent.acknowledged.length, { destination: destination.destination })
   for (const { rowId, reason } of refused) {
     const [row] = await database.query<Pick<WaitingRow, 'id' | 'key'>>(refuseRow, [rowId, reason, lease.epoch])
     if (!row) return 'fenced'
@@ -174,12 +212,7 @@ async function relayRound(
       reason,
     })
   }
-  if (acknowledged.length > 0) {
-    const deleted = await database.query(deleteRows, [acknowledged, lease.epoch])
-    if (deleted.length === 0) return 'fenced'
-  }
-  if (failure !== undefined) throw failure
-  return isFull(rows, batchMax) ? 'some' : 'all'
+  return sent
 }
 
 /** Whether the limits of a round may have left rows behind. */

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { AnyTx, Database, Tx } from './database.ts'
+import { type AnyTx, type Database, statement, type Tx } from './database.ts'
 import { type EventStore, type Range, type Reader, type StoredEvent, StreamConflict } from './event-store.ts'
 import { readSnapshot, type Snapshots, writeSnapshot } from './snapshot.ts'
 
@@ -78,6 +78,7 @@ export async function decideAndAppend<S, M, Tables>(
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await database.transaction(async (tx) => {
+        if (attempt > 1) await tx.query(lockStream, [streamId])
         const decided = await decideIn(tx, store, aggregate, streamId, decide)
         await then(tx, decided)
         return decided
@@ -88,3 +89,6 @@ export async function decideAndAppend<S, M, Tables>(
     }
   }
 }
+
+// Whoever lost once waits for its turn: of many that read, decide and write at the same time, all but one do it in vain.
+const lockStream = statement(`select pg_advisory_xact_lock(hashtextextended('stream ' || $1, 0))`)

@@ -24,9 +24,9 @@ export type AnyTx = {
   /**
    * A statement that goes to the server together with the commit, after all others: when it runs, all locks that order this
    * transaction are held. Its values are asked for when `run` has ended; its failure rolls back. Not for what this
-   * transaction may read: the messages of a batch share one.
+   * transaction may read: the messages of a batch share one. `committed` hears its rows once the effect is durable; must not throw.
    */
-  lastly(statement: Statement, values: () => readonly unknown[]): void
+  lastly(statement: Statement, values: () => readonly unknown[], committed?: (rows: readonly unknown[]) => void): void
   /** Runs once the effect is durable; must not throw. */
   afterCommit(run: () => void): void
 }

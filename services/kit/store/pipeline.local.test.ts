@@ -69,6 +69,24 @@ test('what fails together with the commit undoes the whole, and the connection g
   expect(await linesOf(database)).toEqual([2, 3])
 })
 
+test('what goes along with the commit tells its rows once they are durable, and only then', async () => {
+  const database = await freshLines()
+  const told: unknown[] = []
+  const write = (id: number, also: number) =>
+    database.transaction(async (tx) => {
+      tx.afterCommit(() => told.push('committed'))
+      tx.lastly(
+        insertLine,
+        () => [id, 'last'],
+        (rows) => told.push(...rows),
+      )
+      tx.lastly(insertLine, () => [also, 'very last'])
+    })
+  await write(1, 2)
+  await expect(write(3, 1)).rejects.toThrow('line_pkey')
+  expect(told).toEqual([{ id: 1n }, 'committed'])
+})
+
 test('a first statement that fails, on the server or before it is sent, leaves nothing open', async () => {
   const database = await freshLines()
   await database.query(insertLine, [1, 'one'])

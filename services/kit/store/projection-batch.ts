@@ -57,9 +57,10 @@ async function applyAll<Tables, M>(
   events: readonly LoggedEvent<M>[],
 ): Promise<void> {
   const parked = await parkedOf(tx, batch, generation, events)
+  const free = events.filter(({ streamId }) => !parked.has(streamId))
+  if (free.length > 0) await applyTo(tx, batch.projection, generation, free)
   for (const event of events) {
     if (parked.has(event.streamId)) await park(tx, batch, generation, event, 'waits for an earlier event of its stream')
-    else await applyTo(tx, batch.projection, generation, event)
   }
 }
 
@@ -94,7 +95,7 @@ export async function attempt<Tables, M>(
 ): Promise<ServiceError | undefined> {
   await tx.query(savepoint)
   try {
-    await applyTo(tx, projection, generation, event)
+    await applyTo(tx, projection, generation, [event])
     await tx.query(release)
     return undefined
   } catch (thrown) {
@@ -108,10 +109,10 @@ function applyTo<Tables, M>(
   tx: Tx<Tables>,
   { name, apply }: AnyProjection<Tables, M>,
   generation: number,
-  event: StoredEvent<M>,
+  events: readonly StoredEvent<M>[],
 ): Promise<void> {
   // The table has the view's columns, which is all that its type says.
-  return apply({ db: tx.db, table: tableOf(name, generation) as never }, event)
+  return apply({ db: tx.db, table: tableOf(name, generation) as never }, events)
 }
 
 async function parkedOf<Tables, M>(
@@ -142,9 +143,11 @@ function isPassing(thrown: unknown): boolean {
   return code === '40001' || code === '40P01'
 }
 
-const take = statement(
-  'select position from kit.projections where name = $1 and generation = $2 for update skip locked',
-)
+// Nobody waits for the disk: a crash of the server takes the rows and the position together, and both follow from the events again.
+const take = statement(`
+  with unhurried as materialized (select set_config('synchronous_commit', 'off', true))
+  select position from kit.projections, unhurried where name = $1 and generation = $2
+  for update of projections skip locked`)
 const move = statement('update kit.projections set position = $3 where name = $1 and generation = $2')
 const selectParked = statement(`
   select distinct stream_id from kit.parked_events

@@ -21,6 +21,11 @@ export function generationsOf(from: Pick<AnyDatabase | AnyTx, 'query'>, name: st
   return from.query<Generation>(selectGenerations, [name])
 }
 
+/** As `generationsOf`, with whether events wait for each: what a turn asks first, for mostly there are none. */
+export function turnsOf(from: Pick<AnyDatabase, 'query'>, name: string): Promise<(Generation & { waits: boolean })[]> {
+  return from.query(selectTurns, [name])
+}
+
 /** The table of one generation. The name is code's, never a client's. */
 export function tableOf(name: string, generation: number): string {
   if (!/^[a-z][a-z_]{0,40}$/.test(name)) throw new Error(`A projection is named in lower case and underscores: ${name}`)
@@ -91,6 +96,14 @@ const lockName = statement(`select pg_advisory_xact_lock(hashtextextended('proje
 const selectGenerations = statement(
   'select generation, version, state from kit.projections where name = $1 order by state, generation',
 )
+const selectTurns = statement(`
+  select generation, version, state, exists (
+    select from kit.events
+    where (events.transaction_id, events.position)
+        > (split_part(model.position, ':', 1)::xid8, split_part(model.position, ':', 2)::bigint)
+      and events.transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+  ) as waits
+  from kit.projections as model where name = $1 order by state, generation`)
 const insertGeneration = statement(
   'insert into kit.projections (name, generation, version, state, position) values ($1, $2, $3, $4, $5)',
 )

@@ -36,19 +36,21 @@ const seen: Projection<Tables, Event, 'seen'> = {
   version: 1,
   columns: 'id text primary key, events integer not null, last text not null',
   indexes: ['last'],
-  async apply({ db, table }, { streamId, version, message }) {
-    const row = { id: streamId, events: version, last: message.$typeName }
-    if (version === 1) {
-      await db.insertInto(table).values(row).execute()
-      return
+  async apply({ db, table }, events) {
+    for (const { streamId, version, message } of events) {
+      const row = { id: streamId, events: version, last: message.$typeName }
+      if (version === 1) {
+        await db.insertInto(table).values(row).execute()
+        continue
+      }
+      const { numUpdatedRows } = await db
+        .updateTable(table)
+        .set(row)
+        .where('id', '=', streamId)
+        .where('events', '=', version - 1)
+        .executeTakeFirst()
+      if (numUpdatedRows !== 1n) throw new Error(`${streamId} misses the event before ${version}`)
     }
-    const { numUpdatedRows } = await db
-      .updateTable(table)
-      .set(row)
-      .where('id', '=', streamId)
-      .where('events', '=', version - 1)
-      .executeTakeFirst()
-    if (numUpdatedRows !== 1n) throw new Error(`${streamId} misses the event before ${version}`)
   },
 }
 
@@ -119,9 +121,9 @@ describe('a read model', () => {
     let broken = true
     const failing: typeof seen = {
       ...seen,
-      async apply(to, event) {
-        await seen.apply(to, event)
-        if (broken && event.streamId === 'bad') throw new Error('no such currency')
+      async apply(to, events) {
+        await seen.apply(to, events)
+        if (broken && events.some(({ streamId }) => streamId === 'bad')) throw new Error('no such currency')
       },
     }
     const projections = await start(database, failing)

@@ -5,7 +5,7 @@ import { runAsMessage } from '../context.ts'
 import { type Database, statement, type Tx } from './database.ts'
 import { type EventStore, eventsSignal, logNewest, type StoredEvent } from './event-store.ts'
 import { advance, type Batch } from './projection-batch.ts'
-import { activate, begin, type Generation, generationsOf } from './projection-generations.ts'
+import { activate, begin, type Generation, turnsOf } from './projection-generations.ts'
 import { observe } from './projection-metrics.ts'
 import { projectionOperation, projectionWays } from './projection-operation.ts'
 import { releaseParked } from './projection-parked.ts'
@@ -23,10 +23,14 @@ export type Projection<Tables, M, Name extends keyof Tables & string> = {
   /** Column lists to index. */
   readonly indexes?: readonly string[]
   /**
-   * Brings the table up to an event. Events of one stream come in order; those of different streams in one order that is
-   * the same in every rebuild. Writes to `table` alone, for it may be run for two generations.
+   * Brings the table up to some events, in as few statements as it can: their number is that of what was committed within
+   * a moment. Events of one stream come in order; those of different streams in one order that is the same in every
+   * rebuild. Writes to `table` alone, for it may be run for two generations; what it throws undoes the whole call, and the events are tried one by one.
    */
-  readonly apply: (to: { readonly db: Tx<Tables>['db']; readonly table: Name }, event: StoredEvent<M>) => Promise<void>
+  readonly apply: (
+    to: { readonly db: Tx<Tables>['db']; readonly table: Name },
+    events: readonly StoredEvent<M>[],
+  ) => Promise<void>
 }
 
 /** A projection of any of the tables. */
@@ -141,8 +145,8 @@ async function follow<Tables, M>(batch: Batch<Tables, M>, bell: Bell, pollMs: nu
 /** One batch of each generation; one that was built and has caught up takes the place of the old one. */
 async function turn<Tables, M>(batch: Batch<Tables, M>): Promise<'more' | 'none'> {
   let left: 'more' | 'none' = 'none'
-  for (const generation of await generationsOf(batch.database, batch.projection.name)) {
-    if (!isOurs(batch, generation)) continue
+  for (const { waits, ...generation } of await turnsOf(batch.database, batch.projection.name)) {
+    if (!isOurs(batch, generation) || (generation.state === 'active' && !waits)) continue
     const { more, by } = await advance(batch, generation.generation)
     if (more) left = 'more'
     else if (generation.state === 'building' && by === 'us') {

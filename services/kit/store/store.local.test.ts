@@ -118,14 +118,12 @@ describe('the event store', () => {
   const placed = (orderId: string) => create(OrderPlacedSchema, { orderId })
   const confirmed = (orderId: string) => create(OrderConfirmedSchema, { orderId })
 
-  test('100 writers of one stream leave no gap and lose nothing', async () => {
+  test('100 writers of one stream leave no gap, lose nothing, and none has to try more often than usual', async () => {
     const { database } = await freshDatabase()
     const aggregate = { initial: 0, evolve: (count: number, _message: Message) => count + 1 }
     await Promise.all(
       Array.from({ length: 100 }, () =>
-        decideAndAppend(database, store, aggregate, 'o-1', () => [placed('o-1'), confirmed('o-1')], undefined, {
-          attempts: 1_000,
-        }),
+        decideAndAppend(database, store, aggregate, 'o-1', () => [placed('o-1'), confirmed('o-1')]),
       ),
     )
     const { version, events } = await store.read(database, 'o-1')

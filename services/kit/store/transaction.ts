@@ -28,7 +28,7 @@ export async function transact<Tables, R>(
 }
 
 function openTx<Tables>(session: Session, at: Date, database: AnyDatabase, isolation: string) {
-  const last: (() => pg.QueryConfig)[] = []
+  const last: { readonly config: () => pg.QueryConfig; readonly committed: (rows: readonly unknown[]) => void }[] = []
   const after: (() => void)[] = []
   const { query, queries, begun } = beginningWithFirst(session, isolation)
   let open = true
@@ -51,7 +51,8 @@ function openTx<Tables>(session: Session, at: Date, database: AnyDatabase, isola
       assertOpen()
       return (await query(prepared(statement, values))).rows
     },
-    lastly: (statement, values) => void last.push(() => prepared(statement, values())),
+    lastly: (statement, values, committed = () => undefined) =>
+      void last.push({ config: () => prepared(statement, values()), committed }),
     afterCommit: (hook) => void after.push(hook),
   }
   return {
@@ -60,10 +61,20 @@ function openTx<Tables>(session: Session, at: Date, database: AnyDatabase, isola
     async commit() {
       open = false
       if (!begun() && last.length === 0) return
-      const results = await queries([...last.map((config) => config()), { name: 'commit', text: 'commit' }])
+      const results = await queries([...last.map(({ config }) => config()), { name: 'commit', text: 'commit' }])
       // Postgres answers COMMIT with ROLLBACK when a statement failed and the failure was swallowed.
-      if (results.at(-1)?.command === 'COMMIT') return
-      throw new Error('A statement of this transaction failed, so it was rolled back.')
+      if (results.at(-1)?.command !== 'COMMIT') {
+        throw new Error('A statement of this transaction failed, so it was rolled back.')
+      }
+      // They stand before that of the commit, whatever came along before them.
+      const answers = results.slice(-1 - last.length)
+      after.unshift(
+        ...last.map(
+          ({ committed }, index) =>
+            () =>
+              committed(answers[index]?.rows ?? []),
+        ),
+      )
     },
     end() {
       open = false

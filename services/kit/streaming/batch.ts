@@ -40,8 +40,11 @@ export class Fenced extends Error {
   override readonly name = 'Fenced'
 }
 
-/** What comes within this time is applied together: results are moments behind anyway, and others get the rest of the machine. */
-const gatherMs = 200
+/**
+ * What comes within this time is applied together, for results wait for slow partitions anyway, and every transaction waits for
+ * the disk: a tenth of the time after which a partition counts as idle.
+ */
+const gatherMsMax = 1_000
 
 /**
  * Applies batches of a stream's partitions, each in one transaction. A partition belongs to whoever took it last: an earlier owner
@@ -54,6 +57,7 @@ export function applyTo(
 ): (batch: Batch, context: HandleContext) => Promise<void> {
   // Each assignment of a partition has a signal of its own.
   const claims = new WeakMap<AbortSignal, bigint>()
+  const gatherMs = Math.min(gatherMsMax, stream.windows.idleMs / 10)
   return async (batch, context) => {
     const { topic, partition, records } = batch
     const place = { stream: stream.name, topic, partition }
@@ -164,7 +168,12 @@ async function applyLive(
     )
   }
   const epoch = claim ?? standing.epoch + 1n
-  const folded = await applyToGeneration(tx, where, { of: active, active, standing: { ...standing, epoch } }, entries)
+  const { folded } = await applyToGeneration(
+    tx,
+    where,
+    { of: active, active, standing: { ...standing, epoch } },
+    entries,
+  )
   if (building) {
     // A statement of its own, after the lock was had: it sees a replay that came to this place a moment ago.
     const beside = await lockPartition(tx, place, building.generation)
@@ -196,13 +205,13 @@ async function lockOrMake(tx: AnyTx, place: Place, generation: number): Promise<
 /** Where a generation stands, and which one is active. */
 export type Applied = { readonly of: Generation; readonly active: Generation; readonly standing: Standing }
 
-/** Applies to one generation what it has not had, and moves it on. */
+/** Applies to one generation what it has not had, and moves it on with the commit: answers what came of it, and where it then stands. */
 export async function applyToGeneration(
   tx: AnyTx,
   { stream, place, log }: Where,
   { of, active, standing }: Applied,
   entries: readonly Entry[],
-): Promise<Folded<StreamEvent>> {
+): Promise<{ readonly folded: Folded<StreamEvent>; readonly moved: Standing }> {
   const fresh = entries.filter(({ offset }) => offset >= standing.nextOffset)
   const events = fresh.flatMap(({ event }) => event ?? [])
   const inputs = await takeUnseen(tx, stream, of.generation, place.topic, events)
@@ -210,7 +219,7 @@ export async function applyToGeneration(
   const held = await takeStates(tx, stream.name, of, active.generation, keys)
   const counting = stream.counting.has(place.topic)
   const folded = fold(inputs, { held, newestMs: standing.newestMs, windows: stream.windows, counting })
-  await writeFolded(tx, place, of.generation, folded, keys)
+  writeFolded(tx, place, of.generation, folded, keys)
   const failed = folded.failed.map(({ input }) => input.id)
   markFailed(tx, stream, of.generation, failed)
   const [first, last] = [fresh[0], fresh.at(-1)]
@@ -224,6 +233,7 @@ export async function applyToGeneration(
     })
   }
   const nextOffset = last ? last.offset + 1n : standing.nextOffset
-  await moveTo(tx, place, { ...standing, nextOffset, newestMs: folded.newestMs })
-  return folded
+  const moved = { ...standing, nextOffset, newestMs: folded.newestMs }
+  moveTo(tx, place, moved)
+  return { folded, moved }
 }

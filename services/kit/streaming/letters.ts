@@ -38,7 +38,7 @@ export async function applyLetter(
     const folded = fold([given], from)
     const [failure] = folded.failed
     if (failure) throw failure.error
-    await writeFolded(tx, place, generation.generation, folded, [key])
+    writeFolded(tx, place, generation.generation, folded, [key])
     if (generation.generation !== active) continue
     for (const { state } of folded.changes) stream.changed(tx, state, { at, id: followingId(stream.name, id) })
   }

@@ -123,8 +123,9 @@ export function catchUp(
         if (!found || found.joined) return
         const standing = await skipDeleted(tx, place, found, first)
         const behind = entries.filter(({ offset }) => offset < target)
-        await applyToGeneration(tx, { stream, place, log }, { of: building, active, standing }, behind)
-        await join(tx, place, { active, building }, entries)
+        const applied = { of: building, active, standing }
+        const { moved } = await applyToGeneration(tx, { stream, place, log }, applied, behind)
+        await join(tx, place, { active, mine: moved }, entries)
       },
       { attempts: 3 },
     )
@@ -138,19 +139,18 @@ const nearMax = 1_000
 async function join(
   tx: AnyTx,
   place: Place,
-  { active, building }: Readonly<Record<'active' | 'building', Generation>>,
+  { active, mine }: { readonly active: Generation; readonly mine: Standing },
   entries: readonly Entry[],
 ): Promise<void> {
   const ahead = await lockPartition(tx, place, active.generation)
-  const mine = await lockPartition(tx, place, building.generation)
-  if (!ahead || !mine) return
+  if (!ahead) return
   const gap = mine.nextOffset < ahead.nextOffset
   const next = entries.find(({ offset }) => offset >= mine.nextOffset)
   if (gap && (next === undefined || next.offset < ahead.nextOffset)) return
   // What lay in between was deleted before it was read, so windows with any of it are taken over.
-  if (gap) await tx.query(moveBeginning, [...placeOf(place), building.generation, ahead.nextOffset])
+  if (gap) await tx.query(moveBeginning, [...placeOf(place), mine.generation, ahead.nextOffset])
   const newestMs = gap ? Math.max(mine.newestMs, ahead.newestMs) : mine.newestMs
-  await moveTo(tx, place, { ...mine, nextOffset: ahead.nextOffset, newestMs, joined: true })
+  moveTo(tx, place, { ...mine, nextOffset: ahead.nextOffset, newestMs, joined: true })
 }
 
 /** The log may have been deleted up to an offset after the one that comes next: windows with any of that are taken over. */

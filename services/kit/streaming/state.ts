@@ -124,10 +124,11 @@ const movePartition = statement(`
   set next_offset = $5, newest_ms = $6, epoch = $7, joined = $8, heard_at = $9, idle = false
   where stream = $1 and topic = $2 and partition = $3 and generation = $4`)
 
-/** Writes how far a generation is now. */
-export async function moveTo(tx: AnyTx, { stream, topic, partition }: Place, to: Standing): Promise<void> {
+/** Writes with the commit how far a generation is then. */
+export function moveTo(tx: AnyTx, { stream, topic, partition }: Place, to: Standing): void {
   const { generation, nextOffset, newestMs, epoch, joined } = to
-  await tx.query(movePartition, [stream, topic, partition, generation, nextOffset, newestMs, epoch, joined, tx.at])
+  const values = [stream, topic, partition, generation, nextOffset, newestMs, epoch, joined, tx.at]
+  tx.lastly(movePartition, () => values)
 }
 
 // The rows are made first, in one order, so that two partitions with events of one key wait for each other and never both begin it.
@@ -184,35 +185,35 @@ const insertLate = statement(`
     as new (record_offset, event_id, event_ms, starts_ms, counts)
   on conflict do nothing`)
 
-/** Writes what a batch came to. `keys` are those that were taken. */
-export async function writeFolded(
+/** Writes with the commit what a batch came to. `keys` are those that were taken. */
+export function writeFolded(
   tx: AnyTx,
   { stream, topic, partition }: Place,
   generation: number,
   { states, windows, late }: Folded,
   keys: readonly string[],
-): Promise<void> {
+): void {
   if (states.size > 0) {
     const held = [...states.values()]
-    await tx.query(updateStates, [
+    tx.lastly(updateStates, () => [
       ...[stream, generation, [...states.keys()], held.map(({ state }) => JSON.stringify(state))],
       ...[held.map(({ beganMs }) => beganMs), held.map(({ touchedMs }) => touchedMs)],
     ])
   }
   const untouched = keys.filter((key) => !states.has(key))
-  if (untouched.length > 0) await tx.query(deleteEmpty, [stream, generation, untouched])
+  if (untouched.length > 0) tx.lastly(deleteEmpty, () => [stream, generation, untouched])
   const parts = [...windows].flatMap(([startsMs, { firstOffset, counts }]) =>
     [...counts].map(([counter, amount]) => ({ startsMs, firstOffset, counter, amount })),
   )
   if (parts.length > 0) {
-    await tx.query(upsertParts, [
+    tx.lastly(upsertParts, () => [
       ...[stream, generation, topic, partition, parts.map(({ startsMs }) => startsMs)],
       ...[parts.map(({ counter }) => counter), parts.map(({ amount }) => amount)],
       parts.map(({ firstOffset }) => firstOffset),
     ])
   }
   if (late.length > 0) {
-    await tx.query(insertLate, [
+    tx.lastly(insertLate, () => [
       ...[stream, generation, topic, partition, late.map(({ input }) => input.offset)],
       ...[late.map(({ input }) => input.id), late.map(({ input }) => input.timeMs)],
       ...[late.map(({ startsMs }) => startsMs), late.map(({ counts }) => JSON.stringify(textual(counts)))],

@@ -43,22 +43,33 @@ const insertDeliveries = statement(`
   on conflict do nothing
   returning number`)
 
-/**
- * Tells all endpoints that asked for the event's type, or one alone whatever it asked for, in the transaction that the event is handled in. Telling
- * one event again changes nothing. Answers the numbers of the deliveries.
- */
-export async function enqueue(
+/** Tells all endpoints that asked for the event's type, with the commit of the transaction that the event is handled in. Telling one event again changes nothing. */
+export function tell(tx: AnyTx, webhook: string, event: WebhookEvent): void {
+  const values = valuesOf(tx, webhook, event, null)
+  tx.lastly(
+    insertDeliveries,
+    () => values,
+    (rows) => rows.length > 0 && tx.database.signal(webhook),
+  )
+}
+
+/** Tells one endpoint, whatever it asked for; answers the delivery's number, or undefined where it is disabled. */
+export async function tellOne(
   tx: AnyTx,
   webhook: string,
-  { id, type, time, data }: WebhookEvent,
-  endpointId: string | null = null,
-): Promise<readonly bigint[]> {
+  event: WebhookEvent,
+  endpointId: string,
+): Promise<bigint | undefined> {
+  const values = valuesOf(tx, webhook, event, endpointId)
+  const [row] = await tx.query<{ number: bigint }>(insertDeliveries, values)
+  if (row) tx.afterCommit(() => tx.database.signal(webhook))
+  return row?.number
+}
+
+function valuesOf(tx: AnyTx, webhook: string, { id, type, time, data }: WebhookEvent, endpointId: string | null) {
   const payload = JSON.stringify({ type, timestamp: time.toISOString(), data })
   const { traceparent = null } = injectTrace({})
-  const values = [webhook, id, type, endpointId, payload, correlationId(), traceparent, tx.at]
-  const rows = await tx.query<{ number: bigint }>(insertDeliveries, values)
-  if (rows.length > 0) tx.afterCommit(() => tx.database.signal(webhook))
-  return rows.map(({ number }) => number)
+  return [webhook, id, type, endpointId, payload, correlationId(), traceparent, tx.at]
 }
 
 /** A delivery that was taken, with all that its attempt needs. */

@@ -6,9 +6,9 @@ import { postgres } from '#graph/store.ts'
 import { consumes, topic } from '#graph/topic.ts'
 import { delivers, webhook } from '#graph/webhook.ts'
 import { OrderConfirmedSchema } from '#proto/parley/orders/v1/events_pb.ts'
-import type { Database } from '../store/database.ts'
+import { type Database, statement } from '../store/database.ts'
 import { type EndpointRules, subscribe } from './endpoints.ts'
-import { enqueue } from './queue.ts'
+import { tell as tellAll } from './queue.ts'
 import { targetPolicy } from './target.ts'
 
 const orderEvents = topic('orders', { carries: [OrderConfirmedSchema], key: 'orderId' })
@@ -75,8 +75,13 @@ export function subscribed(database: Database<object>, { url }: Pick<Receiver, '
   return subscribe(database, rules, { url, types: [type] })
 }
 
-/** Tells of something, as a consumer would. */
-export function tell(database: Database<object>, id: string): Promise<readonly bigint[]> {
+/** Tells of something, as a consumer would; answers the numbers of the deliveries that this made. */
+export async function tell(database: Database<object>, id: string): Promise<readonly bigint[]> {
   const event = { id, type, time: new Date('2026-01-31T12:00:00Z'), data: { orderId: id } }
-  return database.transaction((tx) => enqueue(tx, hooks.name, event))
+  const numbers = async () => (await database.query<{ number: bigint }>(selectNumbers, [id])).map((row) => row.number)
+  const before = await numbers()
+  await database.transaction(async (tx) => tellAll(tx, hooks.name, event))
+  return (await numbers()).filter((number) => !before.includes(number))
 }
+
+const selectNumbers = statement('select number from kit.webhook_deliveries where event_id = $1 order by number')
