@@ -1,15 +1,12 @@
 import { must, type Visit } from './row.ts'
 
-/** An order as the gateway shows it. */
+/** An order as version 2 of the gateway's interface shows it. */
 export type Order = {
   readonly orderId: string
-  readonly status: string
+  readonly state: { readonly name: string; readonly reason?: string; readonly trackingNumber?: string }
   readonly stockCheck: string
   readonly fulfilment: string
-  readonly cancelReason?: string
-  readonly trackingNumber?: string
-  readonly version: number
-  readonly total: { readonly currency: string; readonly minorUnits: number }
+  readonly revision: number
 }
 
 type NewOrder = {
@@ -26,9 +23,9 @@ type NewOrder = {
 export async function placeOrder(visit: Visit, order: NewOrder = {}): Promise<Order> {
   const { customerId = 'c-demo', productId = 'p-1', quantity = 1, key = `demo-${visit.token}`, shown = true } = order
   const { paymentMethod, fulfilment } = order
-  const wish = { customerId, items: [{ productId, quantity }], paymentMethod, fulfilment }
+  const wish = { customerId, lines: [{ productId, quantity }], paymentMethod, fulfilment }
   const headers = { 'idempotency-key': key }
-  const ask = () => visit.request<Order>('POST', '/api/v1/orders', { headers, body: wish, shown })
+  const ask = () => visit.request<Order>('POST', '/api/v2/orders', { headers, body: wish, shown })
   // As any client with an idempotency key: what took too long is asked again. Just started processes take long.
   const { status, body } = await visit.until('No answer', ask, ({ status: is }) => is !== 503 && is !== 504, 1_000)
   must(status === 201, `The order was not accepted: ${status} ${JSON.stringify(body)}`)
@@ -37,16 +34,15 @@ export async function placeOrder(visit: Visit, order: NewOrder = {}): Promise<Or
 
 /** Waits until an order has one of these statuses, and shows how it is then. */
 export async function orderIn(visit: Visit, orderId: string, ...statuses: readonly string[]): Promise<Order> {
-  const path = `/api/v1/orders/${orderId}`
+  const path = `/api/v2/orders/${orderId}`
   const ask = async () => (await visit.request<Order>('GET', path, { shown: false })).body
   return visit.show(
     `GET ${path}, until it is ${statuses.join(' or ')}`,
     () =>
-      visit.until(`The order ${orderId} did not become ${statuses.join(' or ')}`, ask, ({ status }) =>
-        statuses.includes(status),
+      visit.until(`The order ${orderId} did not become ${statuses.join(' or ')}`, ask, ({ state }) =>
+        statuses.includes(state.name),
       ),
-    ({ status, version, cancelReason, trackingNumber }) =>
-      JSON.stringify({ status, version, cancelReason, trackingNumber }),
+    ({ revision, state }) => JSON.stringify({ revision, state }),
   )
 }
 
@@ -54,12 +50,21 @@ export async function orderIn(visit: Visit, orderId: string, ...statuses: readon
 export type Email = { readonly subject: string; readonly to: readonly string[]; readonly messageId: string }
 
 /** Waits for the e-mails whose subject holds a text, and shows them. */
-export async function emailsAbout(visit: Visit, text: string, count: number): Promise<readonly Email[]> {
-  const url = `${visit.shop.pageOf('mail')}/api/messages?subject=${encodeURIComponent(text)}`
+export function emailsAbout(visit: Visit, text: string, count: number): Promise<readonly Email[]> {
+  return emails(visit, `subject=${encodeURIComponent(text)}`, count)
+}
+
+/** Waits for an e-mail to an address with this subject, and shows it. */
+export function emailsTo(visit: Visit, address: string, subject: string): Promise<readonly Email[]> {
+  return emails(visit, `to=${encodeURIComponent(address)}&subject=${encodeURIComponent(subject)}`, 1)
+}
+
+function emails(visit: Visit, query: string, count: number): Promise<readonly Email[]> {
+  const url = `${visit.shop.pageOf('mail')}/api/messages?${query}`
   const ask = async () => (await (await fetch(url, { signal: visit.signal })).json()) as Email[]
   return visit.show(
     `GET ${url}`,
-    () => visit.until(`${count} e-mails about ${text} did not arrive`, ask, (found) => found.length >= count),
+    () => visit.until(`${count} e-mails of ${query} did not arrive`, ask, (found) => found.length >= count),
     (found) => found.map(({ to, subject }) => `to ${to.join(', ')}: ${subject}`).join(' · '),
   )
 }
@@ -70,4 +75,15 @@ export async function chargeOf(visit: Visit, orderId: string): Promise<{ readonl
   const response = await fetch(`http://${address}:${port}/charges`, { signal: visit.signal })
   const charges = (await response.json()) as { id: string; status: string }[]
   return charges.find(({ id }) => id === `pay-${orderId}`)
+}
+
+/** Registers a customer of this walk; answers its id. */
+export async function registerCustomer(visit: Visit, name = 'Ada Demo'): Promise<string> {
+  const { status, body } = await visit.request<{ readonly customerId: string }>('POST', '/api/v1/customers', {
+    at: 'customers',
+    headers: { 'idempotency-key': `customer-${visit.token}` },
+    body: { name, emailAddress: `demo-${visit.token}@customers.example` },
+  })
+  must(status === 201, `The customer was not registered: ${status} ${JSON.stringify(body)}`)
+  return body.customerId
 }

@@ -2,6 +2,7 @@
 export type Span = {
   readonly kind?: string
   readonly name?: string
+  readonly parentId?: string
   /** When it began, in microseconds since 1970. */
   readonly timestamp?: number
   readonly localEndpoint?: { readonly serviceName?: string }

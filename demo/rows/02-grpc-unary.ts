@@ -15,7 +15,7 @@ export const grpcUnaryRow: Row = {
     const checked = () =>
       visit.until('The stock was not checked', place, ({ stockCheck }) => stockCheck === 'available')
     await visit.show(
-      'POST /api/v1/orders',
+      'POST /api/v2/orders',
       checked,
       ({ orderId, stockCheck }) => `201 ${JSON.stringify({ orderId, stockCheck })}`,
     )

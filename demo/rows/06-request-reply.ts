@@ -1,6 +1,6 @@
 import { must, type Row } from '../row.ts'
 
-type Quote = { readonly country: string; readonly price: { readonly minorUnits: number } }
+type Quote = { readonly country: string; readonly price: { readonly amount: string } }
 
 /** A question through a queue whose answer finds the one who asked. */
 export const requestReplyRow: Row = {
@@ -9,18 +9,18 @@ export const requestReplyRow: Row = {
   pattern: 'Request–reply over a queue: shipping quotes',
   services: ['gateway', 'shipping'],
   async walk({ request }) {
-    const quote = await request<Quote>('GET', '/api/v1/quotes?country=DE&weightGrams=1500')
-    must(quote.status === 200 && quote.body.price.minorUnits > 0, `There is no quote: ${quote.status}`)
+    const quote = await request<Quote>('GET', '/api/v2/quotes?country=DE&weightGrams=1500')
+    must(quote.status === 200 && Number(quote.body.price.amount) > 0, `There is no quote: ${quote.status}`)
     // Many at once: each answer has to find its own question.
     const countries = ['DE', 'FR', 'AT', 'NL', 'DE', 'FR', 'AT', 'NL']
     const answers = await Promise.all(
       countries.map((country) =>
-        request<Quote>('GET', `/api/v1/quotes?country=${country}&weightGrams=900`, { shown: false }),
+        request<Quote>('GET', `/api/v2/quotes?country=${country}&weightGrams=900`, { shown: false }),
       ),
     )
     const crossed = answers.filter(({ body }, index) => body.country !== countries[index])
     must(crossed.length === 0, `${crossed.length} answers went to the wrong question`)
-    const refused = await request('GET', '/api/v1/quotes?country=XX&weightGrams=1')
+    const refused = await request('GET', '/api/v2/quotes?country=XX&weightGrams=1')
     must(refused.status === 404, `A country that nobody delivers to is answered by 404, not ${refused.status}`)
   },
 }

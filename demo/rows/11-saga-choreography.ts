@@ -17,8 +17,8 @@ export const choreographyRow: Row = {
     )
     const key = `demo-${visit.token}-declined`
     const declined = await placeOrder(visit, { paymentMethod: 'card-declined', key })
-    const { cancelReason } = await orderIn(visit, declined.orderId, 'cancelled')
-    must(cancelReason === 'card declined', `It was cancelled because: ${cancelReason}`)
+    const { state } = await orderIn(visit, declined.orderId, 'cancelled')
+    must(state.reason === 'card declined', `It was cancelled because: ${state.reason}`)
     must(
       (await chargeOf(visit, declined.orderId))?.status !== 'captured',
       'The bank kept money of what was not shipped',

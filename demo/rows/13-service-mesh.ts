@@ -49,7 +49,7 @@ export const serviceMeshRow: Row = {
     const again = () => placeOrder(visit, { key: `again-${visit.token}-${++orders}`, shown: false })
     const asked = () =>
       visit.until('No call passed again', again, ({ stockCheck }) => stockCheck === 'available', everyMs)
-    await visit.show('POST /api/v1/orders, until its stock is checked', asked, () => `"available", at order ${orders}`)
+    await visit.show('POST /api/v2/orders, until its stock is checked', asked, () => `"available", at order ${orders}`)
     await orderIn(visit, sixth, 'shipped')
   },
 }

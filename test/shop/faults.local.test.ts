@@ -33,7 +33,7 @@ describe('the demo', () => {
     expect({ code, failed, walked: rows.length }).toEqual({ code: 0, failed: [], walked: demoRows.length })
     const said = rows.find(({ name }) => name === 'service-mesh')?.exchanges.map(({ came }) => came)
     expect(said).toContain('1: five orders made 5 attempts, the sixth 0')
-  }, 180_000)
+  }, 240_000)
 
   test('fails with the row that fails', async () => {
     await parley('stop', 'shipping')
