@@ -16,15 +16,15 @@ export async function readEvents(visit: Visit, path: string, count: number, afte
   let text = ''
   for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
     text += chunk
-    const events = eventsIn(text)
+    const events = serverEventsIn(text)
     if (events.length >= count) return events.slice(0, count)
     if (text.length > bytesMax) throw new Error(`${path} told more than ${bytesMax} bytes and not ${count} events`)
   }
-  throw new Error(`${path} ended after ${eventsIn(text).length} events`)
+  throw new Error(`${path} ended after ${serverEventsIn(text).length} events`)
 }
 
 /** Whole events only; a comment that keeps the connection alive is none. */
-function eventsIn(text: string): ServerEvent[] {
+function serverEventsIn(text: string): ServerEvent[] {
   return text
     .split('\n\n')
     .slice(0, -1)

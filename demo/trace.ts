@@ -27,7 +27,7 @@ export function zipkinAt(url: string): ReadTrace {
 }
 
 /** The events that were published, in their order, each once and without its package. */
-export function eventsIn(spans: readonly Span[]): string[] {
+export function publishedIn(spans: readonly Span[]): string[] {
   const published = spans
     .filter(({ kind, tags }) => kind === 'PRODUCER' && tags?.['parley.event.type'])
     .sort((a, b) => (a.timestamp ?? 0) - (b.timestamp ?? 0))

@@ -2,7 +2,7 @@ import { replay } from '#mesh/cli/replay.ts'
 import { ask, askShown } from '../operations.ts'
 import { orderIn, placeOrder } from '../orders.ts'
 import { must, type Row } from '../row.ts'
-import { eventsIn } from '../trace.ts'
+import { publishedIn } from '../trace.ts'
 
 type Windows = {
   readonly generation: number
@@ -43,7 +43,7 @@ export const eventStreamingRow: Row = {
     }
   },
   inspect(spans) {
-    const facts = eventsIn(spans).filter((name) => name === 'OrderFact')
+    const facts = publishedIn(spans).filter((name) => name === 'OrderFact')
     must(facts.length > 0, 'Analytics has not published what it put together')
     const taken = spans.filter(
       ({ kind, localEndpoint }) => kind === 'CONSUMER' && localEndpoint?.serviceName === 'analytics',

@@ -1,6 +1,6 @@
 import { chargeOf, orderIn, placeOrder } from '../orders.ts'
 import { must, type Row } from '../row.ts'
-import { eventsIn } from '../trace.ts'
+import { publishedIn } from '../trace.ts'
 
 /** A saga that nobody leads: one order that goes well, and one whose card is declined, which everybody undoes. */
 export const choreographyRow: Row = {
@@ -25,7 +25,7 @@ export const choreographyRow: Row = {
     )
   },
   inspect(spans) {
-    const events = eventsIn(spans)
+    const events = publishedIn(spans)
     const wanted = ['StockReserved', 'PaymentCaptured', 'ShipmentDispatched', 'PaymentDeclined', 'StockReleased']
     const missing = wanted.filter((name) => !events.includes(name))
     must(missing.length === 0, `The trace lacks the events ${missing.join(', ')}`)

@@ -55,6 +55,19 @@ describe('the page of an order', () => {
     expect(asked).toEqual(['p-1,p-2'])
   })
 
+  test('lacks only the product whose id can be none', async () => {
+    const of = (...ids: string[]) => ({
+      order: async () =>
+        create(GetOrderResponseSchema, {
+          order: { ...order, items: ids.map((productId) => ({ productId, quantity: 1, unitPrice: total })) },
+        }),
+    })
+    const { body, asked } = await page(of('p-1', 'a,b', '-'))
+    expect(body).toMatchObject({ products: [{ productId: 'p-1' }], missing: [] })
+    expect(asked).toEqual(['p-1'])
+    expect(await page(of('no product'))).toMatchObject({ body: { products: [], missing: [] }, asked: [] })
+  })
+
   test.each<[string, Partial<typeof answers>, string, string]>([
     [
       'the catalogue cannot be had',

@@ -22,6 +22,7 @@ export type ProductJson = Omit<Product, 'price'> & { readonly price: MoneyJson }
 export type Catalog = RestClient<typeof gateway, typeof catalogApi>
 
 const productId = '[A-Za-z0-9][A-Za-z0-9._-]{0,63}'
+const isProductId = (id: string) => new RegExp(`^${productId}$`).test(id)
 
 /** Which products are asked for. */
 export const productsQuery = {
@@ -49,16 +50,19 @@ export async function listProducts({ limit, after }: Query, catalog: Catalog): P
 /** One product. */
 export async function getProduct(id: string, catalog: Catalog): Promise<RestResponse> {
   const missing = () => notFound(`There is no product ${id.slice(0, 64)}`)
-  if (!new RegExp(`^${productId}$`).test(id)) throw missing()
+  if (!isProductId(id)) throw missing()
   const answer = await catalog.getProduct({ params: { id } })
   if (answer.status === 404) throw missing()
   const passed = passedOn(answer)
   return { ...passed, body: productJson(passed.body as Product) }
 }
 
-/** Products by their ids, 1 to 100 of them; one that is not sold any more is left out. */
+/** Products by their ids, 100 of them at most; one that is not sold any more, or never could be, is left out. */
 export async function productsOf(ids: readonly string[], catalog: Catalog): Promise<readonly ProductJson[]> {
-  const { body } = passedOn(await catalog.listProducts({ query: { ids: ids.join(',') } }))
+  // One that can be no product's would make the catalogue refuse the others, too.
+  const wanted = ids.filter(isProductId)
+  if (wanted.length === 0) return []
+  const { body } = passedOn(await catalog.listProducts({ query: { ids: wanted.join(',') } }))
   return (body as Page).products.map(productJson)
 }
 

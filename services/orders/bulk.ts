@@ -1,6 +1,7 @@
 import { currentContext } from '#kit/context.ts'
-import { invalidArgument, ServiceError } from '#kit/errors.ts'
+import { errorCodes, invalidArgument, ServiceError } from '#kit/errors.ts'
 import { inOrder } from '#kit/grpc/in-order.ts'
+import { messageBytesMax } from '#kit/grpc/server.ts'
 import type { Log } from '#kit/telemetry/log.ts'
 import type {
   CreateOrderRequest,
@@ -20,6 +21,16 @@ type Outcome =
 /** At once, for one stream: enough to keep the database busy, few enough that streams do not starve single orders. */
 const concurrentMax = 8
 const uploadLinesMax = 10_000
+
+const keyBytesMax = 255
+const toldBytesMax = 300
+const codeBytesMax = Math.max(...Object.keys(errorCodes).map((code) => code.length))
+/** A refused line without its texts: five tags, a code after its length of one byte, three lengths of two, its number in two. */
+const lineBytesMax = 5 + 1 + codeBytesMax + 3 * 2 + 2
+/** Three counts, each with its tag. */
+const countsBytesMax = 3 * (1 + 2)
+/** What is left to the key and the message of a line, so that a summary in which every line is refused can be sent. */
+const textBytesMax = Math.floor((messageBytesMax - countsBytesMax) / uploadLinesMax) - lineBytesMax
 
 /**
  * Places the orders of an upload, and sums up what became of them. A refused line keeps no other from being placed; after
@@ -97,5 +108,12 @@ function refusal(error: ServiceError, line: number, key: string): Refused {
   const { code, violations } = error
   const fields = violations.slice(0, 3).map(({ field, message }) => `${field}: ${message}`)
   const said = code === 'internal' ? 'An internal error' : [error.message, ...fields].join('. ')
-  return { line, idempotencyKey: key.slice(0, 255), code, message: said.slice(0, 300) }
+  const idempotencyKey = cut(key, keyBytesMax)
+  const left = textBytesMax - Buffer.byteLength(idempotencyKey)
+  return { line, idempotencyKey, code, message: cut(said, Math.min(left, toldBytesMax)) }
+}
+
+/** As many whole characters as fit into so many bytes of UTF-8. */
+function cut(text: string, bytesMax: number): string {
+  return text.slice(0, new TextEncoder().encodeInto(text, new Uint8Array(bytesMax)).read)
 }

@@ -24,7 +24,7 @@ import { type Incoming, incoming, type Layer, serverStack, through } from './sta
 import { writeAll } from './stream-writing.ts'
 
 /** The largest message in either direction. */
-const messageBytesMax = 4 * 1024 * 1024
+export const messageBytesMax = 4 * 1024 * 1024
 
 /** How long streams under way have to end by themselves when the server closes; within the time that a process has to drain. */
 const streamsDrainMs = 3_000

@@ -1,5 +1,6 @@
 import { type AnyDatabase, type AnyTx, statement } from '../store/database.ts'
 import type { DeadLetterReason } from './dead-letter.ts'
+import { storableText as text } from './storable.ts'
 
 /** A message that could not be handled, whole, with the reason. */
 export type NewDeadLetter = {
@@ -58,11 +59,6 @@ export async function keepDeadLetter(tx: AnyTx, letter: NewDeadLetter): Promise<
     ...[code, text(message).slice(0, reasonLengthMax), text(exception), attempts],
   ])
   return rows.length > 0
-}
-
-/** Postgres cannot hold the character 0. */
-function text(value: string): string {
-  return value.toWellFormed().replaceAll('\u0000', '\ufffd')
 }
 
 const columns = `number, consumer, event_id as "eventId", kind, destination, key, place, headers, code, reason, exception,

@@ -128,3 +128,40 @@ test('a message that its handler ignores is neither handled nor remembered; the 
   expect(handled).toEqual(['ours'])
   expect(await outcomes()).toEqual([{ event_id: 'ours', outcome: 'handled' }])
 })
+
+test.each([
+  ['a character that Postgres cannot hold', 'k\u0000'],
+  ['more characters than an index holds', 'k'.repeat(10_000)],
+])('records whose key has %s become dead letters, readable or not; their neighbours go on', async (_, key) => {
+  const deliver = deliverer(() => undefined)
+  const [first, readable, unreadable, last] = recordsOf(['a', 'readable', 'unreadable', 'b'])
+  if (!first || !readable || !unreadable || !last) throw new Error('four records were made')
+  const records = [first, { ...readable, key }, { ...unreadable, key, value: Buffer.from([0xff]) }, last]
+  const { signal } = new AbortController()
+  const postponed: unknown[] = []
+  const postpone = (_offsets: readonly bigint[], cause: unknown) => void postponed.push(cause)
+  const batch = { topic: 'orders', partition: 0, records, highWatermark: 4n }
+  await deliver(batch, { signal, attempt: 1, done: () => undefined, postpone })
+  expect(postponed).toEqual([])
+  const letters = statement(`
+    select letter.event_id as id, letter.key, code, outbox.key as told from kit.dead_letters as letter
+    join kit.outbox as outbox using (event_id) order by number`)
+  expect(await database.query<object>(letters)).toEqual([
+    { id: 'readable', key: '', code: 'PERMANENT', told: '' },
+    { id: 'unreadable', key: '', code: 'PAYLOAD_MALFORMED', told: '' },
+  ])
+  const handled = statement(`select event_id as id from kit.inbox where outcome = 'handled' order by id`)
+  expect(await database.query<object>(handled)).toEqual([{ id: 'a' }, { id: 'b' }])
+})
+
+test('an error that quotes what Postgres cannot hold is counted like any other, so that its message is given up', async () => {
+  const deliver = deliverer((orderId) => {
+    if (orderId === 'bad') throw new Error('no such thing: \u0000')
+  })
+  const { signal } = new AbortController()
+  for (let attempt = 1; attempt <= 3; attempt += 1) {
+    await deliver(batchOf(['bad', 'good']), { signal, attempt, done: () => undefined, postpone: () => undefined })
+  }
+  const letters = statement('select event_id as id, attempts, reason from kit.dead_letters')
+  expect(await database.query<object>(letters)).toEqual([{ id: 'bad', attempts: 3, reason: 'no such thing: \ufffd' }])
+})

@@ -12,6 +12,7 @@ import { readMessage } from './handlers.ts'
 import { type Delivery, handleOnce, handleTogether, type Transactions } from './handling.ts'
 import { claim, countAttempt, forgetAttempts, giveAttemptBack, holdParked, park } from './inbox.ts'
 import { enqueue } from './outbox.ts'
+import { keyProblem, storedKey } from './storable.ts'
 
 /** What a group of a service's consumers works with. */
 export type Group = {
@@ -78,6 +79,11 @@ function read(group: Group, { topic, partition }: Batch, record: IncomingRecord)
     return { record, consumer, partition, id, poison }
   }
   if (!readable.value || readable.value.handler.ignores?.(readable.value.message)) return undefined
+  const message = consumer.topic.key === null ? undefined : keyProblem(record.key)
+  if (message !== undefined) {
+    const poison = { code: 'PERMANENT', message, exception: '', attempts: 0 } as const
+    return { record, consumer, partition, id, poison }
+  }
   const delivery: Delivery = {
     ...readable.value,
     system: 'kafka',
@@ -216,7 +222,7 @@ function forget(tx: Parameters<typeof forgetAttempts>[0], group: Group, { id }: 
 async function bury(group: Group, item: Item, reason: DeadLetterReason): Promise<boolean> {
   const { record, consumer, partition, id } = item
   const { topic, policy } = consumer
-  const key = topic.key === null ? '' : record.key
+  const key = topic.key === null ? '' : storedKey(record.key)
   const origin = { consumer: group.group, destination: topic.name, eventId: id, partition, offset: record.offset }
   const outcome = await group.database.transaction(async (tx) => {
     if (reason.code === 'BEHIND' && !(await holdParked(tx, group.group, topic.name, key))) return 'free'
@@ -230,7 +236,7 @@ async function bury(group: Group, item: Item, reason: DeadLetterReason): Promise
     await keepDeadLetter(tx, whole)
     const destination = deadLetterTopic(topic.name, group.group)
     const told = withinLimit(deadLetterHeaders(headers, origin, reason, tx.at), payload)
-    enqueue(tx, { kind: 'topic', destination, id, key: record.key, ...told })
+    enqueue(tx, { kind: 'topic', destination, id, key: storedKey(record.key), ...told })
     return 'buried'
   })
   if (outcome === 'buried') {

@@ -1,4 +1,5 @@
 import { type AnyDatabase, type AnyTx, statement } from '../store/database.ts'
+import { storableText } from './storable.ts'
 
 /** What a message's claim found. */
 export type Claim = {
@@ -127,7 +128,8 @@ export async function countAttempt(
   eventId: string,
   reason: string,
 ): Promise<number> {
-  const rows = await database.query<{ attempts: number }>(upsertAttempt, [consumer, eventId, reason.slice(0, 1_000)])
+  const told = storableText(reason).slice(0, 1_000)
+  const rows = await database.query<{ attempts: number }>(upsertAttempt, [consumer, eventId, told])
   return rows[0]?.attempts ?? 1
 }
 

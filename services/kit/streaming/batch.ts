@@ -5,6 +5,7 @@ import type { DeadLetterReason } from '../messaging/dead-letter.ts'
 import { reasonOf } from '../messaging/dead-letter.ts'
 import { decodeEnvelope, type Envelope } from '../messaging/envelope.ts'
 import { type AnyHandler, readMessage } from '../messaging/handlers.ts'
+import { keyProblem } from '../messaging/storable.ts'
 import type { AnyTx } from '../store/database.ts'
 import type { Log } from '../telemetry/log.ts'
 import { metric } from '../telemetry/semantics.ts'
@@ -127,9 +128,12 @@ export function readRecord(
     return { offset, poison: { record, id, reason } }
   }
   if (!readable.value) return { offset }
-  if (!isStorable(key)) {
-    const message = `the key has ${key.length} characters, or one that the database cannot hold`
-    return { offset, poison: { record, id, reason: { code: 'PERMANENT', message, exception: '', attempts: 0 } } }
+  const unkept = keyProblem(key)
+  if (unkept !== undefined) {
+    return {
+      offset,
+      poison: { record, id, reason: { code: 'PERMANENT', message: unkept, exception: '', attempts: 0 } },
+    }
   }
   const { envelope: read, message } = readable.value
   const react = reactions.get(read.type)?.react
@@ -138,13 +142,6 @@ export function readRecord(
     offset,
     event: { ...at, partition, offset, record, envelope: read, react: (state) => react(state, message, at) },
   }
-}
-
-const keyLengthMax = 512
-
-/** Whether state can be kept by a key. */
-export function isStorable(key: string): boolean {
-  return key.length <= keyLengthMax && key.isWellFormed() && !key.includes('\u0000')
 }
 
 type Where = { readonly stream: Stream; readonly place: Place; readonly log: Log }

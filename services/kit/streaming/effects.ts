@@ -5,11 +5,12 @@ import { runAsMessage } from '../context.ts'
 import { deadLetterHeaders, withinLimit } from '../messaging/dead-letter.ts'
 import { keepDeadLetter } from '../messaging/dead-letters.ts'
 import { enqueue } from '../messaging/outbox.ts'
+import { storedKey } from '../messaging/storable.ts'
 import type { AnyTx } from '../store/database.ts'
 import type { Log } from '../telemetry/log.ts'
 import { attribute, metric } from '../telemetry/semantics.ts'
 import { counter, extractTrace, inSpan, linkTo } from '../telemetry/telemetry.ts'
-import { isStorable, type Poison, type StreamEvent } from './batch.ts'
+import type { Poison, StreamEvent } from './batch.ts'
 import type { Folded } from './fold.ts'
 import type { Place } from './state.ts'
 import type { Stream } from './stream.ts'
@@ -58,7 +59,7 @@ export async function bury(
   for (const { record, id, reason } of letters) {
     const { headers, value: payload, offset } = record
     const origin = { consumer: stream.group, destination: topic, eventId: id, partition, offset }
-    const key = isStorable(record.key) ? record.key : ''
+    const key = storedKey(record.key)
     const place = `${partition}/${offset}`
     await keepDeadLetter(tx, { kind: 'topic', ...origin, key, place, headers, payload, reason })
     const told = withinLimit(deadLetterHeaders(headers, origin, reason, tx.at), payload)
