@@ -30,7 +30,7 @@ const backupEndpoint = `https://backup.invalid:${backupPort}`
 
 /**
  * Every object of a system as it is for each answer to the choices that it depends on. What an object depends on is found
- * by changing one answer at a time, from two ends; then all combinations of just those are rendered. `git`, where the runbook
+ * by changing one answer at a time, from three ends; then all combinations of just those are rendered. `git`, where the runbook
  * is, is the same in all.
  */
 export function variedObjects(plans: Plans, git: Settings['git']): readonly VariedObject[] {
@@ -38,9 +38,11 @@ export function variedObjects(plans: Plans, git: Settings['git']): readonly Vari
   const rendered = renderings(plans, git)
   const always = choices.filter(({ name }) => name === 'environment' || name === 'mesh')
   const others = choices.filter((choice) => !always.includes(choice))
-  const ends = [0, -1].flatMap((end) =>
+  const isHost = (name: string) => name.startsWith('hosts.')
+  // Beside the two ends one where no exposure has a host: where all have one, taking one away leaves the others.
+  const ends = [() => 0, () => -1, (name: string) => (isHost(name) ? -1 : 0)].flatMap((end) =>
     combinations(always).map((answers) => ({
-      ...Object.fromEntries(others.map((choice) => [choice.name, choice.answers.at(end)?.name ?? ''])),
+      ...Object.fromEntries(others.map(({ name, answers }) => [name, answers.at(end(name))?.name ?? ''])),
       ...answers,
     })),
   )

@@ -43,8 +43,9 @@ export function hostOfExposure(
   return chosen ?? host
 }
 
+/** In the order of the exposures, which a chart knows before it knows the hosts. */
 function hostsOf(site: Site, { exposures }: Pick<Plan, 'exposures'>): readonly string[] {
-  return [...new Set(exposures.map((exposure) => hostOfExposure(site, exposure)))].sort()
+  return [...new Set(exposures.map((exposure) => hostOfExposure(site, exposure)))]
 }
 
 /** The exposures for which the issuer that the settings name is not asked: it signs for hosts alone. To be said wherever something is rendered. */
