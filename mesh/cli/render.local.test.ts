@@ -130,7 +130,7 @@ test('parley diff tells what changed, and whom it breaks', async () => {
   expect(gone).toMatchObject({ code: 1 })
   expect(gone.stdout).toContain('! breaks clients outside that ask GET /api/{version}/quotes, GET /api/quotes\n')
 
-  const wrong = await diffOf(declared.replace("['getOrder']", "['getOrdr']"))
+  const wrong = await diffOf(declared.replace("['listOrders'], {", "['listOrdrs'], {"))
   expect(wrong).toMatchObject({ code: 1, stdout: '' })
   expect(wrong.stderr).toMatch(/PLY109[\s\S]*Nothing was compared\./)
 }, 60_000)
