@@ -10,6 +10,7 @@ import { Client, credentials } from '@grpc/grpc-js'
 import { calls } from '#graph/call.ts'
 import { service } from '#graph/service.ts'
 import { system } from '#graph/system.ts'
+import { until } from '#kit/until-fixture.ts'
 import { ensureCertificates } from '#local/certificates/certificates.ts'
 import { type Layout, layoutOf } from '#local/layout.ts'
 import { envoyCommand, sidecarFiles } from '#local/sidecar.ts'
@@ -105,7 +106,7 @@ async function startHop(envoy: string): Promise<Hop> {
   const server = spawn(process.execPath, [join(import.meta.dirname, 'echo.ts'), appSocket], { stdio: 'inherit' })
   const proxies = ['caller', 'echo'].map((name) => startEnvoy(envoyCommand(envoy, layout, name)))
   const outbound = layout.services.caller?.outboundSocket ?? ''
-  await until(() => [appSocket, outbound].every((socket) => existsSync(socket)))
+  await until(() => [appSocket, outbound].every((socket) => existsSync(socket)), 'the hop listens')
   const direct = new Client(`unix:${appSocket}`, credentials.createInsecure())
   const meshed = new Client(`unix:${outbound}`, credentials.createInsecure(), { 'grpc.default_authority': 'echo' })
   await reachable(meshed)
@@ -151,14 +152,6 @@ async function reachable(client: Client): Promise<void> {
     }
   }
   throw new Error('The hop cannot be called', { cause: last })
-}
-
-async function until(holds: () => boolean): Promise<void> {
-  for (let attempt = 0; attempt < 200; attempt++) {
-    if (holds()) return
-    await sleep(50)
-  }
-  throw new Error('The hop did not start within 10 s')
 }
 
 function cpuMs(pid: number): number {

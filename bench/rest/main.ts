@@ -6,7 +6,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { calls } from '#graph/call.ts'
 import { service } from '#graph/service.ts'
@@ -14,6 +13,7 @@ import { system } from '#graph/system.ts'
 import { testApp } from '#kit/app/app-fixture.ts'
 import { client } from '#kit/grpc/client.ts'
 import { restClient } from '#kit/http/client.ts'
+import { until } from '#kit/until-fixture.ts'
 import { ensureToolchain } from '#local/toolchain/toolchain.ts'
 import { CreateOrderResponseSchema, OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
 import { startSidecars } from '#providers/envoy/testdata/testbed.ts'
@@ -172,24 +172,16 @@ async function wayOver(how: string, grpcSocket: string, restSocket: string): Pro
       if (status !== 201) throw new Error(`REST answered ${status}`)
     },
   }
-  for (const socket of [grpcSocket, restSocket]) await until(async () => existsSync(socket))
+  for (const socket of [grpcSocket, restSocket]) await until(() => existsSync(socket), `${socket} is there`)
   for (const call of [way.grpc, way.rest]) {
-    await until(() =>
+    const answers = () =>
       call().then(
         () => true,
         () => false,
-      ),
-    )
+      )
+    await until(answers, 'REST and gRPC answer')
   }
   return way
-}
-
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  for (let attempt = 0; attempt < 200; attempt += 1) {
-    if (await holds()) return
-    await sleep(50)
-  }
-  throw new Error('REST and gRPC did not answer within 10 s')
 }
 
 async function end(child: ChildProcess): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Plan } from '#plan/plan.ts'
-import { edgeOf, labelsOf, type Site } from '#providers/cluster.ts'
+import { edgeOf, foreignTraceHeaders, labelsOf, type Site } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import { receiveMsMax } from '#providers/receiving.ts'
 import { toYaml } from '../yaml.ts'
@@ -98,6 +98,7 @@ const meshed = {
 /** How Envoy Gateway treats strangers, as the other meshes' edges do. */
 function strangers(site: Site, { exposures }: Plan): Manifest {
   const { gateway } = edgeOf(site)
+  const remove = foreignTraceHeaders(site)
   return {
     apiVersion: 'gateway.envoyproxy.io/v1alpha1',
     kind: 'ClientTrafficPolicy',
@@ -105,7 +106,10 @@ function strangers(site: Site, { exposures }: Plan): Manifest {
     spec: {
       targetRefs: [{ group: 'gateway.networking.k8s.io', kind: 'Gateway', name: gateway }],
       path: { escapedSlashesAction: 'RejectRequest' },
-      headers: { withUnderscoresAction: 'RejectRequest' },
+      headers: {
+        withUnderscoresAction: 'RejectRequest',
+        ...(remove.length > 0 ? { earlyRequestHeaders: { remove } } : {}),
+      },
       http2: { maxConcurrentStreams: 100 },
       timeout: { http: { requestReceivedTimeout: durationOf(receiveMsMax(exposures)), idleTimeout: '60s' } },
     },

@@ -70,6 +70,18 @@ test('plain HTTP is sent on to HTTPS in production, and answered on kind', () =>
   expect(hostnames).toBeUndefined()
 })
 
+test.each(['linkerd', 'none'] as const)(
+  'strangers do not decide which traces are kept where a share is; where all are, one may begin outside: %s',
+  (mesh) => {
+    const headersOn = (environment: EnvironmentName, settings: Partial<Settings> = {}) =>
+      named(objectsOf(ordersApi, {}, { mesh, environment, settings }), 'ClientTrafficPolicy', 'edge.strangers').headers
+    expect(headersOn('production')).toMatchObject({
+      earlyRequestHeaders: { remove: ['traceparent', 'tracestate', 'x-client-trace-id'] },
+    })
+    expect(headersOn('kind', { hosts: {} })).not.toHaveProperty('earlyRequestHeaders')
+  },
+)
+
 test('an issuer signs for hosts; for any host the system signs itself', () => {
   const issued = objectsOf(ordersApi, {}, { settings: { clusterIssuer: 'letsencrypt' } })
   expect(named(issued, 'Certificate', 'shop-edge')).toMatchObject({

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { until } from '#kit/until-fixture.ts'
 import { isAlive } from '#local/supervisor/proc.ts'
 import { type RunFile, readRunFile } from '#local/supervisor/run-file.ts'
 import type { RunStatus } from '#local/supervisor/status.ts'
@@ -99,8 +100,8 @@ test('a service that is killed comes back, and status counts it', async () => {
   const pid = (await status()).processes.find(({ name }) => name === 'words')?.pid ?? 0
   process.kill(pid, 'SIGKILL')
   const words = async () => (await status()).processes.find(({ name }) => name === 'words')
-  for (let tries = 0; tries < 50 && (await words())?.restarts !== 1; tries += 1) await sleep(50)
-  for (let tries = 0; tries < 50 && (await words())?.state !== 'ready'; tries += 1) await sleep(50)
+  await until(async () => (await words())?.restarts === 1, 'it was started again', 9_000, 50)
+  await until(async () => (await words())?.state === 'ready', 'it is ready again', 9_000, 50)
   expect(await hello()).toBe(200)
   expect(await words()).toMatchObject({ state: 'ready', restarts: 1, lastExit: 'was killed by SIGKILL' })
 }, 20_000)

@@ -63,6 +63,14 @@ export const ports = { app: 8080, admin: 9464, web: 8025 } as const
 /** Where Jaeger, Prometheus and Grafana live. */
 export const observabilityNamespace = 'observability'
 
+/**
+ * The headers of strangers that the edge drops before it looks at them: who continues a trace decides whether it is kept, so
+ * where a share is kept each trace begins at the edge. Where all are kept, a trace may begin outside.
+ */
+export function foreignTraceHeaders({ traceSampling }: Pick<Site, 'traceSampling'>): readonly string[] {
+  return traceSampling < 1 ? ['traceparent', 'tracestate', 'x-client-trace-id'] : []
+}
+
 /** Where spans go: OTLP over gRPC. */
 export const tracing = {
   service: 'jaeger-collector',

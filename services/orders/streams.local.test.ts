@@ -18,6 +18,7 @@ import { migrate } from '#kit/store/migrations.ts'
 import { type PostgresFixture, startPostgres } from '#kit/store/postgres-fixture.ts'
 import { type Projections, startProjections } from '#kit/store/projection.ts'
 import { silentLog } from '#kit/telemetry/log.ts'
+import { until } from '#kit/until-fixture.ts'
 import { orders } from '#mesh/shop.ts'
 import { LineAvailabilitySchema } from '#proto/parley/inventory/v1/inventory_pb.ts'
 import { OrderAcceptedSchema } from '#proto/parley/orders/v1/events_pb.ts'
@@ -247,8 +248,7 @@ describe('what happens to orders', () => {
       expect(versions.size).toBe(100)
       for (const [, of] of versions) expect(of.map(({ update }) => update?.version)).toEqual([1n, 2n])
     }
-    for (let waited = 0; waited < 100 && feed.followers() > 0; waited += 1) await sleep(20)
-    expect(feed.followers()).toBe(0)
+    await until(() => feed.followers() === 0, 'nobody follows', 4_000)
   }, 30_000)
 
   test('has signs of life in between, and ends with unavailable when the instance stops', async () => {
@@ -270,8 +270,7 @@ describe('what happens to orders', () => {
   test('ends when the reader’s time does, and leaves nothing behind', async () => {
     const read = withDeadline(100, () => updates(calling.streamOrderUpdates({}), 1))
     await expect(read).rejects.toMatchObject({ code: 'deadline-exceeded' })
-    for (let waited = 0; waited < 100 && feed.followers() > 0; waited += 1) await sleep(20)
-    expect(feed.followers()).toBe(0)
+    await until(() => feed.followers() === 0, 'nobody follows', 4_000)
   })
 })
 

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
+import { until } from '#kit/until-fixture.ts'
 import type { ProcessSpec } from '../process.ts'
 import { controlOf } from './control.ts'
 import { type RunEvent, type SupervisedRun, superviseRun } from './daemon.ts'
@@ -51,13 +52,6 @@ function shell(name: string, script: string, more: Partial<ProcessSpec> = {}): P
 const runs = 'touch $READY; exec sleep 60'
 const lifeOf = (name: string) => supervisor?.lives.find((life) => life.spec.name === name)
 const stateOf = (name: string) => lifeOf(name)?.record.state
-
-async function until(holds: () => boolean, what: string): Promise<void> {
-  for (let waitedMs = 0; !holds(); waitedMs += 10) {
-    if (waitedMs > 8_000) throw new Error(`waited in vain until ${what}`)
-    await sleep(10)
-  }
-}
 
 test('what does not depend starts at once, what does starts when its need is usable', async () => {
   const seen: string[] = []

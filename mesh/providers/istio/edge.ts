@@ -1,5 +1,5 @@
 import type { PlannedExposure } from '#plan/plan.ts'
-import { edgeOf, type Site } from '#providers/cluster.ts'
+import { edgeOf, foreignTraceHeaders, type Site } from '#providers/cluster.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import { problems } from '../problems.ts'
 import { receiveMsMax } from '../receiving.ts'
@@ -16,7 +16,7 @@ import { duration, nameOf, type Spec } from './objects.ts'
 export function edge(site: Site, exposures: readonly PlannedExposure[]): readonly Manifest[] {
   if (exposures.length === 0) return []
   const where = { context: 'GATEWAY' } as const
-  const patches = [mergeManager(where, strangers(receiveMsMax(exposures))), mergeRoutes('GATEWAY', neverRetried)]
+  const patches = [mergeManager(where, strangers(site, receiveMsMax(exposures))), mergeRoutes('GATEWAY', neverRetried)]
   return [
     envoyFilter(site, { gateway: edgeOf(site).gateway }, { name: 'edge', owner: site.system, priority: 10, patches }),
   ]
@@ -43,10 +43,10 @@ export function bodyLimit(site: Site, exposure: PlannedExposure): readonly Manif
 /** No header of an answer is on this empty list, so no answer is a reason to try again. A number of 0 would not be merged. */
 const neverRetried: Spec = { retry_policy: { retry_on: 'retriable-headers' } }
 
-function strangers(receiveMs: number): Spec {
+function strangers(site: Site, receiveMs: number): Spec {
   return {
     use_remote_address: true,
-    early_header_mutation_extensions: [withoutInternals],
+    early_header_mutation_extensions: [withoutInternals(site)],
     request_timeout: duration(receiveMs),
     stream_idle_timeout: '60s',
     ...requestBounds({ idle_timeout: '60s' }),
@@ -60,11 +60,14 @@ function strangers(receiveMs: number): Spec {
 }
 
 /** What strangers say in the proxies' own words is dropped before anything reads it. */
-const withoutInternals: Spec = {
-  name: 'envoy.http.early_header_mutation.header_mutation',
-  typed_config: typed('extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation', {
-    mutations: [{ remove_on_match: { key_matcher: { prefix: 'x-envoy-' } } }],
-  }),
+function withoutInternals(site: Site): Spec {
+  const foreign = foreignTraceHeaders(site).map((remove) => ({ remove }))
+  return {
+    name: 'envoy.http.early_header_mutation.header_mutation',
+    typed_config: typed('extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation', {
+      mutations: [{ remove_on_match: { key_matcher: { prefix: 'x-envoy-' } } }, ...foreign],
+    }),
+  }
 }
 
 function buffer(bytesMax: number): Spec {

@@ -90,6 +90,18 @@ describe('access', () => {
     ])
   })
 
+  test('strangers do not decide which traces are kept where a share is; where all are, one may begin outside', () => {
+    const dropped = (environment: 'kind' | 'production') => {
+      const of = market(environment)
+      const edge = renderSystem(of.site, of.plan).find(
+        ({ kind, metadata }) => `${kind} ${metadata.name}` === 'EnvoyFilter edge',
+      )
+      return [...JSON.stringify(edge?.spec).matchAll(/"remove":"([a-z-]+)"/g)].map(([, header]) => header)
+    }
+    expect(dropped('production')).toEqual(['traceparent', 'tracestate', 'x-client-trace-id'])
+    expect(dropped('kind')).toEqual([])
+  })
+
   test('a name in a path stands for one segment, and the query is no part of it', () => {
     expect(policyPath('/v1.0/orders/{id}/items/{item}')).toBe('/v1.0/orders/{*}/items/{*}')
     const whole = new RegExp(`^(?:${pathsRegex(['/v1.0/orders/{id}', '/health'])})$`)

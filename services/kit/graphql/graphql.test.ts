@@ -7,6 +7,7 @@ import { service } from '#graph/service.ts'
 import { socketFolder, type TestApp, testApp } from '../app/app-fixture.ts'
 import { currentSignal } from '../context.ts'
 import { invalidArgument, notFound, ServiceError } from '../errors.ts'
+import { until } from '../until-fixture.ts'
 import { loader } from './loader.ts'
 import { documentIdOf } from './operations.ts'
 import type { Resolvers } from './schema.ts'
@@ -264,7 +265,7 @@ describe('a subscription', () => {
     await once(left, 'data')
     expect(ended).toEqual([])
     left.destroy()
-    for (let waited = 0; waited < 100 && ended.length === 0; waited += 1) await sleep(10)
+    await until(() => ended.length > 0, 'the source has ended', 2_000)
     expect(ended).toEqual(['live'])
     const stopped = open('live')
     await sleep(100)

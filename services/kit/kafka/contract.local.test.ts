@@ -2,6 +2,7 @@ import { copyFileSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals'
 import kafkajs from 'kafkajs'
+import { until } from '../until-fixture.ts'
 import { type BrokerFixture, startBroker } from './broker-fixture.ts'
 import { mendKafkajs } from './kafkajs-mends.ts'
 import { partitionOf } from './partitioner.ts'
@@ -70,7 +71,7 @@ describe.each(clients)('%s', (adapter) => {
     const sent = Array.from({ length: 60 }, (_, at) => record(topic, `key-${at % 7}`, `value-${at}`, { at: `${at} é` }))
     for (let at = 0; at < 60; at += 15) await send(...sent.slice(at, at + 15))
     const { seen } = await consume(kafka, topic, { batchMax: 4 })
-    await until(() => seen.length === 60)
+    await until(() => seen.length === 60, 'all 60 are seen')
 
     for (const [key, own] of Map.groupBy(seen, (each) => each.key)) {
       const expected = sent.filter((each) => each.key === key)
@@ -86,7 +87,7 @@ describe.each(clients)('%s', (adapter) => {
     await send(...keys.map((key) => record(topic, key)))
     await send({ ...record(topic, 'explicit'), partition: 4 })
     const { seen } = await consume(kafka, topic)
-    await until(() => seen.length === 41)
+    await until(() => seen.length === 41, 'all 41 are seen')
     const expected = new Map([...keys.map((key) => [key, partitionOf(key, 5)] as const), ['explicit', 4] as const])
     expect(new Map(seen.map(({ key, partition }) => [key, partition]))).toEqual(expected)
   })
@@ -103,14 +104,14 @@ describe.each(clients)('%s', (adapter) => {
       if (!mended) throw new Error('poison')
     }
     const { group, seen } = await consume(kafka, topic, { handle, backoff: { firstMs: 100, maxMs: 100 } })
-    await until(() => attempts.length === 3)
+    await until(() => attempts.length === 3, 'three attempts were made')
     expect(attempts).toEqual(['1:abcd', '2:cd', '3:cd'])
 
     await send({ ...record(topic, 'k', 'neighbour'), partition: 1 })
-    await until(() => seen.some(({ partition }) => partition === 1))
-    await until(async () => `${await committed(group)}` === '2,1')
+    await until(() => seen.some(({ partition }) => partition === 1), 'the other partition is read')
+    await until(async () => `${await committed(group)}` === '2,1', 'its first two are committed')
     mended = true
-    await until(async () => `${await committed(group)}` === '4,1')
+    await until(async () => `${await committed(group)}` === '4,1', 'all are committed')
     expect(problems.map(({ code }) => code)).toContain('HANDLER_FAILED')
   })
 
@@ -124,13 +125,13 @@ describe.each(clients)('%s', (adapter) => {
       await held.promise
     }
     const killed = await consume(kafka, topic, { handle })
-    await until(() => signal !== undefined)
+    await until(() => signal !== undefined, 'its partition is lost')
     await killed.consumer.close({ drainMs: 0 })
     expect(signal?.aborted).toBe(true)
     expect(await committed(killed.group)).toEqual([-1])
 
     const next = await consume(kafka, topic, { groupId: killed.group })
-    await until(() => next.seen.length === 1)
+    await until(() => next.seen.length === 1, 'the next one has it')
     held.resolve()
     await next.consumer.close()
     expect(await committed(killed.group)).toEqual([1])
@@ -145,7 +146,7 @@ describe.each(clients)('%s', (adapter) => {
       await sleep(300)
     }
     const { consumer, group } = await consume(kafka, topic, { handle })
-    await until(() => begun)
+    await until(() => begun, 'it has begun')
     await consumer.close()
     expect(await committed(group)).toEqual([1])
   })
@@ -156,14 +157,17 @@ describe.each(clients)('%s', (adapter) => {
     const first = await consume(kafka, topic)
     expect(first.consumer.assigned()).toHaveLength(4)
     const second = await consume(other, topic, { groupId: first.group })
-    await until(() => first.consumer.assigned().length === 2 && second.consumer.assigned().length === 2)
+    await until(
+      () => first.consumer.assigned().length === 2 && second.consumer.assigned().length === 2,
+      'both have two partitions',
+    )
 
     const begunMs = performance.now()
     await first.consumer.close()
-    await until(() => second.consumer.assigned().length === 4)
+    await until(() => second.consumer.assigned().length === 4, 'the second has all four')
     expect(performance.now() - begunMs).toBeLessThan(3_000)
     await send(...Array.from({ length: 8 }, (_, at) => ({ ...record(topic, 'k', `${at}`), partition: at % 4 })))
-    await until(() => second.seen.length === 8)
+    await until(() => second.seen.length === 8, 'the second has seen all')
   })
 
   it('keeps its partition while a handler runs longer than the session timeout', async () => {
@@ -194,7 +198,7 @@ describe.each(clients)('%s', (adapter) => {
     })
     await send(record(topic, 'k', 'next'))
     const { seen } = await consume(kafka, topic)
-    await until(() => seen.some(({ value }) => value.toString() === 'next'))
+    await until(() => seen.some(({ value }) => value.toString() === 'next'), 'the next is seen')
   })
 
   it('refuses a certificate of another authority, and plain text', async () => {
@@ -230,7 +234,7 @@ describe.each(clients)('%s', (adapter) => {
     const large = Array.from({ length: 5 }, (_, at) => ({ ...record(topic, `${at}`), value: Buffer.alloc(500_000) }))
     await send(...large)
     const { seen } = await consume(kafka, topic)
-    await until(() => seen.length === 5)
+    await until(() => seen.length === 5, 'all five are seen')
     expect(seen.map(({ key }) => key)).toEqual(['0', '1', '2', '3', '4'])
   })
 
@@ -243,14 +247,14 @@ describe.each(clients)('%s', (adapter) => {
       if (failing) throw new Error('not yet')
     }
     const first = await consume(kafka, topic, { handle, batchMax: 5, backoff: { firstMs: 50, maxMs: 50 } })
-    await until(() => first.consumer.lag()[0]?.lag === 7)
+    await until(() => first.consumer.lag()[0]?.lag === 7, 'the lag is told')
     await first.consumer.close()
     // kafkajs looks for the leader before it has asked for it, unless something else has.
     await admin.fetchTopicOffsets(topic)
     await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '6' }] })
     failing = false
     const { seen } = await consume(kafka, topic, { groupId: first.group })
-    await until(() => seen.length === 4)
+    await until(() => seen.length === 4, 'all four are seen')
     expect(seen.map(({ value }) => value.toString())).toEqual(['6', '7', '8', '9'])
   })
 
@@ -259,7 +263,7 @@ describe.each(clients)('%s', (adapter) => {
     const both = ['a', 'b', 'c', 'd'].flatMap((value) => [0, 1].map((partition) => ({ value, partition })))
     await send(...both.map(({ value, partition }) => ({ ...record(topic, 'k', value), partition })))
     const first = await consume(kafka, topic)
-    await until(async () => `${await committed(first.group)}` === '4,4')
+    await until(async () => `${await committed(first.group)}` === '4,4', 'all are committed')
     await first.consumer.close()
 
     const asked: number[][] = []
@@ -270,7 +274,7 @@ describe.each(clients)('%s', (adapter) => {
     }
     const next = await consume(kafka, topic, { groupId: first.group, startAt })
     await send({ ...record(topic, 'k', 'new'), partition: 1 })
-    await until(() => next.seen.length >= 4)
+    await until(() => next.seen.length >= 4, 'the next one has seen four')
     const seen = next.seen.map(({ partition, value }) => `${partition}${value}`).sort()
     expect(seen).toEqual(['0b', '0c', '0d', '1new'])
     expect(asked).toEqual([[0, 1]])
@@ -286,7 +290,7 @@ describe.each(clients)('%s', (adapter) => {
       return [{ topic, partition: 0, offset: 1n }]
     }
     const { seen } = await consume(kafka, topic, { startAt })
-    await until(() => seen.length > 0)
+    await until(() => seen.length > 0, 'one is seen')
     expect(seen.map(({ value }) => value.toString())).toEqual(['b'])
   })
 
@@ -301,7 +305,7 @@ describe.each(clients)('%s', (adapter) => {
       await send(record(topic, 'k', `${performance.now()}`))
       await sleep(5)
     }
-    await until(() => tookMs.length === 60)
+    await until(() => tookMs.length === 60, 'all 60 are answered')
     const [p50, p95] = [0.5, 0.95].map((share) => tookMs.toSorted((a, b) => a - b)[Math.floor(60 * share)]?.toFixed(1))
     process.stdout.write(`${adapter}: publish to handler p50 ${p50} ms, p95 ${p95} ms\n`)
   })
@@ -327,12 +331,15 @@ describe('a broker that is killed and started again', () => {
     const restartedMs = performance.now()
     for (const { acknowledged } of runs) {
       const before = acknowledged.length
-      await until(() => acknowledged.length > before + 20)
+      await until(() => acknowledged.length > before + 20, 'twenty more are acknowledged')
     }
     for (const [at, { stop, acknowledged, seen }] of runs.entries()) {
       await stop()
       for (const each of [seen, (await late[at])?.seen ?? []]) {
-        await until(() => acknowledged.every((value) => each.some((record) => record.value.toString() === value)))
+        await until(
+          () => acknowledged.every((value) => each.some((record) => record.value.toString() === value)),
+          'whatever was acknowledged is read',
+        )
       }
     }
     process.stdout.write(
@@ -441,14 +448,6 @@ async function consume(kafka: Kafka, topic: string, options: Partial<ConsumeOpti
 
 function record(topic: string, key: string, value = 'x', headers: Record<string, string> = {}): OutgoingRecord {
   return { topic, key, value: Buffer.from(value), headers }
-}
-
-async function until(condition: () => boolean | Promise<boolean>, limitMs = 10_000): Promise<void> {
-  const endMs = performance.now() + limitMs
-  while (!(await condition())) {
-    if (performance.now() > endMs) throw new Error(`Not within ${limitMs} ms: ${condition}`)
-    await sleep(10)
-  }
 }
 
 function clientOptions(name: string): kafkajs.KafkaConfig {

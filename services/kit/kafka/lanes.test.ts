@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, it } from '@jest/globals'
+import { until } from '../until-fixture.ts'
 import { Lanes, type LanesOptions } from './lanes.ts'
 import type { IncomingRecord, KafkaError } from './port.ts'
 
@@ -65,7 +66,7 @@ it('counts the attempts of the first record that is not done', async () => {
   })
   lanes.assign('m', [p0])
   lanes.offer(p0, records(0, 2), 3n)
-  await until(() => handled.includes('0:3'))
+  await until(() => handled.includes('0:3'), 'the third is handled')
   expect(attempts).toEqual(['0#1', '0#2', '2#2', '2#3'])
   expect(handled).toEqual(['0:2', '0:3'])
   expect(errors.map(({ code }) => code)).toEqual(['HANDLER_FAILED', 'HANDLER_FAILED', 'HANDLER_FAILED'])
@@ -96,7 +97,7 @@ it('goes on past a postponed key without waiting, and keeps the order of that ke
   expect(errors.map(({ code }) => code)).toEqual(['HANDLER_FAILED'])
 
   mended = true
-  await until(() => handled.length > 0)
+  await until(() => handled.length > 0, 'one is handled')
   expect(seen.slice(5)).toEqual(['bad0#2', 'bad3#2'])
   expect(handled).toEqual(['0:6'])
 })
@@ -136,7 +137,7 @@ it('stops fetching a partition with two batches queued, or one megabyte, until o
   lanes.offer(p1, [{ ...record(0), value: Buffer.alloc(1_048_577) }], 1n)
   expect(held).toEqual(['hold 0', 'hold 1'])
   release.resolve()
-  await until(() => held.length === 4)
+  await until(() => held.length === 4, 'four are held')
   expect(held.slice(2).toSorted()).toEqual(['free 0', 'free 1'])
 })
 
@@ -192,11 +193,4 @@ function records(first: number, last: number): IncomingRecord[] {
 
 function record(offset: number): IncomingRecord {
   return { offset: BigInt(offset), key: 'k', value: Buffer.from('v'), headers: {}, timestampMs: 0 }
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let tries = 0; !condition(); tries += 1) {
-    if (tries > 500) throw new Error(`Never: ${condition}`)
-    await sleep(2)
-  }
 }

@@ -17,12 +17,12 @@ import { migrate } from '../store/migrations.ts'
 import { type PostgresFixture, startPostgres } from '../store/postgres-fixture.ts'
 import { silentLog } from '../telemetry/log.ts'
 import { startTelemetry, type Telemetry } from '../telemetry/telemetry.ts'
+import { until } from '../until-fixture.ts'
 import { answerer } from './answerer.ts'
 import { type Asker, openAsker } from './asker.ts'
 import type { MessageMeta } from './handlers.ts'
 import { type Messaging, startMessaging } from './messaging.ts'
 import { type RabbitmqFixture, startRabbitmq } from './rabbitmq-fixture.ts'
-import { until } from './until-fixture.ts'
 
 jest.setTimeout(40_000)
 

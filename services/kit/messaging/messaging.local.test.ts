@@ -18,6 +18,7 @@ import { migrate } from '../store/migrations.ts'
 import { type PostgresFixture, startPostgres } from '../store/postgres-fixture.ts'
 import { silentLog } from '../telemetry/log.ts'
 import { inSpan, startTelemetry } from '../telemetry/telemetry.ts'
+import { until } from '../until-fixture.ts'
 import { PermanentFailure } from './dead-letter.ts'
 import { type Messaging, startMessaging } from './messaging.ts'
 import {
@@ -31,7 +32,6 @@ import {
 } from './messaging-fixture.ts'
 import { publisher } from './publisher.ts'
 import type { Replayed } from './replay.ts'
-import { until } from './until-fixture.ts'
 
 jest.setTimeout(40_000)
 

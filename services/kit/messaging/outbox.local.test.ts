@@ -13,9 +13,9 @@ import { freshDatabases } from '../store/database-fixture.ts'
 import { StoreUnavailable } from '../store/errors.ts'
 import { type PostgresFixture, startPostgres } from '../store/postgres-fixture.ts'
 import { silentLog } from '../telemetry/log.ts'
+import { until } from '../until-fixture.ts'
 import { publisher } from './publisher.ts'
 import { type Destination, type Relay, startRelay as relayOf, type Sent, type WaitingRow } from './relay.ts'
-import { until } from './until-fixture.ts'
 
 const orderEvents = topic('orders', { carries: [OrderPlacedSchema, OrderConfirmedSchema], key: 'orderId' })
 const orders = service('orders', { owns: [postgres({ connectionsMax: 30 })], publishes: [orderEvents] })

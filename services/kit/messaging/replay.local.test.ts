@@ -3,13 +3,13 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { OrderConfirmedSchema, OrderPlacedSchema } from '#proto/parley/orders/v1/events_pb.ts'
 import { statement } from '../store/database.ts'
 import { silentLog } from '../telemetry/log.ts'
+import { until } from '../until-fixture.ts'
 import { deadLetterOperation } from './dead-letter-operation.ts'
 import { deliverTo } from './delivery.ts'
 import { unpark } from './inbox.ts'
 import { type Before, recordsOf, shippingConsumer } from './messaging-fixture.ts'
 import { createReplayer, type Replayed } from './replay.ts'
 import { type ShippingStore, startShippingStore } from './shipping-fixture.ts'
-import { until } from './until-fixture.ts'
 
 let store: ShippingStore
 let database: ShippingStore['database']

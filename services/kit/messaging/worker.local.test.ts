@@ -12,11 +12,11 @@ import type { PostgresConfiguration } from '../app/configuration.ts'
 import { type Database, openDatabase, statement } from '../store/database.ts'
 import { migrate } from '../store/migrations.ts'
 import { type PostgresFixture, startPostgres } from '../store/postgres-fixture.ts'
+import { until } from '../until-fixture.ts'
 import { type Messaging, startMessaging } from './messaging.ts'
 import { type EffectTables, effectTable, emails, notifications, orderEvents, orders } from './messaging-fixture.ts'
 import { publisher, sender } from './publisher.ts'
 import { type RabbitmqFixture, startRabbitmq } from './rabbitmq-fixture.ts'
-import { until } from './until-fixture.ts'
 import { worker } from './worker.ts'
 
 jest.setTimeout(60_000)

@@ -5,6 +5,7 @@ import { service } from '#graph/service.ts'
 import { postgres } from '#graph/store.ts'
 import { OrderCancelledSchema, OrderConfirmedSchema, OrderPlacedSchema } from '#proto/parley/orders/v1/events_pb.ts'
 import { testApp } from '../app/app-fixture.ts'
+import { until } from '../until-fixture.ts'
 import { type Database, statement } from './database.ts'
 import { freshDatabases } from './database-fixture.ts'
 import { eventStore } from './event-store.ts'
@@ -93,7 +94,7 @@ describe('a read model', () => {
     await rebuilt
     await projections.caughtUp()
     const before = await rows(database)
-    for (let waited = 0; waited < 100 && (await database.query(state)).length > 1; waited += 1) await sleep(20)
+    await until(async () => (await database.query(state)).length === 1, 'one generation is left', 4_000, 20)
     expect(await database.query(state)).toEqual([{ generation: 2, version: 1, state: 'active' }])
     reading = false
     await reader
@@ -111,7 +112,7 @@ describe('a read model', () => {
     await first.close()
     const wider = { ...seen, version: 2, columns: `${seen.columns}, note text not null default 'new'` }
     await start(again(), wider)
-    for (let waited = 0; waited < 100 && (await database.query(state)).length > 1; waited += 1) await sleep(20)
+    await until(async () => (await database.query(state)).length === 1, 'one generation is left', 4_000, 20)
     expect(await database.query(state)).toEqual([{ generation: 2, version: 2, state: 'active' }])
     expect(await rows(database)).toMatchObject([{ id: 'a', events: 1, note: 'new' }])
   })

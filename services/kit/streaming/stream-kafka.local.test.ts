@@ -10,10 +10,10 @@ import { type BrokerFixture, startBroker } from '../kafka/broker-fixture.ts'
 import type { Consumer as Member, Producer } from '../kafka/port.ts'
 import { connect } from '../kafka/select.ts'
 import { type Messaging, startMessaging } from '../messaging/messaging.ts'
-import { until } from '../messaging/until-fixture.ts'
 import { type Database, openDatabase, statement } from '../store/database.ts'
 import { migrate } from '../store/migrations.ts'
 import { type PostgresFixture, startPostgres } from '../store/postgres-fixture.ts'
+import { until } from '../until-fixture.ts'
 import { beginReplay, cancelReplay } from './rebuild.ts'
 import {
   facts,
