@@ -72,8 +72,6 @@ export async function graphqlServer<
 
   const routes = rest(api.name, graphqlRoutes)
   const server = createServer(routes, bounds)
-  // JSON alone: a page of somebody else may send plain text in its reader's name, without being asked whether it may.
-  server.removeContentTypeParser('text/plain')
   const streams = eventStreams(app, streamsMax)
   const streamMs = bounds.streamDeadlineMs ?? streamMsDefault
   observe(server, ({ routeOptions }) => (routeOptions.url === stream ? streamMs : bounds.deadlineMs))

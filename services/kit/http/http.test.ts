@@ -110,7 +110,7 @@ describe('whatever is wrong is answered with a problem document', () => {
       'a body of another type',
       'unsupported-media-type',
       415,
-      () => send('POST', '/orders', 'a=b', { 'content-type': 'text/html' }),
+      () => send('POST', '/orders', '{}', { 'content-type': 'text/plain' }),
     ],
     [
       'a body too large',

@@ -142,6 +142,8 @@ export function createServer(api: RestApi, { deadlineMs, bodyBytesMax }: RestBou
   })
   // Schemas of answers are documentation: a field that one forgets is still sent.
   server.setSerializerCompiler(() => (data) => JSON.stringify(data))
+  // JSON alone: a page of somebody else may send plain text in its reader's name, without being asked whether it may.
+  server.removeContentTypeParser('text/plain')
   if (api.versions) {
     const parse = server.getDefaultJsonParser('error', 'error')
     server.addContentTypeParser(versionMediaTypes(api), { parseAs: 'string' }, parse)
