@@ -111,8 +111,9 @@ function deliveryHandlers(database: WebhookDatabase, webhook: string) {
         throw invalidArgument(message, { field: 'to', code: 'order', message })
       }
       const states = body.delivered ? (['failed', 'delivered'] as const) : (['failed'] as const)
-      const replayed = await replayDeliveries(database, webhook, params.id, { from, to, states })
-      return { status: 202, body: { replayed } }
+      const after = body.after === undefined ? undefined : BigInt(body.after)
+      const { replayed, next } = await replayDeliveries(database, webhook, params.id, { from, to, states, after })
+      return { status: 202, body: { replayed, ...(next !== undefined && { next: String(next) }) } }
     },
   }
 }

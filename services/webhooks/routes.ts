@@ -6,6 +6,7 @@ import {
   newWebhookSchema,
   pageQuery,
   problemSchema,
+  replayedSchema,
   replaySchema,
   rotationSchema,
   webhookSchema,
@@ -78,9 +79,10 @@ export function webhookRoutes(handlers: Handlers) {
       handler: handlers.replayOne,
     },
     replayDeliveries: {
-      summary: 'Delivers a span of time once more, oldest first and 10,000 at most: ask again until none is replayed.',
+      summary:
+        'Delivers once more what failed in a span of time, and with `delivered` also what arrived. Oldest first and 10,000 at most: while the answer has `next`, ask again with it as `after`.',
       body: replaySchema,
-      responses: wrong,
+      responses: { 202: replayedSchema, ...wrong },
       handler: handlers.replay,
     },
   } as const

@@ -57,6 +57,17 @@ export const replaySchema = {
     from: { type: 'string', format: 'date-time' },
     to: { type: 'string', format: 'date-time' },
     delivered: { type: 'boolean', description: 'Also what arrived. Default: only what was given up.' },
+    after: { type: 'string', pattern: '^[0-9]{1,18}$', description: 'The `next` of the last answer.' },
+  },
+} as const
+
+/** What was replayed. */
+export const replayedSchema = {
+  type: 'object',
+  required: ['replayed'],
+  properties: {
+    replayed: { type: 'integer' },
+    next: { type: 'string', description: 'Where there may be more: ask again with it as `after`.' },
   },
 } as const
 

@@ -265,10 +265,23 @@ function invalidRequest({ validation = [], validationContext }: FastifyError): S
   const violations = validation.map(({ keyword, instancePath, params, message }): Violation => {
     const missing = typeof params.missingProperty === 'string' ? params.missingProperty : params.additionalProperty
     const field = fieldOf(typeof missing === 'string' ? `${instancePath}/${missing}` : instancePath)
-    return { field: inBody ? field : `${part}:${field}`, code: keyword, message: message ?? 'is wrong' }
+    return {
+      field: inBody ? field : `${part}:${field}`,
+      code: keyword,
+      message: `${message ?? 'is wrong'}${allowedOf(params)}`,
+    }
   })
   const list = violations.map(({ field, message }) => `${field || 'the body'} ${message}`).slice(0, 5)
   return invalidArgument(`${list.join('; ')}.`, ...violations)
+}
+
+const allowedMax = 20
+
+/** Of an `enum`: its values, which the message does not name. */
+function allowedOf({ allowedValues }: Record<string, unknown>): string {
+  if (!Array.isArray(allowedValues)) return ''
+  const more = allowedValues.length > allowedMax ? ', …' : ''
+  return `: ${allowedValues.slice(0, allowedMax).join(', ')}${more}`
 }
 
 /** `/items/0/quantity` as `items[0].quantity`. */

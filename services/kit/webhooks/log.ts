@@ -87,13 +87,16 @@ const replayOne = statement(`
   where endpoint_id = $1 and number = $2 and leased_until is null returning 1`)
 const existing = statement('select from kit.webhook_deliveries where endpoint_id = $1 and number = $2')
 const replayRange = statement(`
-  update kit.webhook_deliveries
-  set state = 'waiting', attempts = 0, replays = replays + 1, next_at = $6, settled_at = null
-  where number in (
-    select number from kit.webhook_deliveries
-    where endpoint_id = $1 and created_at >= $2 and created_at < $3 and state = any($4) and leased_until is null
-    order by number limit $5)
-  returning 1`)
+  with replayed as (
+    update kit.webhook_deliveries
+    set state = 'waiting', attempts = 0, replays = replays + 1, next_at = $6, settled_at = null
+    where number in (
+      select number from kit.webhook_deliveries
+      where endpoint_id = $1 and created_at >= $2 and created_at < $3 and state = any($4) and number > $7
+        and leased_until is null
+      order by number limit $5)
+    returning number)
+  select count(*)::int as replayed, max(number) as last from replayed`)
 
 /**
  * Delivers once more, under the same id, so that a receiver knows what it had already.
@@ -118,24 +121,31 @@ export type ReplayRange = {
   readonly from: Date
   readonly to: Date
   readonly states: readonly ('failed' | 'delivered')[]
+  /** Where the last answer ended: its `next`. */
+  readonly after?: bigint | undefined
 }
 
+/** What was replayed. `next` is there where more may follow: a delivery may soon be `delivered` or `failed` again, so only its number tells. */
+export type Replayed = { readonly replayed: number; readonly next?: bigint | undefined }
+
 /**
- * Delivers a span of time once more, oldest first and `replayMax` at most; asking again goes on, as what was replayed no longer fits.
- * Answers how many.
+ * Delivers a span of time once more, oldest first and `limit` at most. Asking again with `after` goes on; without it, it begins anew.
  * @throws ServiceError `not-found`, or `failed-precondition` where the endpoint is disabled
  */
 export async function replayDeliveries(
   database: WebhookDatabase,
   webhook: string,
   endpointId: string,
-  { from: since, to, states }: ReplayRange,
-): Promise<number> {
+  { from: since, to, states, after = 0n }: ReplayRange,
+  limit: number = replayMax,
+): Promise<Replayed> {
   return database.transaction(async (tx) => {
     await requireOpen(tx, webhook, endpointId)
-    const rows = await tx.query(replayRange, [endpointId, since, to, states, replayMax, tx.at])
+    const values = [endpointId, since, to, states, limit, tx.at, after]
+    const [row] = await tx.query<{ replayed: number; last: bigint | null }>(replayRange, values)
     tx.afterCommit(() => database.signal(webhook))
-    return rows.length
+    const { replayed, last } = row ?? { replayed: 0, last: null }
+    return { replayed, next: replayed < limit ? undefined : (last ?? undefined) }
   })
 }
 

@@ -292,9 +292,20 @@ describe('its owner', () => {
     )
     const since = new Date(Date.now() - 60_000)
     const span = { from: since, to: new Date(Date.now() + 60_000) }
-    expect(await replayDeliveries(database, hooks.name, id, { ...span, states: ['failed'] })).toBe(0)
-    expect(await replayDeliveries(database, hooks.name, id, { ...span, states: ['delivered'] })).toBe(2)
+    expect(await replayDeliveries(database, hooks.name, id, { ...span, states: ['failed'] })).toEqual({ replayed: 0 })
+    const both = { ...span, states: ['failed', 'delivered'] } as const
+    const first = await replayDeliveries(database, hooks.name, id, both, 1)
+    expect(first.replayed).toBe(1)
+    await until(() => receiver.arrivals.length === 3, 'the first arrives again')
+    await until(
+      async () => (await listDeliveries(database, id, { limit: 9, state: 'delivered' })).length === 2,
+      'it fits the span again',
+    )
+    const second = await replayDeliveries(database, hooks.name, id, { ...both, after: first.next }, 1)
+    expect(second.replayed).toBe(1)
     await until(() => receiver.arrivals.length === 4, 'both arrive again')
+    const end = await replayDeliveries(database, hooks.name, id, { ...both, after: second.next }, 1)
+    expect(end).toEqual({ replayed: 0 })
     expect(receiver.arrivals.map(idOf).sort()).toEqual(['e1', 'e1', 'e2', 'e2'])
 
     await until(
@@ -346,7 +357,7 @@ describe('its owner', () => {
         to: new Date(Date.now() + 60_000),
         states: ['failed'],
       }),
-    ).toBe(1)
+    ).toEqual({ replayed: 1 })
   })
 
   test('is refused what leads inside, what there is not, and a URL twice', async () => {
