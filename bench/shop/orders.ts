@@ -50,7 +50,7 @@ export async function measureList(shop: Stack, database: OrdersDatabase): Promis
   print(`10 · CQRS: the list of orders, open loop, ${perSecond} orders/s for ${listSeconds} s`, [
     ...latencyLines('commit → visible in the list', delaysMs, {
       claimed: '–',
-      note: 'what comes within 100 ms is one batch; Postgres fsync of the read model',
+      note: 'what comes within 100 ms is one batch; not waited for on disk: it follows from the events',
     }),
   ])
 }
