@@ -2,8 +2,13 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
+import { layoutOf } from '#local/layout.ts'
+import { shop } from '#mesh/shop.ts'
+import { derive } from '#plan/derive.ts'
+import type { Plan } from '#plan/plan.ts'
 import { patterns, patternsIndex } from '../demo/patterns.ts'
 import { rows } from '../demo/rows.ts'
+import { helloSystem } from '../examples/hello/system.ts'
 import { rootDir } from './sources.ts'
 
 const folder = join(rootDir, 'docs/patterns')
@@ -46,6 +51,17 @@ describe.each(pages)('docs/patterns/%s', (page) => {
   })
 })
 
+test('what a page or the README asks of a local run is a route of who is reached at that port', () => {
+  const ways = [shop, helloSystem].flatMap((system) => openAt(derive(system, 'local')))
+  const asked = ['README.md', ...pages.map((page) => `docs/patterns/${page}`)].flatMap((file) =>
+    [...readFileSync(join(rootDir, file), 'utf8').matchAll(/localhost:(80\d\d)(\/[^\s'"`?>)]*)/g)].map(
+      ([url, port = '', path = '']) => ({ file, url, port: Number(port), path }),
+    ),
+  )
+  expect(asked.length).toBeGreaterThan(5)
+  expect(asked.filter(({ port, path }) => !ways.some((way) => way.port === port && way.fits(path)))).toEqual([])
+})
+
 describe('the index of patterns', () => {
   const names = pages.map((name) => name.replace(/\.md$/, ''))
 
@@ -68,4 +84,15 @@ describe('the index of patterns', () => {
 /** Code as one line: a page may break it elsewhere than its file. */
 function squeezed(code: string): string {
   return code.replace(/\s+/g, ' ').trim()
+}
+
+/** What is open on a local run: a port, and whether one of its routes fits a path. */
+function openAt(plan: Plan): { port: number | undefined; fits: (path: string) => boolean }[] {
+  const { services } = layoutOf(plan, { stateDir: '/state', subnet: '127.77.0', host: '127.0.0.1' })
+  return plan.exposures.flatMap(({ service, methods }) =>
+    methods.map(({ path }) => {
+      const pattern = new RegExp(`^${path.replaceAll(/\{\w+\}/g, '[^/]+').replaceAll('.', '\\.')}$`)
+      return { port: services[service]?.edge?.port, fits: (asked: string) => pattern.test(asked) }
+    }),
+  )
 }

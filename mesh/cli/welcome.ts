@@ -5,7 +5,10 @@ import type { MethodRef, Plan, PlannedExposure } from '#plan/plan.ts'
 /** What a person is told when a system is up: where it is reached, what to try, and how to go on. */
 export function welcome(plan: Plan, urls: readonly RunUrl[], how: string): string {
   const width = Math.max(0, ...urls.map(({ name }) => name.length))
-  const lines = urls.map(({ name, url }) => `  ${name.padEnd(width)}  ${url}`)
+  const lines = urls.map(({ name, url }) => {
+    const words = spokenBy(plan, ({ service }) => service === name)
+    return `  ${name.padEnd(width)}  ${url}${words && `  ${words}`}`
+  })
   return [
     '',
     `${plan.system} ${how}.`,
@@ -16,6 +19,16 @@ export function welcome(plan: Plan, urls: readonly RunUrl[], how: string): strin
     '',
     '  bin/parley status · bin/parley logs -f · bin/parley stop NAME · bin/parley down',
   ].join('\n')
+}
+
+/** What is spoken at some ways in, such as "gRPC and gRPC-Web"; empty where there is none. */
+export function spokenBy(plan: Plan, at: (exposure: PlannedExposure) => boolean): string {
+  const kinds = new Map(plan.services.flatMap(({ apis }) => apis.map(({ name, kind }) => [name, kind])))
+  const words = plan.exposures.filter(at).map(({ api, grpcWeb }) => {
+    const kind = kinds.get(api)
+    return kind === 'rest' ? 'REST' : kind === 'graphql' ? 'GraphQL' : grpcWeb ? 'gRPC-Web' : 'gRPC'
+  })
+  return [...new Set(words)].join(' and ')
 }
 
 /** A command for each route of the first exposure that speaks HTTP; those of the others would fill the screen. */
