@@ -13,7 +13,7 @@ import { settingsFor } from './environments.ts'
 import { type LoadedSystem, projectDir } from './load.ts'
 import { print } from './output.ts'
 import { openProgress } from './progress.ts'
-import { curls } from './welcome.ts'
+import { curls, spokenBy } from './welcome.ts'
 
 /** Brings a checked system up on kind, and says where it is reached. Throws UsageError, ClusterError. */
 export async function upKind(loaded: LoadedSystem, wishedMesh: string | undefined, why: string): Promise<void> {
@@ -81,7 +81,10 @@ function welcome(plan: Plan, { context, urls, smoke }: KindUp, elapsed: string):
   const jaeger = urls.find(({ name }) => name === 'jaeger')?.url
   const look = `kubectl --context ${context} -n ${plan.namespace} get pods`
   const lines = [
-    ...urls.map(({ name, url, answers }) => `${name.padEnd(width)}  ${url}${answers ? '' : '  (does not answer yet)'}`),
+    ...urls.map(({ name, url, answers }) => {
+      const words = spokenBy(plan, (exposure) => exposure.name === name)
+      return `${name.padEnd(width)}  ${url}${words && `  ${words}`}${answers ? '' : '  (does not answer yet)'}`
+    }),
     ...(smoke && jaeger ? ['', `the order's trace: ${jaeger}/trace/${smoke.traceId}`] : []),
     '',
     ...plan.exposures.flatMap((exposure) => {

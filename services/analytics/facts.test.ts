@@ -102,7 +102,8 @@ describe('a window of sales', () => {
       confirmed: 0,
       cancelled: 0,
       revenue: [],
-      cancelledBasisPoints: 0,
+      cancelledPercent: 0,
     })
+    expect(shownWindow({ ...window, counts })).toMatchObject({ cancelledPercent: 37.5 })
   })
 })

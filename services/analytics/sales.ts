@@ -50,6 +50,6 @@ export function shownWindow({ counts }: ClosedWindow): object {
   return {
     ...{ placed: Number(placed), confirmed: Number(confirmed), cancelled: Number(cancelled) },
     revenue: revenueOf(counts).map(({ currency, minorUnits }) => ({ currency, minorUnits: String(minorUnits) })),
-    cancelledBasisPoints: cancelledBasisPoints(counts),
+    cancelledPercent: cancelledBasisPoints(counts) / 100,
   }
 }

@@ -15,7 +15,7 @@ import { migrate } from '../store/migrations.ts'
 import { type PostgresFixture, startPostgres } from '../store/postgres-fixture.ts'
 import { silentLog } from '../telemetry/log.ts'
 import { applyTo, Fenced } from './batch.ts'
-import { closeWindows } from './closing.ts'
+import { closeWindows, watermarkOf } from './closing.ts'
 import { windowsOperation } from './operations.ts'
 import { pruneStream } from './prune.ts'
 import { beginReplay, catchUp } from './rebuild.ts'
@@ -277,6 +277,22 @@ describe('an event that cannot be applied', () => {
     expect(states.map((row) => row.key)).toEqual(['a', 'd'])
     expect(await database.query(statement('select from kit.dead_letters'))).toHaveLength(3)
   })
+})
+
+test('the watermark does not go back when a replay ends: a partition that was idle still is', async () => {
+  const [stream, placed] = [tallyStream(database), [order('a', 0), order('b', 1_000)]]
+  await owner(stream)(placed)
+  nowMs += tallyWindows.idleMs + 1
+  await closeWindows(stream, [{ topic: 'orders', partition: 0 }])
+  const before = await watermarkOf(database, stream, 1, new Date(nowMs))
+  expect(before).toBe(nowMs - tallyWindows.idleMs - tallyWindows.latenessMs)
+  const { generation } = await beginReplay(stream, { kind: 'beginning' })
+  const batch = { topic: 'orders', partition: 0, records: incoming(placed), highWatermark: 2n }
+  const { signal } = new AbortController()
+  const context = { signal, attempt: 1, done: () => undefined, postpone: () => undefined }
+  await catchUp(stream, silentLog, generation)(batch, context)
+  expect(await swapWhenReady(stream)).toMatchObject({ generation })
+  expect(await watermarkOf(database, stream, generation, new Date(nowMs))).toBe(before)
 })
 
 test('what is older than is kept is forgotten, with all that belongs to a generation that was replaced', async () => {

@@ -34,6 +34,7 @@ export function swapWhenReady(stream: Stream): Promise<Swapped | undefined> {
       for (const keep of olderStates) await tx.query(keep, pair)
       await carrySeen(tx, stream, active.generation, building.generation)
     }
+    await tx.query(carryIdle, pair)
     const before = await watermarkOf(tx, stream, building.generation, tx.at)
     const [{ closedMs } = { closedMs: null }] = await tx.query<{ closedMs: number | null }>(
       selectLastClosed,
@@ -105,6 +106,13 @@ const olderStates = [
     where stream = $1 and generation = $2 and not exists (
       select from kit.stream_state as mine where mine.stream = $1 and mine.generation = $3 and mine.key = before.key)`),
 ]
+// Both stand at the same place: where nothing waits for the one, nothing waits for the other. The watermark goes on from where it was.
+const carryIdle = statement(`
+  update kit.stream_partitions as mine set idle = true
+  from kit.stream_partitions as before
+  where mine.stream = $1 and mine.generation = $3 and before.stream = $1 and before.generation = $2
+    and before.topic = mine.topic and before.partition = mine.partition
+    and before.idle and before.next_offset = mine.next_offset`)
 const carryRevisions = statement(`
   update kit.stream_results as mine
   set revision = before.revision + case when mine.counts <> before.counts then 1 else 0 end
