@@ -13,6 +13,7 @@ import { consumes, topic } from '#graph/topic.ts'
 import { testApp } from '#kit/app/app-fixture.ts'
 import type { KafkaConfiguration } from '#kit/app/configuration.ts'
 import { type BrokerFixture, startBroker } from '#kit/kafka/broker-fixture.ts'
+import { mendKafkajs } from '#kit/kafka/kafkajs-mends.ts'
 import { consumer } from '#kit/messaging/consumer.ts'
 import { startMessaging } from '#kit/messaging/messaging.ts'
 import { publisher } from '#kit/messaging/publisher.ts'
@@ -153,6 +154,7 @@ async function publishAll(bus: Bus): Promise<void> {
 async function createTopics(broker: BrokerFixture): Promise<void> {
   const { caFile, certFile, keyFile } = broker.identity('admin')
   const ssl = { ca: [readFileSync(caFile)], cert: readFileSync(certFile), key: readFileSync(keyFile) }
+  mendKafkajs()
   const client = new kafkajs.Kafka({ brokers: [...broker.brokers], ssl, logLevel: kafkajs.logLevel.NOTHING })
   const admin = client.admin()
   await admin.connect()

@@ -7,6 +7,7 @@ import kafkajs from 'kafkajs'
 import { deadLetterTopic } from '#graph/names.ts'
 import { testApp } from '#kit/app/app-fixture.ts'
 import { type BrokerFixture, startBroker } from '#kit/kafka/broker-fixture.ts'
+import { mendKafkajs } from '#kit/kafka/kafkajs-mends.ts'
 import type { OutgoingRecord, Producer } from '#kit/kafka/port.ts'
 import { connect } from '#kit/kafka/select.ts'
 import { startMessaging } from '#kit/messaging/messaging.ts'
@@ -176,6 +177,7 @@ async function sendBacklog(producer: Producer): Promise<void> {
 async function openTopics(broker: BrokerFixture): Promise<Producer> {
   const tls = broker.identity('admin')
   const ssl = { ca: [readFileSync(tls.caFile)], cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile) }
+  mendKafkajs()
   const client = new kafkajs.Kafka({ brokers: [...broker.brokers], ssl, logLevel: kafkajs.logLevel.NOTHING })
   const admin = client.admin()
   await admin.connect()
