@@ -3,14 +3,17 @@ import BrokerPool from 'kafkajs/src/cluster/brokerPool.js'
 // @ts-expect-error kafkajs has no types for its inside.
 import RequestQueue from 'kafkajs/src/network/requestQueue/index.js'
 
-/** The parts of kafkajs 2.2.4 that are mended here. */
+/** The part of kafkajs 2.2.4's request queue that is mended here. */
 export type RequestQueueInside = { readonly pending: readonly unknown[]; scheduleCheckPendingRequests(): void }
+/** The part of its broker pool that is mended here. */
 export type BrokerPoolInside = {
   readonly brokers: Readonly<Record<string, unknown>>
   metadataExpireAt: number | null
   removeBroker(destination: { host: string; port: number }): void
 }
+/** What every request queue inherits from. */
 export const requestQueue: RequestQueueInside = RequestQueue.prototype
+/** What every broker pool inherits from. */
 export const brokerPool: BrokerPoolInside = BrokerPool.prototype
 
 let mended = false
