@@ -3,7 +3,7 @@
  * one process each, directly over a Unix socket and through two Envoys with mutual TLS, taking turns in one run. Both check their
  * input: REST by the schema of its body, gRPC by its types.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
@@ -17,6 +17,7 @@ import { until } from '#kit/until-fixture.ts'
 import { ensureToolchain } from '#local/toolchain/toolchain.ts'
 import { CreateOrderResponseSchema, OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
 import { startSidecars } from '#providers/envoy/testdata/testbed.ts'
+import { end } from '../child.ts'
 import { closedLoop, openLoop, quantile } from '../load.ts'
 import { type Line, print } from '../report.ts'
 import { answered, ordersApi, plain, wanted } from './order.ts'
@@ -182,12 +183,6 @@ async function wayOver(how: string, grpcSocket: string, restSocket: string): Pro
     await until(answers, 'REST and gRPC answer')
   }
   return way
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  const ended = new Promise((resolve) => child.once('exit', resolve))
-  child.kill('SIGKILL')
-  await ended
 }
 
 await main()

@@ -2,7 +2,7 @@
  * What a message of a stream costs: the kit's own client and server, in two processes, directly over a Unix socket and
  * through two Envoys with mutual TLS. A message is a line of the list of orders, some 100 bytes.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -17,6 +17,7 @@ import { grpcServer } from '#kit/grpc/server.ts'
 import { ensureToolchain } from '#local/toolchain/toolchain.ts'
 import { OrderService, OrderStatus } from '#proto/parley/orders/v1/orders_pb.ts'
 import { startSidecars } from '#providers/envoy/testdata/testbed.ts'
+import { end } from '../child.ts'
 import { quantile } from '../load.ts'
 import { type Line, print } from '../report.ts'
 
@@ -125,12 +126,6 @@ async function serve(socket: string): Promise<void> {
     processOrders: (requests) => inOrder(requests, 8, async (_request, index) => ({ line: index + 1 })),
   })
   await app.add('grpc', grpcServer(app, service))
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  const ended = new Promise((resolve) => child.once('exit', resolve))
-  child.kill('SIGKILL')
-  await ended
 }
 
 const [, , role, socket] = process.argv

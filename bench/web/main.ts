@@ -2,7 +2,7 @@
  * gRPC for browsers beside gRPC: the same order, read through the same Envoy of the same service at its public port. A page's client
  * speaks gRPC-Web by `fetch`, a machine's gRPC over HTTP/2; what they add is in the figures.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient } from '@connectrpc/connect'
@@ -18,6 +18,7 @@ import { grpcServer } from '#kit/grpc/server.ts'
 import { ensureToolchain } from '#local/toolchain/toolchain.ts'
 import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
 import { startSidecars } from '#providers/envoy/testdata/testbed.ts'
+import { end } from '../child.ts'
 import { besideEachOther, closedLoop, quantile } from '../load.ts'
 import { type Line, latencyLines, print } from '../report.ts'
 import { answered, wanted } from '../rest/order.ts'
@@ -130,12 +131,6 @@ async function serve(path: string): Promise<void> {
     async *processOrders() {},
   })
   await app.add('grpc', grpcServer(app, handlers))
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  const ended = new Promise((resolve) => child.once('exit', resolve))
-  child.kill('SIGKILL')
-  await ended
 }
 
 const [, , role, socket] = process.argv

@@ -3,6 +3,7 @@
 import { run } from '#kit/app/lifecycle.ts'
 import { client } from '#kit/grpc/client.ts'
 import { cachingClient } from '#kit/http/caching-client.ts'
+import { problemSchema } from '#kit/http/problem-schema.ts'
 import { restServer } from '#kit/http/server.ts'
 import { openAsker } from '#kit/messaging/asker.ts'
 import { catalogApi, ordersApi } from '#mesh/shop/interfaces.ts'
@@ -19,7 +20,6 @@ import {
   newOrderSchema,
   orderListSchema,
   orderSchema,
-  problemSchema,
   productSchema,
   productsSchema,
   updatesHeaders,

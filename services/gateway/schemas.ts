@@ -167,19 +167,3 @@ export const productsSchema = {
     next: { type: 'string', description: 'The `after` of the next page; missing on the last.' },
   },
 } as const
-
-/** What is answered when it went wrong (RFC 9457). */
-export const problemSchema = {
-  type: 'object',
-  required: ['type', 'title', 'status', 'code'],
-  properties: {
-    type: { type: 'string' },
-    title: { type: 'string' },
-    status: { type: 'integer' },
-    detail: { type: 'string' },
-    code: { type: 'string', description: 'Stable; see the reference of error codes.' },
-    correlationId: { type: 'string' },
-    versions: { type: 'array', items: { type: 'string' }, description: 'Those that are served instead.' },
-    errors: { type: 'array', items: { type: 'object' } },
-  },
-} as const

@@ -1,3 +1,4 @@
+import { problemSchema } from '#kit/http/problem-schema.ts'
 import type { webhookHandlers } from './handlers.ts'
 import {
   changeSchema,
@@ -5,7 +6,6 @@ import {
   deliverySchema,
   newWebhookSchema,
   pageQuery,
-  problemSchema,
   replayedSchema,
   replaySchema,
   rotationSchema,

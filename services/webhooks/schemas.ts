@@ -137,18 +137,3 @@ export const deliverySchema = {
     log: { type: 'array', items: { type: 'object' } },
   },
 } as const
-
-/** What is answered when it went wrong (RFC 9457). */
-export const problemSchema = {
-  type: 'object',
-  required: ['type', 'title', 'status', 'code'],
-  properties: {
-    type: { type: 'string' },
-    title: { type: 'string' },
-    status: { type: 'integer' },
-    detail: { type: 'string' },
-    code: { type: 'string', description: 'Stable; see the reference of error codes.' },
-    correlationId: { type: 'string' },
-    errors: { type: 'array', items: { type: 'object' } },
-  },
-} as const
