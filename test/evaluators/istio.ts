@@ -4,7 +4,7 @@
  * were rendered, and throws NotUnderstood for whatever it has no meaning for.
  */
 import type { Manifest } from '#providers/manifest.ts'
-import { type Loose, NotUnderstood, ofKind, only, type Pod, selects } from './objects.ts'
+import { type Loose, NotUnderstood, ofKind, once, only, type Pod, selects } from './objects.ts'
 
 /** A request as it reaches a pod. `peer` is the SPIFFE identity of the certificate; null for plain text. */
 export type IstioRequest = {
@@ -22,17 +22,23 @@ const rootNamespace = 'istio-system'
 /** Whether the pod's sidecar lets a request through to the application. */
 export function istioAdmits(objects: readonly Manifest[], pod: Pod, request: IstioRequest): boolean {
   if (!hasSidecar(objects, pod) || bypasses(pod, request.port)) return true
-  if (request.peer === null && mtlsMode(objects, pod, request.port) === 'STRICT') return false
+  const mode = () => once(objects, pod, `mtls ${request.port}`, () => mtlsMode(objects, pod, request.port))
+  if (request.peer === null && mode() === 'STRICT') return false
   if (!tokenIsAccepted(objects, pod, request)) return false
+  const { denying, allowing } = once(objects, pod, 'policies', () => policiesOn(objects, pod))
+  const matches = ({ spec }: Loose): boolean => (spec.rules ?? []).some((rule: Loose) => ruleMatches(rule, request))
+  if (denying.some(matches)) return false
+  return allowing.length === 0 || allowing.some(matches)
+}
+
+/** The policies that hold for a pod, by what they do. */
+function policiesOn(objects: readonly Manifest[], pod: Pod) {
   const policies = ofKind(objects, 'security.istio.io', 'AuthorizationPolicy').filter((policy) => applies(policy, pod))
   for (const { spec } of policies) only(spec, 'An AuthorizationPolicy', 'selector', 'action', 'rules')
   const withAction = (action: string): readonly Loose[] =>
     policies.filter(({ spec }) => (spec.action ?? 'ALLOW') === action)
   if (withAction('CUSTOM').length + withAction('AUDIT').length > 0) throw new NotUnderstood('CUSTOM and AUDIT policies')
-  const matches = ({ spec }: Loose): boolean => (spec.rules ?? []).some((rule: Loose) => ruleMatches(rule, request))
-  if (withAction('DENY').some(matches)) return false
-  const allowing = withAction('ALLOW')
-  return allowing.length === 0 || allowing.some(matches)
+  return { denying: withAction('DENY'), allowing: withAction('ALLOW') }
 }
 
 /** Whether Istio's webhook gives the pod a sidecar: the pod's own label decides, then its namespace's. */
@@ -160,9 +166,17 @@ function textMatches(pattern: string, value: string): boolean {
 /** Paths also know templates: `{*}` is one segment, `{**}` is any number of them. */
 function pathMatches(pattern: string, path: string): boolean {
   if (!pattern.includes('{')) return textMatches(pattern, path)
+  const known = templates.get(pattern) ?? templateOf(pattern)
+  templates.set(pattern, known)
+  return known.test(path)
+}
+
+const templates = new Map<string, RegExp>()
+
+function templateOf(pattern: string): RegExp {
   const parts = pattern.split(/(\{\*\*\}|\{\*\})/).map((part) => {
     if (part === '{**}') return '.*'
     return part === '{*}' ? '[^/]+' : part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
   })
-  return new RegExp(`^${parts.join('')}$`).test(path)
+  return new RegExp(`^${parts.join('')}$`)
 }

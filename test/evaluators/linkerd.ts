@@ -4,7 +4,7 @@
  * throws NotUnderstood for whatever it has no meaning for.
  */
 import type { Manifest } from '#providers/manifest.ts'
-import { type Loose, NotUnderstood, ofKind, only, type Pod, selects } from './objects.ts'
+import { type Loose, NotUnderstood, ofKind, once, only, type Pod, selects } from './objects.ts'
 
 /** What routes match of a request. */
 export type LinkerdCall = { readonly verb: string; readonly path: string }
@@ -23,14 +23,28 @@ export type LinkerdAnswer = 'admitted' | 'forbidden' | 'notFound'
 
 /** What the pod's proxy does with a request to the application. */
 export function linkerdAnswers(objects: readonly Manifest[], pod: Pod, request: LinkerdRequest): LinkerdAnswer {
-  const answer = (admits: boolean): LinkerdAnswer => (admits ? 'admitted' : 'forbidden')
-  if (!isMeshed(objects, pod)) return 'admitted'
+  const { verb, path, port, client } = request
+  return once(objects, pod, `${port} ${verb} ${path}`, () => answersTo(objects, pod, { verb, path }, port))(client)
+}
+
+type Client = LinkerdRequest['client']
+
+/** What is answered to whom: of a request everything but who asks is known. */
+function answersTo(
+  objects: readonly Manifest[],
+  pod: Pod,
+  call: LinkerdCall,
+  port: number,
+): (client: Client) => LinkerdAnswer {
+  const answer = (admits: (client: Client) => boolean) => (client: Client) =>
+    admits(client) ? 'admitted' : 'forbidden'
+  if (!isMeshed(objects, pod)) return () => 'admitted'
   if (ofKind(objects, policyGroup, 'ServerAuthorization').length > 0) throw new NotUnderstood('ServerAuthorizations')
-  if (skipped(pod, request.port)) return 'admitted'
-  const servers = ofKind(objects, policyGroup, 'Server').filter((server) => isFor(server, pod, request.port))
-  if (servers.length > 1) throw new NotUnderstood(`Several Servers for port ${request.port} of one pod`)
+  if (skipped(pod, port)) return () => 'admitted'
+  const servers = ofKind(objects, policyGroup, 'Server').filter((server) => isFor(server, pod, port))
+  if (servers.length > 1) throw new NotUnderstood(`Several Servers for port ${port} of one pod`)
   const [server] = servers
-  if (!server) return answer(byDefault(defaultPolicy(objects, pod), request))
+  if (!server) return answer((client) => byDefault(defaultPolicy(objects, pod), client))
   only(server.spec, 'A Server', 'podSelector', 'port', 'proxyProtocol', 'accessPolicy')
   const routes = routesOf(objects, server)
   if (policiesFor(objects, pod.namespace, 'Server', server.metadata.name).length > 0) {
@@ -39,13 +53,14 @@ export function linkerdAnswers(objects: readonly Manifest[], pod: Pod, request: 
   if (policiesFor(objects, pod.namespace, 'Namespace', pod.namespace).length > 0) {
     throw new NotUnderstood('An AuthorizationPolicy for a whole namespace')
   }
-  if (routes.length === 0) return answer(byDefault(server.spec.accessPolicy ?? 'deny', request))
-  const route = bestRoute(routes, request)
+  const unsaid = answer((client) => byDefault(server.spec.accessPolicy ?? 'deny', client))
+  if (routes.length === 0) return unsaid
+  const route = bestRoute(routes, call)
   // What no route describes is not found, whoever asks.
-  if (!route) return 'notFound'
+  if (!route) return () => 'notFound'
   const policies = policiesFor(objects, pod.namespace, route.kind, route.metadata.name)
-  if (policies.length === 0) return answer(byDefault(server.spec.accessPolicy ?? 'deny', request))
-  return answer(policies.some((policy) => policyAdmits(objects, policy, request)))
+  if (policies.length === 0) return unsaid
+  return answer((client) => policies.some((policy) => policyAdmits(objects, policy, client)))
 }
 
 /** Whether Linkerd's webhook gives the pod a proxy: the pod's annotation decides, then its namespace's. */
@@ -70,7 +85,7 @@ function defaultPolicy(objects: readonly Manifest[], { namespace, annotations }:
   return annotations[name] ?? namespaceAnnotations(objects, namespace)[name] ?? 'all-unauthenticated'
 }
 
-function byDefault(policy: string, { client }: LinkerdRequest): boolean {
+function byDefault(policy: string, client: Client): boolean {
   switch (policy) {
     case 'deny':
       return false
@@ -179,7 +194,7 @@ function policiesFor(objects: readonly Manifest[], namespace: string, kind: stri
 }
 
 /** All of the required authentications must hold. */
-function policyAdmits(objects: readonly Manifest[], { metadata, spec }: Loose, { client }: LinkerdRequest): boolean {
+function policyAdmits(objects: readonly Manifest[], { metadata, spec }: Loose, client: Client): boolean {
   only(spec, 'An AuthorizationPolicy', 'targetRef', 'requiredAuthenticationRefs')
   return spec.requiredAuthenticationRefs.every(({ kind, name, namespace = metadata.namespace }: Loose) => {
     if (kind === 'ServiceAccount') return isAccount(client, { name, namespace })
@@ -193,7 +208,7 @@ function policyAdmits(objects: readonly Manifest[], { metadata, spec }: Loose, {
   })
 }
 
-function isIdentified({ metadata, spec }: Loose, client: LinkerdRequest['client']): boolean {
+function isIdentified({ metadata, spec }: Loose, client: Client): boolean {
   only(spec, 'A MeshTLSAuthentication', 'identities', 'identityRefs')
   const byName = (spec.identities ?? []).some((identity: string) => {
     if (identity === '*') return client !== null
@@ -205,16 +220,13 @@ function isIdentified({ metadata, spec }: Loose, client: LinkerdRequest['client'
   return byName || (spec.identityRefs ?? []).some((ref: Loose) => refersTo(ref, metadata.namespace, client))
 }
 
-function refersTo(ref: Loose, own: string, client: LinkerdRequest['client']): boolean {
+function refersTo(ref: Loose, own: string, client: Client): boolean {
   if (ref.kind === 'Namespace') return client?.namespace === ref.name
   if (ref.kind !== 'ServiceAccount') throw new NotUnderstood(`An identity of kind ${ref.kind}`)
   return isAccount(client, { name: ref.name, namespace: ref.namespace ?? own })
 }
 
-function isAccount(
-  client: LinkerdRequest['client'],
-  account: { readonly name: string; readonly namespace: string },
-): boolean {
+function isAccount(client: Client, account: { readonly name: string; readonly namespace: string }): boolean {
   return client !== null && client.serviceAccount === account.name && client.namespace === account.namespace
 }
 

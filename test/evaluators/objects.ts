@@ -34,6 +34,18 @@ export function ofKind(objects: readonly Manifest[], group: string, kind: string
 /** Evaluators ask for the same objects once a request. */
 const known = new WeakMap<readonly Manifest[], ReadonlyMap<string, readonly Manifest[]>>()
 
+/** What follows from objects and a pod alone, worked out once: evaluators are asked for every identity, and most of it is the same for all. */
+export function once<T>(objects: readonly Manifest[], pod: Pod, key: string, make: () => T): T {
+  const ofPods = worked.get(objects) ?? new WeakMap<Pod, Map<string, unknown>>()
+  worked.set(objects, ofPods)
+  const ofPod = ofPods.get(pod) ?? new Map<string, unknown>()
+  ofPods.set(pod, ofPod)
+  if (!ofPod.has(key)) ofPod.set(key, make())
+  return ofPod.get(key) as T
+}
+
+const worked = new WeakMap<readonly Manifest[], WeakMap<Pod, Map<string, unknown>>>()
+
 /** Throws NotUnderstood when an object has a field beside these. */
 export function only(value: object, what: string, ...known: readonly string[]): void {
   const strange = Object.keys(value).filter((key) => !known.includes(key))
