@@ -115,22 +115,25 @@ test('parley diff tells what changed, and whom it breaks', async () => {
   execFileSync('git', ['clone', '--quiet', '--shared', rootDir, repository])
   symlinkSync(join(rootDir, 'node_modules'), join(repository, 'node_modules'))
   const file = join(repository, 'mesh/shop.ts')
-  const declared = readFileSync(file, 'utf8')
-  const diffOf = (text: string) => {
-    writeFileSync(file, text)
-    return parley('diff', 'HEAD', '--system', file)
+  const diffOf = async (part: string, was: string | RegExp, is: string) => {
+    const path = join(repository, part)
+    const declared = readFileSync(path, 'utf8')
+    writeFileSync(path, declared.replace(was, is))
+    const told = await parley('diff', 'HEAD', '--system', file)
+    writeFileSync(path, declared)
+    return told
   }
   expect(await parley('diff', '--system', file)).toMatchObject({ code: 0, stdout: 'Nothing changed.\n' })
 
-  const slower = await diffOf(declared.replace('deadlineMs: 2_000', 'deadlineMs: 2_500'))
+  const slower = await diffOf('mesh/shop.ts', 'deadlineMs: 2_000', 'deadlineMs: 2_500')
   expect(slower).toMatchObject({ code: 0 })
   expect(slower.stdout).toBe('~ question gateway → quotes\n    deadlineMs: 2000 → 2500\n\n1 change; breaking: 0.\n')
 
-  const gone = await diffOf(declared.replace(/ *quoteShipping: .*\n/, ''))
+  const gone = await diffOf('mesh/shop/interfaces.ts', / *quoteShipping: .*\n/, '')
   expect(gone).toMatchObject({ code: 1 })
   expect(gone.stdout).toContain('! breaks clients outside that ask GET /api/{version}/quotes, GET /api/quotes\n')
 
-  const wrong = await diffOf(declared.replace("['listOrders'], {", "['listOrdrs'], {"))
+  const wrong = await diffOf('mesh/shop.ts', "['listOrders'], {", "['listOrdrs'], {")
   expect(wrong).toMatchObject({ code: 1, stdout: '' })
   expect(wrong.stderr).toMatch(/PLY109[\s\S]*Nothing was compared\./)
 }, 60_000)
