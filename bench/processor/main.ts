@@ -141,7 +141,7 @@ async function liveLines(producer: Producer, seen: Seen): Promise<Line[]> {
   const inTime = ({ startsMs }: { readonly startsMs: number }) =>
     startsMs > sentFromMs + windows.sizeMs && startsMs < sentFromMs + (seconds - 3) * 1_000
   const closedMs = seen.closings.filter(inTime).map(({ lateMs }) => lateMs)
-  const note = `gathered for 200 ms, ${batch.toFixed(1)} events a transaction; ${durability}`
+  const note = `gathered for ${windows.idleMs / 10} ms, ${batch.toFixed(1)} events a transaction; ${durability}`
   return [
     ...latencyLines(`event sent → effect, ${perSecond}/s for ${seconds} s`, effectMs, { claimed: '–', note }),
     ...latencyLines('end of a window and its lateness → result', closedMs, {
