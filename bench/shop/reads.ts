@@ -1,5 +1,5 @@
 /** What is read through the edges of the shop, one beside the other: each question meets the same machine. */
-import { createHash } from 'node:crypto'
+import { documentIdOf } from '#kit/graphql/operations.ts'
 import type { Stack } from '#test/stack.ts'
 import { operations } from '../../services/storefront/operations.ts'
 import { besideEachOther, closedLoop, quantile } from '../load.ts'
@@ -50,7 +50,7 @@ export async function measureReads(shop: Stack, orderIds: readonly string[]): Pr
 export function questions(shop: Stack, of: (index: number) => string | undefined) {
   const { url } = shop
   const text = operations.find((operation) => operation.startsWith('query OrderPage')) ?? ''
-  const documentId = `sha256:${createHash('sha256').update(text).digest('hex')}`
+  const documentId = documentIdOf(text)
   const graphqlUrl = `${edgeOf(shop, 'storefront')}/graphql`
   return {
     async graphql(index: number) {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { documentIdOf } from '#kit/graphql/operations.ts'
 import { operations } from '../../services/storefront/operations.ts'
 import { orderIn, placeOrder, registerCustomer } from '../orders.ts'
 import { must, type Row, type Visit } from '../row.ts'
@@ -69,7 +69,7 @@ export const graphqlRow: Row = {
 /** Asks one of the operations that the front end is known to ask, by its id. */
 async function ask<Data>(visit: Visit, operation: string, variables: object): Promise<Answer<Data>> {
   const text = operations.find((each) => each.includes(` ${operation}(`)) ?? ''
-  const documentId = `sha256:${createHash('sha256').update(text).digest('hex')}`
+  const documentId = documentIdOf(text)
   const wish = { at: 'storefront', body: { documentId, variables }, shown: false }
   return (await visit.request<Answer<Data>>('POST', '/graphql', wish)).body
 }

@@ -1,6 +1,6 @@
 import type { AdminAnswer, AskAdmin } from '#local/admin.ts'
 import { RunFailure } from '#local/supervisor/failure.ts'
-import { type Admins, adminsNamed, refusalIn } from './admins.ts'
+import { type Admins, adminNamed, adminsNamed, refusalIn } from './admins.ts'
 import { UsageError } from './exit.ts'
 
 /** A dead letter as its owner lists it. */
@@ -155,9 +155,7 @@ function addressed(admins: Admins, id: string): { service: string; ask: AskAdmin
   if (!/^\d+$/.test(number) || rest.length > 0) {
     throw new UsageError(`${id} is no dead letter: it is named like notifications/12, see bin/parley dlq list.`)
   }
-  const ask = adminsNamed(admins, service).get(service)
-  if (!ask) throw new UsageError(`There is no service ${service}.`)
-  return { service, ask, number }
+  return { service, ask: adminNamed(admins, service), number }
 }
 
 /** A service that handles no messages, or one in another language, which may answer whatever it is asked. */

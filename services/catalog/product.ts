@@ -5,8 +5,10 @@ export const productIdPattern = '[A-Za-z0-9][A-Za-z0-9._-]{0,63}'
 
 /** Whether a product can be called so. */
 export function isProductId(id: string): boolean {
-  return new RegExp(`^${productIdPattern}$`).test(id)
+  return productIdForm.test(id)
 }
+
+const productIdForm = new RegExp(`^${productIdPattern}$`)
 
 // Postgres has no zero byte in a text.
 const text = { type: 'string', pattern: '^[^\\u0000]*$' } as const

@@ -1,4 +1,4 @@
-import { ServiceError } from '#kit/errors.ts'
+import { withFields } from '#kit/errors.ts'
 import type { Client } from '#kit/grpc/client.ts'
 import type { ServerEvent } from '#kit/http/events.ts'
 import { readIdempotencyKey } from '#kit/http/idempotency.ts'
@@ -63,7 +63,7 @@ async function* eventsOf(updates: AsyncIterable<StreamOrderUpdatesResponse>): As
       else yield {}
     }
   } catch (thrown) {
-    throw inOurFields(thrown)
+    throw withFields(thrown, ourField)
   }
 }
 
@@ -72,14 +72,8 @@ async function inOurWords<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer
   } catch (thrown) {
-    throw inOurFields(thrown)
+    throw withFields(thrown, ourField)
   }
-}
-
-function inOurFields(thrown: unknown): unknown {
-  if (!(thrown instanceof ServiceError) || thrown.violations.length === 0) return thrown
-  const violations = thrown.violations.map((violation) => ({ ...violation, field: ourField(violation.field) }))
-  return new ServiceError(thrown.code, thrown.message, { violations, cause: thrown })
 }
 
 function ourField(field: string): string {

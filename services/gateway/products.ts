@@ -22,7 +22,8 @@ export type ProductJson = Omit<Product, 'price'> & { readonly price: MoneyJson }
 export type Catalog = RestClient<typeof gateway, typeof catalogApi>
 
 const productId = '[A-Za-z0-9][A-Za-z0-9._-]{0,63}'
-const isProductId = (id: string) => new RegExp(`^${productId}$`).test(id)
+const productIdForm = new RegExp(`^${productId}$`)
+const isProductId = (id: string) => productIdForm.test(id)
 
 /** Which products are asked for. */
 export const productsQuery = {

@@ -1,4 +1,4 @@
-import { ServiceError } from '#kit/errors.ts'
+import { withFields } from '#kit/errors.ts'
 import type { RestResponse } from '#kit/http/server.ts'
 import type { Asker } from '#kit/messaging/asker.ts'
 import type { quotes } from '#mesh/shop/messages.ts'
@@ -42,8 +42,5 @@ export async function quoteShipping(query: QuoteQuery, shipping: Asker<typeof qu
 
 /** Shipping names the fields of its own contract; a client of ours knows only ours. */
 function inOurWords(thrown: unknown): never {
-  if (!(thrown instanceof ServiceError)) throw thrown
-  const field = (given: string) => `query:${given.replace('weight_grams', 'weightGrams')}`
-  const violations = thrown.violations.map((violation) => ({ ...violation, field: field(violation.field) }))
-  throw new ServiceError(thrown.code, thrown.message, { violations, cause: thrown })
+  throw withFields(thrown, (field) => `query:${field.replace('weight_grams', 'weightGrams')}`)
 }

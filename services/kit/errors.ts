@@ -91,6 +91,13 @@ export function isServiceError(thrown: unknown, ...codes: readonly ErrorCode[]):
   return thrown instanceof ServiceError && (codes.length === 0 || codes.includes(thrown.code))
 }
 
+/** An operating error with other names for its fields: those that whoever is answered knows. Anything else stays as it is. */
+export function withFields(thrown: unknown, nameOf: (field: string) => string): unknown {
+  if (!(thrown instanceof ServiceError) || thrown.violations.length === 0) return thrown
+  const violations = thrown.violations.map((violation) => ({ ...violation, field: nameOf(violation.field) }))
+  return new ServiceError(thrown.code, thrown.message, { violations, cause: thrown })
+}
+
 /** The request is wrong. `violations` name each field, so that a client can show them beside its form. */
 export function invalidArgument(message: string, ...violations: readonly Violation[]): ServiceError {
   return new ServiceError('invalid-argument', message, { violations })

@@ -41,6 +41,6 @@ export function matchesTemplate(template: string, path: string): boolean {
 
 /** What matches the paths that a template describes. */
 export function templatePattern(template: string): RegExp {
-  const pattern = template.split(/\{\w+\}/).map((part) => part.replaceAll(/[.*+?^$()|[\]\\]/g, '\\$&'))
+  const pattern = template.split(/\{\w+\}/).map((part) => RegExp.escape(part))
   return new RegExp(`^${pattern.join('[^/]+')}$`)
 }

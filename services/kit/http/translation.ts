@@ -1,4 +1,4 @@
-import { ServiceError } from '../errors.ts'
+import { withFields } from '../errors.ts'
 import type { ServerEvent } from './events.ts'
 import type { JsonSchema, JsonType } from './json-schema.ts'
 
@@ -45,11 +45,7 @@ export function translated(steps: readonly Translation[], newest: Newest): Trans
   const back = steps.toReversed()
   const answer = (body: unknown) => back.reduce((now, step) => step.answer?.(now as never) ?? now, body)
   const field = (name: string) => back.reduce((now, step) => step.field?.(now) ?? now, name)
-  const error = (thrown: unknown) => {
-    if (!(thrown instanceof ServiceError) || thrown.violations.length === 0) return thrown
-    const violations = thrown.violations.map((violation) => ({ ...violation, field: field(violation.field) }))
-    return new ServiceError(thrown.code, thrown.message, { violations, cause: thrown })
-  }
+  const error = (thrown: unknown) => withFields(thrown, field)
   return {
     body: steps.find((step) => step.body)?.body ?? newest.body,
     responses: Object.assign({}, newest.responses, ...back.map((step) => step.responses)),

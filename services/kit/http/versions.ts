@@ -46,7 +46,7 @@ export function versionRewriter(api: RestApi, nowMs: () => number): (asking: Ask
     if (!isVersioned(api, template) || bare === null) return []
     return [{ name, verb, template, bare: templatePattern(bare), full: templatePattern(template) }]
   })
-  const vendor = vendorOf(api)
+  const media = new RegExp(`^application/vnd\\.${RegExp.escape(vendorOf(api))}\\.([^;+\\s]+)\\+json`, 'i')
   return ({ verb, url, headers }) => {
     const [path = '', ...rest] = url.split('?')
     const query = new URLSearchParams(rest.join('?'))
@@ -62,8 +62,8 @@ export function versionRewriter(api: RestApi, nowMs: () => number): (asking: Ask
     const route = here.find((one) => one.verb === wanted) ?? here[0]
     if (!route) return routes.some(({ full }) => full.test(path)) ? `${path}${end}` : url
     const stated =
-      fromAccept(one(headers.accept), vendor, api) ??
-      mediaVersion(one(headers['content-type']) ?? '', vendor) ??
+      fromAccept(one(headers.accept), media, api) ??
+      mediaVersion(one(headers['content-type']) ?? '', media) ??
       (one(headers['accept-version'])?.trim() || asked?.trim() || defaultVersion(api, route.name, nowMs()))
     const version = /^\d+$/.test(stated) ? `v${stated}` : stated
     const before = route.template.slice(0, route.template.indexOf('/{version}'))
@@ -108,7 +108,7 @@ export function versionMediaType(api: RestApi, version: string): string {
 
 /** The media types of all versions of an interface, as a pattern that bodies are taken by. */
 export function versionMediaTypes(api: RestApi): RegExp {
-  return new RegExp(`^application/vnd\\.${escaped(vendorOf(api))}\\.v\\d+\\+json(?:$|[;\\s])`, 'i')
+  return new RegExp(`^application/vnd\\.${RegExp.escape(vendorOf(api))}\\.v\\d+\\+json(?:$|[;\\s])`, 'i')
 }
 
 /** Whether the answer to a request is to have its version's media type, because the client takes that one. */
@@ -143,9 +143,9 @@ function defaultVersion(api: RestApi, route: string, nowMs: number): string {
 }
 
 /** The version of the best media type that we have; an unknown one where the client takes nothing else of ours. */
-function fromAccept(accept: string | undefined, vendor: string, api: RestApi): string | undefined {
+function fromAccept(accept: string | undefined, media: RegExp, api: RestApi): string | undefined {
   const ranges = accepted(accept)
-  const asked = ranges.flatMap((range) => mediaVersion(range, vendor) ?? [])
+  const asked = ranges.flatMap((range) => mediaVersion(range, media) ?? [])
   const known = asked.find((version) => Object.hasOwn(api.versions ?? {}, version))
   const any = ranges.some((range) => ['*/*', 'application/*', 'application/json'].includes(range))
   return known ?? (any ? undefined : asked[0])
@@ -165,8 +165,8 @@ function accepted(accept = ''): readonly string[] {
     .map(({ type }) => type)
 }
 
-function mediaVersion(type: string, vendor: string): string | undefined {
-  return new RegExp(`^application/vnd\\.${escaped(vendor)}\\.([^;+\\s]+)\\+json`, 'i').exec(type)?.[1]?.toLowerCase()
+function mediaVersion(type: string, media: RegExp): string | undefined {
+  return media.exec(type)?.[1]?.toLowerCase()
 }
 
 function looksLikeVersion(segment: string): boolean {
@@ -188,8 +188,4 @@ function vendorOf({ vendor = 'parley' }: RestApi): string {
 
 function one(header: string | string[] | undefined): string | undefined {
   return [header].flat()[0]
-}
-
-function escaped(text: string): string {
-  return text.replaceAll(/[.*+?^$()|[\]\\]/g, '\\$&')
 }

@@ -1,17 +1,14 @@
-import { deadLetterTopic } from '#graph/names.ts'
 import type { Batch, HandleContext, IncomingRecord } from '../kafka/port.ts'
 import { StoreUnavailable } from '../store/errors.ts'
 import type { Log } from '../telemetry/log.ts'
-import { attribute, metric } from '../telemetry/semantics.ts'
-import { counter } from '../telemetry/telemetry.ts'
+import { attribute } from '../telemetry/semantics.ts'
+import { buryRecord, reportBurial } from './burial.ts'
 import type { Consumer } from './consumer.ts'
-import { type DeadLetterReason, deadLetterHeaders, isPermanent, reasonOf, withinLimit } from './dead-letter.ts'
-import { keepDeadLetter } from './dead-letters.ts'
+import { type DeadLetterReason, isPermanent, reasonOf } from './dead-letter.ts'
 import { decodeEnvelope } from './envelope.ts'
 import { readMessage } from './handlers.ts'
 import { type Delivery, handleOnce, handleTogether, type Transactions } from './handling.ts'
 import { claim, countAttempt, forgetAttempts, giveAttemptBack, holdParked, park } from './inbox.ts'
-import { enqueue } from './outbox.ts'
 import { keyProblem, storedKey } from './storable.ts'
 
 /** What a group of a service's consumers works with. */
@@ -215,33 +212,23 @@ function forget(tx: Parameters<typeof forgetAttempts>[0], group: Group, { id }: 
 }
 
 /**
- * Makes a dead letter of a record: whole in the table from which it is replayed, and through the outbox in the topic of dead
- * letters. That is one transaction with the note that the record is settled and that its key is parked: durable before
- * the offset is committed, and written once. False, with nothing written, for one that is no longer behind another.
+ * Makes a dead letter of a record, in one transaction with the note that the record is settled and that its key is parked: durable
+ * before the offset is committed, and written once. False, with nothing written, for one that is no longer behind another.
  */
 async function bury(group: Group, item: Item, reason: DeadLetterReason): Promise<boolean> {
   const { record, consumer, partition, id } = item
   const { topic, policy } = consumer
   const key = topic.key === null ? '' : storedKey(record.key)
-  const origin = { consumer: group.group, destination: topic.name, eventId: id, partition, offset: record.offset }
+  const burial = { group: group.group, topic: topic.name, partition, record, id, key, reason }
   const outcome = await group.database.transaction(async (tx) => {
     if (reason.code === 'BEHIND' && !(await holdParked(tx, group.group, topic.name, key))) return 'free'
     const { fresh } = await claim(tx, { consumer: group.group, topic: topic.name, ids: [id], keys: [] }, 'dead')
     if (fresh.size === 0) return 'repeat'
     if (!policy.deadLetter) return 'buried'
     if (key !== '') await park(tx, group.group, topic.name, key, id)
-    const { headers, value: payload } = record
-    const place = `${partition}/${record.offset}`
-    const whole = { kind: 'topic', ...origin, key, place, headers, payload, reason } as const
-    await keepDeadLetter(tx, whole)
-    const destination = deadLetterTopic(topic.name, group.group)
-    const told = withinLimit(deadLetterHeaders(headers, origin, reason, tx.at), payload)
-    enqueue(tx, { kind: 'topic', destination, id, key: storedKey(record.key), ...told })
+    await buryRecord(tx, burial)
     return 'buried'
   })
-  if (outcome === 'buried') {
-    counter(metric.deadLetters).add(1, { destination: topic.name, code: reason.code })
-    group.log.error('A message became a dead letter.', { ...origin, offset: String(record.offset), reason })
-  }
+  if (outcome === 'buried') reportBurial(group.log, burial)
   return outcome !== 'free'
 }

@@ -4,6 +4,7 @@ import { abortable, startTimer } from '../deadline.ts'
 import type { AnyDatabase, AnyTx, TransactionOptions } from '../store/database.ts'
 import { attribute, metric } from '../telemetry/semantics.ts'
 import { counter, durations, extractTrace, inSpan, linkTo } from '../telemetry/telemetry.ts'
+import type { Envelope } from './envelope.ts'
 import type { MessageMeta, Readable } from './handlers.ts'
 import { type Claimed, claim, forgetAttempts, isHandled, peek, reclaim } from './inbox.ts'
 import { replyToHeader } from './question.ts'
@@ -148,21 +149,17 @@ export async function handleTogether(
   }
 }
 
+/** A message as it is told of in a trace. */
+type Processed = Pick<Delivery, 'system' | 'destination' | 'consumer' | 'headers' | 'attributes'> & {
+  readonly envelope: Pick<Envelope, 'id' | 'type' | 'correlationId'>
+}
+
 /**
- * Runs work for a message within the trace and the correlation id that came with it, and within the time limit. The span is a
- * child of the sender's, so that an order is one trace; it links to it as well, which is how batches are told.
+ * The span of a message's processing: a child of the sender's, so that an order is one trace; it links to it as well, which is
+ * how batches are told.
  */
-function traced<T>(
-  delivery: Delivery,
-  attempt: number,
-  signal: AbortSignal,
-  run: (meta: MessageMeta) => Promise<T>,
-): Promise<T> {
-  const { system, destination, consumer, envelope, headers, key, attributes } = delivery
-  const { id, type, time, source, correlationId } = envelope
-  const beganMs = performance.now()
-  const timer = startTimer(Math.min(handlerMsMax, delivery.waitsMs ?? handlerMsMax), signal)
-  const spec = {
+export function processSpan({ system, destination, consumer, headers, attributes, envelope }: Processed) {
+  return {
     kind: SpanKind.CONSUMER,
     parent: extractTrace(headers),
     links: linkTo(headers),
@@ -173,13 +170,26 @@ function traced<T>(
       [attribute.messagingOperationType]: 'process',
       [attribute.messagingDestination]: destination,
       [attribute.messagingConsumerGroup]: consumer,
-      [attribute.messagingMessageId]: id,
-      [attribute.eventType]: type,
-      [attribute.correlationId]: correlationId,
+      [attribute.messagingMessageId]: envelope.id,
+      [attribute.eventType]: envelope.type,
+      [attribute.correlationId]: envelope.correlationId,
     },
   }
+}
+
+/** Runs work for a message within the trace and the correlation id that came with it, and within the time limit. */
+function traced<T>(
+  delivery: Delivery,
+  attempt: number,
+  signal: AbortSignal,
+  run: (meta: MessageMeta) => Promise<T>,
+): Promise<T> {
+  const { destination, envelope, headers, key } = delivery
+  const { id, type, time, source, correlationId } = envelope
+  const beganMs = performance.now()
+  const timer = startTimer(Math.min(handlerMsMax, delivery.waitsMs ?? handlerMsMax), signal)
   durations(metric.messagingDelay).record(Math.max(0, Date.now() - time.getTime()) / 1_000, { destination })
-  const work = inSpan(`process ${destination}`, spec, () =>
+  const work = inSpan(`process ${destination}`, processSpan(delivery), () =>
     runAsMessage(
       correlationId || undefined,
       () => {

@@ -7,7 +7,7 @@ import pg from 'pg'
 import type { ServiceNode } from '#graph/service.ts'
 import type { Configuration, PostgresConfiguration } from '../app/configuration.ts'
 import type { Log } from '../telemetry/log.ts'
-import { asDatabaseError, StoreUnavailable } from './errors.ts'
+import { asDatabaseError, isConflict, StoreUnavailable } from './errors.ts'
 import { kyselyOn } from './kysely.ts'
 import { inOneTrip } from './pipeline.ts'
 import { prepared, transact } from './transaction.ts'
@@ -193,7 +193,7 @@ function databaseOn<Tables>(pool: pg.Pool, clock: () => Date): Database<Tables> 
         try {
           return await transact(await take(pool), clock(), any, isolation, run)
         } catch (thrown) {
-          if (attempt >= attempts || !repeatable(thrown)) throw thrown
+          if (attempt >= attempts || !isConflict(thrown)) throw thrown
           await sleep(Math.random() * 5 * 2 ** attempt)
         }
       }
@@ -228,9 +228,4 @@ async function take(pool: pg.Pool): Promise<Session> {
 /** A statement of the kit; its name follows from its text, so that each connection parses it once. */
 export function statement(text: string): Statement {
   return { name: `kit-${createHash('sha1').update(text).digest('base64url')}`, text }
-}
-
-function repeatable(thrown: unknown): boolean {
-  const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined
-  return code === '40001' || code === '40P01'
 }

@@ -30,6 +30,17 @@ export function asDatabaseError(thrown: unknown): unknown {
   return serverFailed || connectionFailed ? new StoreUnavailable(thrown) : thrown
 }
 
+/** Whether two transactions were in each other's way, so that the server ended this one: a serialization failure or a deadlock. */
+export function isConflict(thrown: unknown): boolean {
+  const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined
+  return code === '40001' || code === '40P01'
+}
+
+/** Whether trying the same again later may help: the store is away, or two transactions were in each other's way. */
+export function isPassing(thrown: unknown): boolean {
+  return thrown instanceof ServiceError ? thrown.transient : isConflict(thrown)
+}
+
 /** Whether a write met a row that a unique constraint of this name forbids. */
 export function violates(thrown: unknown, constraint: string): boolean {
   return (

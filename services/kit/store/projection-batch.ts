@@ -1,6 +1,7 @@
 import { ServiceError } from '../errors.ts'
 import type { Log } from '../telemetry/log.ts'
 import { type Database, statement, type Tx } from './database.ts'
+import { isPassing } from './errors.ts'
 import type { EventStore, LoggedEvent, StoredEvent } from './event-store.ts'
 import type { AnyProjection } from './projection.ts'
 import { tableOf } from './projection-generations.ts'
@@ -134,13 +135,6 @@ async function park<Tables, M>(
   reason: string,
 ): Promise<void> {
   await tx.query(insertParked, [projection.name, generation, streamId, version, type, reason.slice(0, 1_000)])
-}
-
-/** Whether trying the same again later may help: the store is away, or two transactions were in each other's way. */
-function isPassing(thrown: unknown): boolean {
-  if (thrown instanceof ServiceError) return thrown.transient
-  const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined
-  return code === '40001' || code === '40P01'
 }
 
 // Nobody waits for the disk: a crash of the server takes the rows and the position together, and both follow from the events again.

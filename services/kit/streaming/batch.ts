@@ -1,5 +1,4 @@
 import { pause } from '../app/pause.ts'
-import { ServiceError } from '../errors.ts'
 import type { Batch, HandleContext, IncomingRecord } from '../kafka/port.ts'
 import type { DeadLetterReason } from '../messaging/dead-letter.ts'
 import { reasonOf } from '../messaging/dead-letter.ts'
@@ -7,6 +6,7 @@ import { decodeEnvelope, type Envelope } from '../messaging/envelope.ts'
 import { type AnyHandler, readMessage } from '../messaging/handlers.ts'
 import { keyProblem } from '../messaging/storable.ts'
 import type { AnyTx } from '../store/database.ts'
+import { isPassing } from '../store/errors.ts'
 import type { Log } from '../telemetry/log.ts'
 import { metric } from '../telemetry/semantics.ts'
 import { counter } from '../telemetry/telemetry.ts'
@@ -78,7 +78,7 @@ export function applyTo(
         claims.delete(context.signal)
         throw thrown
       }
-      if (context.signal.aborted || passes(thrown)) throw thrown
+      if (context.signal.aborted || isPassing(thrown)) throw thrown
       await eachAlone(entries, apply, context)
     }
     counter(metric.messagingConsumed).add(records.length, { destination: topic, outcome: 'handled' })
@@ -97,19 +97,12 @@ async function eachAlone(
     try {
       await apply([entry])
     } catch (thrown) {
-      if (thrown instanceof Fenced || passes(thrown) || !entry.event) throw thrown
+      if (thrown instanceof Fenced || isPassing(thrown) || !entry.event) throw thrown
       const { record, id } = entry.event
       await apply([{ offset: entry.offset, poison: { record, id, reason: reasonOf(thrown, 1) } }])
     }
     done(entry.offset)
   }
-}
-
-/** Whether the same may succeed later: the store is away, or two transactions were in each other's way. */
-function passes(thrown: unknown): boolean {
-  if (thrown instanceof ServiceError) return thrown.transient
-  const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined
-  return code === '40001' || code === '40P01'
 }
 
 /** Reads a record for a stream. Never throws. */

@@ -2,7 +2,7 @@ import type { TopicPartition } from '../kafka/port.ts'
 import { type AnyDatabase, type AnyTx, statement } from '../store/database.ts'
 import { metric } from '../telemetry/semantics.ts'
 import { counter } from '../telemetry/telemetry.ts'
-import { generationsOf } from './state.ts'
+import { generationsOf, pairOf } from './state.ts'
 import type { ClosedWindow, Stream } from './stream.ts'
 import { watermark } from './window.ts'
 
@@ -22,7 +22,7 @@ export function closeWindows(stream: Stream, quiet: readonly TopicPartition[]): 
     await markIdle(tx, stream, quiet)
     const [{ mine } = { mine: false }] = await tx.query<{ mine: boolean }>(lockClosing, [stream.name])
     if (!mine) return false
-    const active = generations.find(({ state }) => state === 'active')
+    const { active } = pairOf(generations)
     const before = active && (await watermarkOf(tx, stream, active.generation, tx.at))
     if (!active || before == null) return false
     const closed = await makeResults(tx, stream, active.generation, before, windowsMax)

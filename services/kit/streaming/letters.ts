@@ -3,7 +3,7 @@ import type { AnyTx } from '../store/database.ts'
 import { followingId } from './effects.ts'
 import { fold } from './fold.ts'
 import { takeLetter } from './seen.ts'
-import { generationsOf, takeStates, writeFolded } from './state.ts'
+import { generationsOf, pairOf, takeStates, writeFolded } from './state.ts'
 import type { StreamParts } from './stream.ts'
 
 /** Where what a dead letter adds is kept: it belongs to no partition's order any more. */
@@ -21,7 +21,7 @@ export async function applyLetter(
   { id, type, time, destination, key }: MessageMeta,
 ): Promise<void> {
   const generations = await generationsOf(tx, stream.name, 'share')
-  const active = generations.find(({ state }) => state === 'active')?.generation ?? 1
+  const active = pairOf(generations).active?.generation ?? 1
   const react = stream.inputs.get(topic)?.reactions.get(type)?.react
   const at = { id, type, key, topic: destination, timeMs: Math.min(time.getTime(), tx.at.getTime()) }
   const given = {

@@ -3,7 +3,7 @@ import { invalidArgument, ServiceError } from '../errors.ts'
 import { statement } from '../store/database.ts'
 import { closedWindow, type ResultRow, watermarkOf } from './closing.ts'
 import { beginReplay, cancelReplay, type ReplayFrom } from './rebuild.ts'
-import { generationsOf } from './state.ts'
+import { generationsOf, pairOf } from './state.ts'
 import type { ClosedWindow, Stream } from './stream.ts'
 
 const windowsMax = 1_000
@@ -21,7 +21,7 @@ export function windowsOperation(stream: Stream, show: (window: ClosedWindow) =>
     const limit = query.has('limit') ? Number(query.get('limit')) : windowsDefault
     if (!Number.isInteger(limit) || limit < 1 || limit > windowsMax)
       throw wrong('limit', `limit is 1 to ${windowsMax}.`)
-    const active = (await generationsOf(stream.database, stream.name)).find(({ state }) => state === 'active')
+    const { active } = pairOf(await generationsOf(stream.database, stream.name))
     const generation = active?.generation ?? 1
     const rows = await stream.database.query<ResultRow & { closedAt: Date }>(selectResults, [
       ...[stream.name, generation, from, to, limit],

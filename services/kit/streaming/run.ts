@@ -90,7 +90,7 @@ function standpoints(
 ): Promise<PartitionOffset[]> {
   return stream.database.transaction(async (tx) => {
     const generations = await generationsOf(tx, stream.name, 'share')
-    const wanted = generations.find(({ state }) => state === of)?.generation
+    const wanted = pairOf(generations)[of]?.generation
     const known = await ownPartitions(tx, stream.name, partitions, of === 'active')
     return known
       .filter(({ generation }) => generation === wanted)
@@ -181,7 +181,7 @@ function joinReplay({ app, stream, kafka }: Attended, generation: number): Repla
 
 function observe(stream: Stream): () => void {
   return gauge(metric.streamLag, 's', async () => {
-    const active = (await generationsOf(stream.database, stream.name)).find(({ state }) => state === 'active')
+    const { active } = pairOf(await generationsOf(stream.database, stream.name))
     const now = new Date()
     const mark = active && (await watermarkOf(stream.database, stream, active.generation, now))
     // Before the first event there is no time to be behind of.

@@ -3,7 +3,7 @@ import { withDeadline } from '../deadline.ts'
 import { invalidArgument, notFound, ServiceError } from '../errors.ts'
 import { type AnyDatabase, type AnyTx, statement } from '../store/database.ts'
 import { violates } from '../store/errors.ts'
-import { type Health, healthy } from './health.ts'
+import { type Health, type HealthRow, healthColumns, healthOf, healthy } from './health.ts'
 import { newSecret } from './signature.ts'
 import { addressesOf, readTarget, type TargetPolicy, TargetRefused } from './target.ts'
 
@@ -37,21 +37,15 @@ const endpointsMax = 1_000
 const secretsMax = 3
 const resolveMsMax = 3_000
 
-type Row = {
+type Row = HealthRow & {
   endpoint_id: string
   url: string
   types: string[]
-  state: Health['state']
-  reason: Health['reason']
-  failures: number
-  failing_since: Date | null
-  probe_at: Date | null
-  probes: number
   waiting: number
   created_at: Date
 }
 
-const columns = `endpoint_id, url, types, state, reason, failures, failing_since, probe_at, probes, created_at`
+const columns = `endpoint_id, url, types, ${healthColumns}, created_at`
 const waitingOf = `(
   select count(*)::int from kit.webhook_deliveries d where d.endpoint_id = e.endpoint_id and d.state = 'waiting') as waiting`
 
@@ -253,12 +247,11 @@ async function conflicting<R>(run: () => Promise<R>): Promise<R> {
 }
 
 function endpointOf(row: Row): Endpoint {
-  const { state, reason, failures, probes } = row
   return {
     id: row.endpoint_id,
     url: row.url,
     types: row.types,
-    health: { state, reason, failures, failingSince: row.failing_since, probeAt: row.probe_at, probes },
+    health: healthOf(row),
     waiting: row.waiting,
     createdAt: row.created_at,
   }

@@ -14,6 +14,20 @@ export type Health = {
   readonly probes: number
 }
 
+/** The columns of an endpoint that tell its health. */
+export const healthColumns = 'state, reason, failures, failing_since, probe_at, probes'
+
+/** What they hold. */
+export type HealthRow = Pick<Health, 'state' | 'reason' | 'failures' | 'probes'> & {
+  readonly failing_since: Date | null
+  readonly probe_at: Date | null
+}
+
+/** The health that a row tells. */
+export function healthOf({ state, reason, failures, failing_since, probe_at, probes }: HealthRow): Health {
+  return { state, reason, failures, failingSince: failing_since, probeAt: probe_at, probes }
+}
+
 /** Failed attempts in a row that pause an endpoint. */
 export const failuresMax = 10
 /** The first look at a paused endpoint comes after this long, each further one after twice the time, up to the maximum. */
@@ -34,7 +48,8 @@ export const healthy: Health = {
 
 /** An endpoint after a delivery that arrived: one that was paused for failing is open again. Its owner's wish stays. */
 export function afterSuccess(health: Health): Health {
-  return health.reason === '' || health.reason === 'failing' ? healthy : { ...healthy, ...wishOf(health) }
+  const { state, reason } = health
+  return reason === '' || reason === 'failing' ? healthy : { ...healthy, state, reason }
 }
 
 /** An endpoint after a failed attempt. */
@@ -60,8 +75,4 @@ export function afterFailure(health: Health, error: AttemptError, now: Date): He
     probeAt: new Date(now.getTime() + waitMs),
     probes: health.probes + 1,
   }
-}
-
-function wishOf({ state, reason }: Health): Pick<Health, 'state' | 'reason'> {
-  return { state, reason }
 }

@@ -5,7 +5,7 @@ import { type AnyDatabase, type AnyTx, statement } from '../store/database.ts'
 import { injectTrace } from '../telemetry/telemetry.ts'
 import type { Attempt } from './attempt.ts'
 import type { WebhookDatabase } from './endpoints.ts'
-import { afterFailure, afterSuccess, type Health } from './health.ts'
+import { afterFailure, afterSuccess, type Health, type HealthRow, healthColumns, healthOf } from './health.ts'
 
 /** What subscribers are told. */
 export type WebhookEvent = {
@@ -26,7 +26,7 @@ const insertDeliveries = statement(`
       (select count(*) from (select from kit.webhook_deliveries d
         where d.endpoint_id = e.endpoint_id and d.state = 'waiting' limit ${queueMax}) waiting) >= ${queueMax} as crowded
     from kit.webhook_endpoints e
-    where e.webhook = $1 and e.state <> 'disabled' 
+    where e.webhook = $1 and e.state <> 'disabled'
       and case when $4::text is null then $3 = any(e.types) else e.endpoint_id = $4 end
     for key share of e
   ), event as (
@@ -151,16 +151,8 @@ export async function claimDue(
   })
 }
 
-type HealthRow = {
-  state: Health['state']
-  reason: Health['reason']
-  failures: number
-  failing_since: Date | null
-  probe_at: Date | null
-  probes: number
-}
 const lockHealth = statement(`
-  select state, reason, failures, failing_since, probe_at, probes from kit.webhook_endpoints where endpoint_id = $1 for update`)
+  select ${healthColumns} from kit.webhook_endpoints where endpoint_id = $1 for update`)
 const settleDelivery = statement(`
   update kit.webhook_deliveries
   set state = $3, status = $4, error = $5, reason = $6, leased_until = null, next_at = $7,
@@ -212,8 +204,4 @@ const giveUp = statement(`
 /** Gives back what was not tried to its end, for another to begin at once: the process stops. */
 export async function release(database: AnyDatabase, { number, claims }: Claimed, now: Date): Promise<void> {
   await database.query(giveUp, [number, claims, now])
-}
-
-function healthOf({ failing_since, probe_at, ...row }: HealthRow): Health {
-  return { ...row, failingSince: failing_since, probeAt: probe_at }
 }
