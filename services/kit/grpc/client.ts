@@ -75,6 +75,8 @@ function channelTo(address: Address, callee: string): Channel {
     'grpc.default_authority': callee,
     // Retries are the mesh's, by what the edge declares; another layer of them would multiply attempts.
     'grpc.enable_retries': 0,
+    // So nothing is kept for another attempt: a kept stream never slows its sender, and each message costs more than the last.
+    'grpc.per_rpc_retry_buffer_size': 0,
     'grpc.service_config_disable_resolution': 1,
     'grpc.enable_channelz': 0,
     'grpc.enable_http_proxy': 0,

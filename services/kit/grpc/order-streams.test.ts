@@ -156,6 +156,22 @@ describe('a slow reader', () => {
     expect(made).toBeLessThan(1_000)
   })
 
+  test('of requests holds the caller back', async () => {
+    const { taken, requests } = endless(1_000)
+    const calling = await start({
+      async uploadOrders(requests) {
+        for await (const _ of requests) {
+          await sleep(300)
+          break
+        }
+        return { received: 1 }
+      },
+    })
+    expect(await calling.uploadOrders(requests)).toMatchObject({ received: 1 })
+    // A window of HTTP/2 and two buffers of a stream; what is kept for a retry would be a megabyte more.
+    expect(taken.count).toBeLessThan(300)
+  })
+
   test('of answers holds back the requests, and hears of each in order', async () => {
     let working = 0
     let most = 0
