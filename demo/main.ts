@@ -15,7 +15,7 @@ import { exitCodes, UsageError } from '#mesh/cli/exit.ts'
 import { print } from '#mesh/cli/output.ts'
 import { type Look, resultsJson, rowText, summaryText } from './report.ts'
 import type { Row } from './row.ts'
-import { rows } from './rows.ts'
+import { disruptiveRows, rows } from './rows.ts'
 import { findShop } from './shop.ts'
 import { zipkinAt } from './trace.ts'
 import { walkAll } from './walker.ts'
@@ -42,6 +42,10 @@ async function main(): Promise<number> {
   const interrupted = new AbortController()
   // What a row has stopped is started again before this ends; a second Ctrl-C does not wait for that.
   process.once('SIGINT', () => interrupted.abort(new Error('It was interrupted')))
+  if (chosen === rows && !values.json) {
+    const last = disruptiveRows.map(({ number }) => number).join(' and ')
+    print(`${rows.length} rows of the table of patterns. ${last} come last: they take a service away for a while.\n`)
+  }
   const results = await walkAll(chosen, shop, zipkinAt(zipkin), interrupted.signal, (walked) => {
     if (!values.json) print(rowText(walked, look))
   })

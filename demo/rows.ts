@@ -19,7 +19,10 @@ import { apiVersionsRow } from './rows/17-api-versions.ts'
 import { sharedDatabaseRow } from './rows/18-shared-database.ts'
 import { deadLettersRow } from './rows/19-dead-letters.ts'
 
-/** Every row, in the order in which they are walked: by number, but what takes something away for a while comes last. */
+/** They take a service away for a while. */
+export const disruptiveRows: readonly Row[] = [apiGatewayRow, serviceMeshRow]
+
+/** Every row, in the order in which they are walked: by number, but the disruptive ones come last. */
 export const rows: readonly Row[] = [
   restRow,
   grpcUnaryRow,
@@ -38,6 +41,5 @@ export const rows: readonly Row[] = [
   apiVersionsRow,
   sharedDatabaseRow,
   deadLettersRow,
-  apiGatewayRow,
-  serviceMeshRow,
+  ...disruptiveRows,
 ]

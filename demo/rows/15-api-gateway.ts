@@ -39,7 +39,9 @@ export const apiGatewayRow: Row = {
       () => control.stop('catalog'),
       () => 'catalog is stopped',
     )
-    const partial = await visit.request<Page>('GET', `/api/v2/orders/${other}/page`)
+    const otherPath = `/api/v2/orders/${other}/page`
+    const askOther = () => visit.request<Page>('GET', otherPath, { shown: false })
+    const partial = await visit.show(`GET ${otherPath}`, askOther, ({ status, body }) => `${status} ${inWords(body)}`)
     must(partial.status === 200 && partial.body.order.orderId === other, 'Without the catalogue there is no page')
     const lacks = partial.body.missing.map(({ part }) => part)
     must(partial.body.products || lacks.includes('products'), 'What is missing is not named')
@@ -51,7 +53,12 @@ export const apiGatewayRow: Row = {
   },
 }
 
-function inWords({ order, history, products }: Page): string {
-  const names = products?.map(({ name }) => name).join(', ')
-  return `order ${order.orderId}, ${history?.length} steps of history, products: ${names}`
+function inWords({ order, history, products, missing }: Page): string {
+  const parts = [
+    `order ${order.orderId}`,
+    `${history?.length ?? 'no'} steps of history`,
+    `products: ${products?.map(({ name }) => name).join(', ') ?? 'none'}`,
+    ...missing.map(({ part, code }) => `missing: ${part} (${code})`),
+  ]
+  return parts.join(', ')
 }

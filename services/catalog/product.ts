@@ -11,7 +11,7 @@ export function isProductId(id: string): boolean {
 const productIdForm = new RegExp(`^${productIdPattern}$`)
 
 // Postgres has no zero byte in a text.
-const text = { type: 'string', pattern: '^[^\\u0000]*$' } as const
+const text = { type: 'string', pattern: '^[^\\u0000]*$', description: 'Text without a zero byte.' } as const
 
 /** The highest price. */
 export const minorUnitsMax = 1_000_000_000

@@ -30,7 +30,7 @@ export const productsQuery = {
   type: 'object',
   additionalProperties: false,
   properties: {
-    limit: { type: 'string', pattern: '^([1-9][0-9]?|100)$', description: 'Up to 100.' },
+    limit: { type: 'string', pattern: '^([1-9][0-9]?|100)$', description: '1 to 100.' },
     after: { type: 'string', pattern: `^${productId}$`, description: 'The `next` of the page before.' },
   },
 } as const

@@ -1,5 +1,9 @@
 /** What orders takes as the name of a customer, a product or a means of payment. */
-const name = { type: 'string', pattern: '^[A-Za-z0-9._-]{1,64}$' } as const
+const name = {
+  type: 'string',
+  pattern: '^[A-Za-z0-9._-]{1,64}$',
+  description: 'Up to 64 letters, digits, dots, underscores and hyphens.',
+} as const
 
 const fulfilment = {
   type: 'string',
@@ -8,7 +12,10 @@ const fulfilment = {
     'Who sees to the order: the services among themselves (the default), or the fulfilment service, which leads them.',
 } as const
 
-const paymentMethod = { ...name, description: 'What is charged, such as a token of a card.' } as const
+const paymentMethod = {
+  ...name,
+  description: `What is charged, such as a token of a card. ${name.description}`,
+} as const
 
 /** The products of a new order. */
 export const newLines = {
@@ -118,7 +125,7 @@ export const listQuery = {
   additionalProperties: false,
   properties: {
     customerId: name,
-    limit: { type: 'string', pattern: '^([1-9][0-9]?|100)$', description: 'At most, up to 100. Default: 20.' },
+    limit: { type: 'string', pattern: '^([1-9][0-9]?|100)$', description: '1 to 100; default 20.' },
   },
 } as const
 

@@ -60,7 +60,10 @@ beforeAll(async () => {
           body: {
             type: 'object',
             required: ['customerId', 'items'],
-            properties: { customerId: { type: 'string' }, items: { type: 'array', items: orderLine } },
+            properties: {
+              customerId: { type: 'string', pattern: '^[^/]*$', description: 'Without slashes.' },
+              items: { type: 'array', items: orderLine },
+            },
           },
           async handler({ body, headers }) {
             const key = readIdempotencyKey(headers['idempotency-key'])
@@ -145,6 +148,11 @@ describe('whatever is wrong is answered with a problem document', () => {
       expect.objectContaining({ field: 'customerId', pointer: '/customerId', code: 'required' }),
       expect.objectContaining({ field: 'items[1].quantity', pointer: '/items/1/quantity', code: 'type' }),
     ])
+  })
+
+  test('says in words what was to be given, not as a regular expression', async () => {
+    const { body } = await send('POST', '/orders', '{"customerId":"a/b","items":[]}', json)
+    expect(body.detail).toBe('customerId does not fit its description: Without slashes.')
   })
 
   test('even where it is no HTTP', async () => {

@@ -5,10 +5,11 @@ import type { ExposedApi, ServiceNode } from '#graph/service.ts'
 import { type Address, clearSocket, listenOptions, protectSocket } from '../app/address.ts'
 import type { Closable } from '../app/admin.ts'
 import type { App } from '../app/lifecycle.ts'
-import { invalidArgument, ServiceError, type Violation } from '../errors.ts'
+import { ServiceError } from '../errors.ts'
 import { isNotModified } from './conditional.ts'
 import { describeUnversioned, operationOf } from './description.ts'
 import { type EventStreams, eventStreams, type ServerEvent } from './events.ts'
+import { invalidRequest } from './invalid-request.ts'
 import type { JsonSchema, JsonType } from './json-schema.ts'
 import { HttpRefusal, httpProblem, type Problem, problemOf } from './problem.ts'
 import { sendProblem } from './problem-answer.ts'
@@ -138,7 +139,15 @@ export function createServer(api: RestApi, { deadlineMs, bodyBytesMax }: RestBou
     // A request that arrives on an open connection while the server drains is answered, not refused.
     return503OnClosing: false,
     // A wrong type is the client's mistake: it is told, and nothing is converted or dropped behind its back.
-    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, allErrors: bytesMax <= allErrorsBytesMax } },
+    ajv: {
+      // Verbose for the descriptions of what was refused; what was given is not repeated to its sender.
+      customOptions: {
+        coerceTypes: false,
+        removeAdditional: false,
+        allErrors: bytesMax <= allErrorsBytesMax,
+        verbose: true,
+      },
+    },
   })
   // Schemas of answers are documentation: a field that one forgets is still sent.
   server.setSerializerCompiler(() => (data) => JSON.stringify(data))
@@ -257,38 +266,4 @@ function problemFor(thrown: unknown, request: FastifyRequest, { correlationId }:
       }
       return problemOf(ServiceError.from(thrown), where)
   }
-}
-
-function invalidRequest({ validation = [], validationContext }: FastifyError): ServiceError {
-  const inBody = validationContext === 'body'
-  const part = validationContext === 'headers' ? 'header' : validationContext === 'querystring' ? 'query' : 'path'
-  const violations = validation.map(({ keyword, instancePath, params, message }): Violation => {
-    const missing = typeof params.missingProperty === 'string' ? params.missingProperty : params.additionalProperty
-    const field = fieldOf(typeof missing === 'string' ? `${instancePath}/${missing}` : instancePath)
-    return {
-      field: inBody ? field : `${part}:${field}`,
-      code: keyword,
-      message: `${message ?? 'is wrong'}${allowedOf(params)}`,
-    }
-  })
-  const list = violations.map(({ field, message }) => `${field || 'the body'} ${message}`).slice(0, 5)
-  return invalidArgument(`${list.join('; ')}.`, ...violations)
-}
-
-const allowedMax = 20
-
-/** Of an `enum`: its values, which the message does not name. */
-function allowedOf({ allowedValues }: Record<string, unknown>): string {
-  if (!Array.isArray(allowedValues)) return ''
-  const more = allowedValues.length > allowedMax ? ', …' : ''
-  return `: ${allowedValues.slice(0, allowedMax).join(', ')}${more}`
-}
-
-/** `/items/0/quantity` as `items[0].quantity`. */
-function fieldOf(pointer: string): string {
-  const steps = pointer
-    .split('/')
-    .slice(1)
-    .map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'))
-  return steps.map((step, index) => (/^\d+$/.test(step) ? `[${step}]` : index === 0 ? step : `.${step}`)).join('')
 }
