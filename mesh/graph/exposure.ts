@@ -22,7 +22,8 @@ export type ExposureNode = {
   readonly grpcWeb: boolean
   /**
    * Pages of which other origins may call, such as `https://shop.example`: scheme, host and port, exactly; or `*` for any. The
-   * proxy answers their browsers' questions, which never reach the service, and never lets cookies along.
+   * proxy answers their browsers' questions, which never reach the service, and never lets cookies along. Those of the visitor's
+   * own machine, such as `http://localhost:3000`, are for development: production leaves them out.
    */
   readonly origins: readonly string[]
   readonly host: string

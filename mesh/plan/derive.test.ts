@@ -56,6 +56,17 @@ describe('the plan', () => {
       production.topics.every(({ replication, minInSyncReplicas }) => replication === 3 && minInSyncReplicas === 2),
     ).toBe(true)
   })
+
+  test('lets in no page of the visitor’s own machine in production', () => {
+    const api = rest('more-api', { more: 'GET /more' })
+    const more = service('more', { exposes: [api] })
+    const named = ['https://shop.example', 'http://localhost:3000', 'http://127.0.0.1', 'http://[::1]:8080']
+    const exposures = [exposure('more', more, api, { client: 'browser', origins: named })]
+    const origins = (name: 'kind' | 'production') =>
+      derive(system('more', { services: [more], exposures }), name).exposures.flatMap((each) => each.origins)
+    expect(origins('kind')).toEqual(named)
+    expect(origins('production')).toEqual(['https://shop.example'])
+  })
 })
 
 describe('defaults', () => {

@@ -21,7 +21,7 @@ export function derive(system: SystemNode, name: EnvironmentName): Plan {
     links: deriveLinks(system),
     egress: deriveEgress(system),
     externals: deriveExternals(system),
-    exposures: deriveExposures(system),
+    exposures: deriveExposures(system, env),
     topics,
     subscriptions: deriveSubscriptions(system),
     queues: deriveQueues(system),

@@ -142,7 +142,7 @@ export type PlannedExposure = {
   readonly methods: readonly MethodRef[]
   readonly client: 'browser' | 'machine'
   readonly grpcWeb: boolean
-  /** Pages of which other origins may call: exact, or `*` for any. */
+  /** Pages of which other origins may call: exact, or `*` for any. In production none of the visitor's own machine. */
   readonly origins: readonly string[]
   readonly host: string
   /** The versions that are open, the oldest first; none where the interface has no versions. */

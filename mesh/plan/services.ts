@@ -70,10 +70,11 @@ function ownDescription(api: RestApi): MethodRef {
 }
 
 /** Every way in, by name. */
-export function deriveExposures(system: SystemNode): PlannedExposure[] {
+export function deriveExposures(system: SystemNode, env: Environment): PlannedExposure[] {
   const exposures = sortedBy(
-    system.exposures.map(({ kind: _kind, accepts: _accepts, service, api, methods, rateLimit, ...rest }) => ({
+    system.exposures.map(({ kind: _kind, accepts: _accepts, service, api, methods, rateLimit, origins, ...rest }) => ({
       ...rest,
+      origins: env.name === 'production' ? origins.filter((origin) => !isOfDeveloper(origin)) : origins,
       rateLimit: rateLimit && edgeRate(rateLimit),
       service: service.name,
       api: apiName(api),
@@ -83,6 +84,11 @@ export function deriveExposures(system: SystemNode): PlannedExposure[] {
     (exposure) => exposure.name,
   )
   return describedOnce(exposures)
+}
+
+/** A page from the visitor's own machine: a developer's, or anything that happens to run on a stranger's. */
+function isOfDeveloper(origin: string): boolean {
+  return URL.canParse(origin) && /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(new URL(origin).hostname)
 }
 
 /** One path leads to one service: of several interfaces on one host the first by name has the path without a name. */
