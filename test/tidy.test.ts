@@ -20,6 +20,7 @@ const importTable: readonly { folder: string; may: readonly string[]; because: s
     may: ['mesh/choose/', 'mesh/graph/'],
     because: 'advice is given in the words of a declaration',
   },
+  { folder: 'mesh/admin/', may: ['mesh/admin/'], because: 'asking a service is the same wherever it runs' },
   ...['envoy', 'istio', 'linkerd'].map((name) => ({
     folder: `mesh/providers/${name}/`,
     may: [
@@ -37,7 +38,7 @@ const importTable: readonly { folder: string; may: readonly string[]; because: s
   })),
   {
     folder: 'mesh/local/',
-    may: ['mesh/local/', 'mesh/plan/', 'mesh/providers/envoy/', 'mesh/graph/names.ts'],
+    may: ['mesh/local/', 'mesh/admin/', 'mesh/plan/', 'mesh/providers/envoy/', 'mesh/graph/names.ts'],
     because: 'the local run is driven by the plan',
   },
   {
@@ -47,7 +48,7 @@ const importTable: readonly { folder: string; may: readonly string[]; because: s
   },
   {
     folder: 'mesh/cluster/',
-    may: ['mesh/cluster/', 'cdk8s/', 'mesh/plan/', 'mesh/providers/', 'mesh/graph/environment.ts'],
+    may: ['mesh/cluster/', 'mesh/admin/', 'cdk8s/', 'mesh/plan/', 'mesh/providers/', 'mesh/graph/environment.ts'],
     because: 'a cluster is given what was rendered',
   },
   { folder: 'mesh/cli/', may: ['mesh/', 'cdk8s/'], because: 'a command only puts parts together' },

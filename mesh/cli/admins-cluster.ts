@@ -1,5 +1,5 @@
-import type { AskAdmin } from '#local/admin.ts'
 import { RunFailure } from '#local/supervisor/failure.ts'
+import type { AskAdmin } from '#mesh/admin/ask.ts'
 import { adminsOnCluster } from '#mesh/cluster/admins.ts'
 import { openConnection } from '#mesh/cluster/connection.ts'
 import { ClusterError } from '#mesh/cluster/failure.ts'

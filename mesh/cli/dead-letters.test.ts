@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
-import type { AskAdmin } from '#local/admin.ts'
 import { RunFailure } from '#local/supervisor/failure.ts'
+import type { AskAdmin } from '#mesh/admin/ask.ts'
 import type { Admins } from './admins.ts'
 import { listLetters, type Outcome, replayLetter, replayLetters } from './dead-letters.ts'
 

@@ -1,5 +1,5 @@
-import type { AdminAnswer, AskAdmin } from '#local/admin.ts'
 import { RunFailure } from '#local/supervisor/failure.ts'
+import type { AdminAnswer, AskAdmin } from '#mesh/admin/ask.ts'
 import { type Admins, adminNamed, adminsNamed, refusalIn } from './admins.ts'
 import { UsageError } from './exit.ts'
 

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
-import type { AskAdmin } from '#local/admin.ts'
 import { RunFailure } from '#local/supervisor/failure.ts'
+import type { AskAdmin } from '#mesh/admin/ask.ts'
 import type { Admins } from './admins.ts'
 import { UsageError } from './exit.ts'
 import { offersOf, operate } from './operate.ts'

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
-import type { AdminAnswer, AskAdmin } from '#local/admin.ts'
+import type { AdminAnswer, AskAdmin } from '#mesh/admin/ask.ts'
 import { type AdminOptions, type Admins, adminNamed, adminsOf, fineBody, withAdminOptions } from './admins.ts'
 import { exitCodes, UsageError } from './exit.ts'
 import { print } from './output.ts'

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
-import type { AskAdmin } from '#local/admin.ts'
 import { RunFailure } from '#local/supervisor/failure.ts'
+import type { AskAdmin } from '#mesh/admin/ask.ts'
 import { type AdminOptions, adminsOf, planOf, refusalIn, withAdminOptions } from './admins.ts'
 import { UsageError } from './exit.ts'
 import { print } from './output.ts'

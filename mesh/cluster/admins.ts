@@ -1,21 +1,15 @@
+import { type AskAdmin, adminAnswer } from '#mesh/admin/ask.ts'
 import type { Plan, PlannedService } from '#plan/plan.ts'
 import { ports, selectorOf } from '#providers/cluster.ts'
 import { refusal } from './answers.ts'
 import type { Connection } from './connection.ts'
 import { ClusterError } from './failure.ts'
 
-/** Asks one service's admin address, at whichever of its pods is ready. Any status is an answer. Rejects with a ClusterError where there is none. */
-export type AskPod = (
-  verb: 'GET' | 'POST',
-  path: string,
-  body?: Readonly<Record<string, unknown>>,
-) => Promise<{ readonly status: number; readonly body: Readonly<Record<string, unknown>> }>
-
 /**
  * The services of a plan on a cluster, by name, each with the way to ask it: through the API server by a forwarded port, so that the
- * admin address stays closed to everyone else. Those that Parley's kit does not start may have none, and are left out.
+ * admin address stays closed to everyone else, at whichever of its pods is ready; rejects with a ClusterError where there is none. Those that Parley's kit does not start may have none, and are left out.
  */
-export function adminsOnCluster(connection: Connection, { namespace, services }: Plan): ReadonlyMap<string, AskPod> {
+export function adminsOnCluster(connection: Connection, { namespace, services }: Plan): ReadonlyMap<string, AskAdmin> {
   return new Map(
     services
       .filter(({ start }) => start.kind === 'module')
@@ -23,13 +17,12 @@ export function adminsOnCluster(connection: Connection, { namespace, services }:
   )
 }
 
-function askPod(connection: Connection, namespace: string, { name: service }: PlannedService): AskPod {
+function askPod(connection: Connection, namespace: string, { name: service }: PlannedService): AskAdmin {
   return async (verb, path, body = {}) => {
     const name = await readyPod(connection, namespace, service)
     const request = { method: verb, path, ...(verb === 'POST' && { body }) }
     try {
-      const { status, text } = await connection.requestInside({ namespace, name }, ports.admin, request)
-      return { status, body: parsed(text) }
+      return adminAnswer(await connection.requestInside({ namespace, name }, ports.admin, request))
     } catch (error) {
       // A pod that is being closed, or a right that is missing: the library tells either as an event.
       const said = messageIn(error)
@@ -64,16 +57,6 @@ async function readyPod(connection: Connection, namespace: string, service: stri
 function isReady({ metadata, status }: PodObject): boolean {
   const ready = status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') ?? false
   return ready && metadata.deletionTimestamp === undefined
-}
-
-/** A service in another language may answer in plain text: that is an answer too. */
-function parsed(text: string): Readonly<Record<string, unknown>> {
-  try {
-    const body: unknown = JSON.parse(text)
-    return typeof body === 'object' && body !== null ? { ...body } : { message: String(body) }
-  } catch {
-    return { message: text.trim() }
-  }
 }
 
 function messageIn(error: unknown): string {

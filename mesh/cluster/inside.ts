@@ -1,6 +1,6 @@
-import { request } from 'node:http'
 import { Duplex, PassThrough } from 'node:stream'
 import { type KubeConfig, PortForward } from '@kubernetes/client-node'
+import { exchange } from '#mesh/admin/exchange.ts'
 
 /** One pod, by its name. */
 export type Pod = { readonly namespace: string; readonly name: string }
@@ -16,8 +16,6 @@ export type InsideRequest = {
 /** What it answered, whatever the status. */
 export type InsideAnswer = { readonly status: number; readonly text: string }
 
-const answerBytesMax = 16 * 1024 * 1024
-
 /**
  * Asks a pod by a forwarded port, so that it sees a request from its own localhost. Throws where forwarding is refused, nobody
  * listens there, or the answer is not whole within the time.
@@ -26,7 +24,7 @@ export async function requestInside(
   config: KubeConfig,
   pod: Pod,
   port: number,
-  asked: InsideRequest,
+  { method, path, body }: InsideRequest,
   timeoutMs: number,
 ): Promise<InsideAnswer> {
   const output = new PassThrough()
@@ -45,7 +43,8 @@ export async function requestInside(
   try {
     const socket = socketOf(await Promise.race([opening, failed]))
     if (socket) socket.onclose = () => output.end()
-    return await Promise.race([answerOn(stream, asked), failed])
+    const payload = body === undefined ? undefined : JSON.stringify(body)
+    return await Promise.race([exchange({ method, path, createConnection: () => stream }, payload), failed])
   } finally {
     // One that opens too late is closed too.
     opening.then((opened) => socketOf(opened)?.close()).catch(() => {})
@@ -74,26 +73,4 @@ type Opened = Awaited<ReturnType<PortForward['portForward']>>
 
 function socketOf(opened: Opened) {
   return typeof opened === 'function' ? opened() : opened
-}
-
-function answerOn(stream: Duplex, { method, path, body }: InsideRequest): Promise<InsideAnswer> {
-  const payload = body === undefined ? undefined : JSON.stringify(body)
-  const headers = { host: 'localhost', connection: 'close', ...(payload && { 'content-type': 'application/json' }) }
-  return new Promise((resolve, reject) => {
-    const outgoing = request({ method, path, headers, createConnection: () => stream }, (response) => {
-      const chunks: Buffer[] = []
-      let bytes = 0
-      response.on('data', (chunk: Buffer) => {
-        bytes += chunk.length
-        if (bytes > answerBytesMax) response.destroy(new Error(`the answer has more than ${answerBytesMax} bytes`))
-        else chunks.push(chunk)
-      })
-      response.on('error', reject)
-      response.on('end', () =>
-        resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') }),
-      )
-    })
-    outgoing.on('error', reject)
-    outgoing.end(payload)
-  })
 }
