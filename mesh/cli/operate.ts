@@ -34,6 +34,8 @@ export function operateCommand(program: Command): void {
       const admins = await adminsOf(options)
       if (service === undefined || operation === undefined) {
         const offers = await offersOf(adminsNamed(admins, service))
+        const [only] = offers
+        if (service !== undefined && only?.silent) throw new RunFailure(only.silent)
         print(options.json ? JSON.stringify(offers, null, 2) : offersText(offers))
         return
       }
