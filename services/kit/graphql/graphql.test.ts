@@ -20,7 +20,7 @@ const sockets = socketFolder()
 
 const schema = `
   type Query {
-    shelf(first: Int! = 10): [Book!]! @listSize(by: ["first"])
+    shelf(first: Int! = 10, of: [ID!]): [Book!]! @listSize(by: ["first"])
     book(id: ID!): Book
     broken: String
     refused: String
@@ -212,6 +212,13 @@ describe('what is refused before anything is asked for it', () => {
     ['query-invalid', { query: '{ book(id: "1") { ...f } } fragment f on Book { author { books { ...f } } }' }],
     ['variables-invalid', { query: listed, variables: { id: null } }],
     ['variables-invalid', { query: 'query ($n: Int = 3) { shelf(first: $n) { id } }', variables: { n: null } }],
+    [
+      'variables-invalid',
+      {
+        query: 'query ($of: [ID!]) { shelf(of: $of) { id } }',
+        variables: { of: Array.from({ length: 10_000 }, () => ({})) },
+      },
+    ],
     ['operation-unknown', { query: 'query A { broken } query B { broken }' }],
     ['operation-misplaced', { query: 'subscription { news(topic: "x") }' }],
     ['batch-refused', [{ query: '{ broken }' }]],
