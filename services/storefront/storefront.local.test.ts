@@ -194,6 +194,10 @@ describe('with parts away', () => {
     const orderId = await shop.place('c-1', ['p-1', 'p-2'])
     await register('c-1', 'Ada')
     await shop.caughtUp()
+    // An id that nobody can have is unknown, and takes no name from the others.
+    const odd = await ask('CustomersPage', { ids: ['c-1', 'a\0b'] })
+    expect(odd.errors).toBeUndefined()
+    expect(odd.data?.customers).toMatchObject([{ name: 'Ada' }, { name: null }])
     await shop.catalog.stop()
     const noCatalog = await ask('OrderPage', { id: orderId })
     expect(noCatalog.data?.order).toMatchObject({
@@ -218,5 +222,9 @@ describe('with parts away', () => {
     expect(noOrders.data?.customers).toEqual([{ id: 'c-1', name: null, orders: null }])
     expect(errorsOf(noOrders)).toContainEqual(['customers.0.orders', 'unavailable'])
     expect(JSON.stringify(noOrders)).not.toContain('sock')
+    await server.stop()
+    const noDatabase = await ask('CustomersPage', { ids: ['c-1'] })
+    expect(errorsOf(noDatabase)).toContainEqual(['customers.0.name', 'unavailable'])
+    expect(JSON.stringify(noDatabase)).not.toMatch(/PGSQL|connect/)
   })
 })
