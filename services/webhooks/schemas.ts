@@ -77,7 +77,10 @@ const limit = { type: 'string', pattern: '^([1-9]|[1-9][0-9]|100)$', description
 export const pageQuery = {
   type: 'object',
   additionalProperties: false,
-  properties: { limit, after: { type: 'string', maxLength: 64, description: 'The last id that was shown.' } },
+  properties: {
+    limit,
+    after: { type: 'string', pattern: '^we_[0-9a-f-]{36}$', description: 'The last id that was shown.' },
+  },
 } as const
 
 /** Which deliveries are shown. */

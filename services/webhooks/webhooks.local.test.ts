@@ -189,4 +189,28 @@ describe('bad input', () => {
     expect((await ask('POST', '/we_nope/secret', {})).status).toBe(404)
     expect((await ask('GET', '?limit=1000')).status).toBe(400)
   })
+
+  test('an id that nothing can have is not found wherever it stands; what is no moment is refused', async () => {
+    const span = { from: '2026-01-01T00:00:00Z', to: '2026-01-02T00:00:00Z' }
+    const asked: [string, string, object?][] = [
+      ['GET', '/a%00b'],
+      ['PATCH', '/a%00b', { paused: true }],
+      ['DELETE', '/a%00b'],
+      ['POST', '/a%00b/secret', {}],
+      ['POST', '/a%00b/ping'],
+      ['GET', '/a%00b/deliveries'],
+      ['GET', '/a%00b/deliveries/1'],
+      ['POST', '/a%00b/deliveries/1/replay'],
+      ['POST', '/a%00b/replay', span],
+    ]
+    const answers = await Promise.all(asked.map((each) => ask(...each)))
+    expect(answers.map(({ status }) => status)).toEqual(asked.map(() => 404))
+    expect((await ask('GET', '?after=%00')).status).toBe(400)
+    const { id } = (await ask('POST', '', { url: `${receiverUrl}moments`, types: ['order.placed'] })).body
+    for (const wrong of [{ from: '2016-12-31T23:59:60Z' }, { to: '2026-12-31T23:59:60Z' }]) {
+      expect((await ask('POST', `/${id}/replay`, { ...span, ...wrong })).status).toBe(400)
+    }
+    const all = { from: '0000-01-01T00:00:00Z', to: '9999-12-31T23:59:59Z' }
+    expect((await ask('POST', `/${id}/replay`, all)).status).toBe(202)
+  })
 })
