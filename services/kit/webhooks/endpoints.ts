@@ -162,14 +162,24 @@ export async function changeEndpoint(
   )
 }
 
-const remove = statement(`delete from kit.webhook_endpoints where webhook = $1 and endpoint_id = $2 returning 1`)
+const disable = statement(`
+  update kit.webhook_endpoints set state = 'disabled', reason = 'asked', probe_at = null
+  where webhook = $1 and endpoint_id = $2 returning 1`)
+const removeSome = statement(`
+  delete from kit.webhook_deliveries where ctid = any(array(
+    select ctid from kit.webhook_deliveries where endpoint_id = $1 limit 5000))
+  returning 1`)
+const remove = statement(`delete from kit.webhook_endpoints where webhook = $1 and endpoint_id = $2`)
 
 /**
- * Forgets an endpoint, with what was and is to be delivered to it. An attempt under way still arrives.
+ * Forgets an endpoint, with what was and is to be delivered to it. An attempt under way still arrives. It is disabled first and goes
+ * last: a month of deliveries in one statement would take too long, and hold whoever tells. Cut short, it is asked again.
  * @throws ServiceError `not-found`
  */
 export async function deleteEndpoint(database: AnyDatabase, webhook: string, id: string): Promise<void> {
-  if ((await database.query(remove, [webhook, id])).length === 0) throw noEndpoint(id)
+  if ((await database.query(disable, [webhook, id])).length === 0) throw noEndpoint(id)
+  while ((await database.query(removeSome, [id])).length > 0);
+  await database.query(remove, [webhook, id])
 }
 
 const insertSecret = statement(`insert into kit.webhook_secrets (endpoint_id, secret, created_at) values ($1, $2, $3)`)

@@ -334,6 +334,32 @@ describe('its owner', () => {
     expect(await listDeliveries(database, id, { limit: 9 })).toEqual([])
   })
 
+  test('ends it however much was delivered to it, and no statement has more to forget than its time allows', async () => {
+    const { id } = await subscribed(database, receiver)
+    await tell(database, 'e0')
+    const session = await database.session()
+    await session.query({
+      text: `with e as (
+          insert into kit.webhook_events select webhook, 'e' || n, type, payload, correlation_id, null, created_at
+          from kit.webhook_events, generate_series(1, 12000) n returning event_id)
+        insert into kit.webhook_deliveries (endpoint_id, webhook, event_id, state, next_at, created_at)
+        select $1, $2, event_id, 'delivered', now(), now() from e`,
+      values: [id, hooks.name],
+    })
+    await session.query({
+      text: `create table forgotten (deliveries integer);
+        create function note() returns trigger language plpgsql as $$
+          begin insert into forgotten select count(*) from gone; return null; end $$;
+        create trigger noted after delete on kit.webhook_deliveries referencing old table as gone
+          for each statement execute function note()`,
+    })
+    await deleteEndpoint(database, hooks.name, id)
+    await expect(showEndpoint(database, hooks.name, id)).rejects.toMatchObject({ code: 'not-found' })
+    const { rows } = await session.query({ text: 'select sum(deliveries)::int, max(deliveries) from forgotten' })
+    session.release()
+    expect(rows).toEqual([{ sum: 12_001, max: 5_000 }])
+  })
+
   test('has at most 10,000 deliveries waiting; what comes beyond is in the log and can be replayed', async () => {
     const { id } = await subscribed(database, receiver)
     await changeEndpoint(database, rules, id, { paused: true })
