@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { invalidArgument, notFound, ServiceError } from '#kit/errors.ts'
+import { readIdempotencyKey } from '#kit/http/idempotency.ts'
 import type { RestRequest, RestResponse } from '#kit/http/server.ts'
 import {
   changeEndpoint,
@@ -39,10 +40,12 @@ function subscriptionHandlers(database: WebhookDatabase, rules: EndpointRules) {
     return { ...endpointJson(endpoint), secrets: secrets.map(withoutNothing) }
   }
   return {
-    /** The secret is in this answer and in no other. */
-    async create({ body }: Request<'createWebhook', typeof newWebhookSchema>): Promise<RestResponse> {
-      const { id, secret } = await subscribe(database, rules, body)
-      return { status: 201, body: { ...(await shown(id)), secret }, headers: { location: `${path}/${id}`, ...unkept } }
+    /** The secret is in this answer, and in that to the same request repeated under its key. */
+    async create({ body, headers }: Request<'createWebhook', typeof newWebhookSchema>): Promise<RestResponse> {
+      const key = readIdempotencyKey(headers['idempotency-key'])
+      const { id, secret, replayed } = await subscribe(database, rules, { ...body, key })
+      const told = { location: `${path}/${id}`, ...unkept, ...(replayed && { 'idempotency-replayed': 'true' }) }
+      return { status: 201, body: { ...(await shown(id)), secret }, headers: told }
     },
     async list({ query }: Request<'listWebhooks'>): Promise<RestResponse> {
       const limit = limitOf(query.limit)

@@ -21,6 +21,13 @@ export const newWebhookSchema = {
   properties: { url, types },
 } as const
 
+/** What names a request that makes one, so that it can be repeated. */
+export const newWebhookHeaders = {
+  type: 'object',
+  required: ['idempotency-key'],
+  properties: { 'idempotency-key': { type: 'string', minLength: 1, maxLength: 255 } },
+} as const
+
 /** What may be changed of one. */
 export const changeSchema = {
   type: 'object',
@@ -111,7 +118,7 @@ export const webhookSchema = {
     probeAt: { ...time, description: 'While it is paused for failing: when one delivery is let through to see.' },
     waiting: { type: 'integer' },
     createdAt: time,
-    secret: { type: 'string', description: 'Shown when it is made, and never again.' },
+    secret: { type: 'string', description: 'Shown to the request that makes it alone.' },
     secrets: { type: 'array', items: { type: 'object', properties: { createdAt: time, expiresAt: time } } },
   },
 } as const

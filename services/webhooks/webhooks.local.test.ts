@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { create } from '@bufbuild/protobuf'
@@ -62,9 +63,14 @@ afterAll(async () => {
   sockets.remove()
 })
 
-function ask(verb: string, path: string, body?: object): Promise<{ status: number; body: Body; headers: Body }> {
+function ask(
+  verb: string,
+  path: string,
+  body?: object,
+  key: string = randomUUID(),
+): Promise<{ status: number; body: Body; headers: Body }> {
   return new Promise((resolve, reject) => {
-    const headers = body ? { 'content-type': 'application/json' } : {}
+    const headers = body ? { 'content-type': 'application/json', ...(key && { 'idempotency-key': key }) } : {}
     const asking = request(
       { socketPath: address.path, method: verb, path: `/api/v1/webhooks${path}`, headers },
       async (answer) => {
@@ -126,6 +132,23 @@ describe('a subscription', () => {
 
     expect((await ask('DELETE', `/${id}`)).status).toBe(204)
     expect(await ask('GET', `/${id}`)).toMatchObject({ status: 404, body: { code: 'not-found' } })
+  })
+
+  test('that is asked for again, also at once, is one, and its secret is told again; its key stands for nothing else', async () => {
+    const wanted = { url: `${receiverUrl}again`, types: ['order.placed', 'order.shipped'] }
+    const key = randomUUID()
+    const answers = await Promise.all([1, 2, 3].map(() => ask('POST', '', wanted, key)))
+    expect(answers.map(({ status }) => status)).toEqual([201, 201, 201])
+    expect(new Set(answers.map(({ body }) => JSON.stringify(body))).size).toBe(1)
+    expect(answers.filter(({ headers }) => headers['idempotency-replayed'] === 'true')).toHaveLength(2)
+    const other = { ...wanted, types: ['order.placed'] }
+    expect(await ask('POST', '', other, key)).toMatchObject({ status: 422, body: { code: 'idempotency-key-reused' } })
+    expect(await ask('POST', '', wanted)).toMatchObject({ status: 409, body: { code: 'conflict' } })
+    const keyless = await ask('POST', '', wanted, '')
+    expect(keyless).toMatchObject({ status: 400, body: { errors: [{ field: 'header:idempotency-key' }] } })
+    const { id } = answers[0]?.body ?? {}
+    await ask('POST', `/${id}/secret`, { overlapHours: 0 })
+    expect(await ask('POST', '', wanted, key)).toMatchObject({ status: 409, body: { code: 'conflict' } })
   })
 
   test('is tried, paused and given a new secret', async () => {
