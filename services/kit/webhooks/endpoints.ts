@@ -71,8 +71,9 @@ export type Subscribed = { readonly id: string; readonly secret: string; readonl
 
 /**
  * Subscribes a URL to some types. A request that is repeated under the same key within a day makes one endpoint, and hears the same.
- * @throws ServiceError `invalid-argument` for a URL that nothing may be sent to or a type that there is not, `conflict` where the
- *   URL is subscribed already, `failed-precondition` where there are too many endpoints, `idempotency-key-reused`
+ * @throws ServiceError `invalid-argument` for a URL that nothing may be sent to or a type that there is not, `unavailable` where its
+ *   name cannot be looked up now, `conflict` where the URL is subscribed already, `failed-precondition` where there are too many
+ *   endpoints, `idempotency-key-reused`
  */
 export async function subscribe(
   database: WebhookDatabase,
@@ -260,7 +261,10 @@ async function acceptUrl({ policy }: EndpointRules, text: string): Promise<strin
     await withDeadline(resolveMsMax, (signal) => addressesOf(policy, url, signal))
     return url.href
   } catch (thrown) {
-    if (!(thrown instanceof TargetRefused)) throw thrown
+    if (thrown instanceof ServiceError) throw thrown
+    if (!(thrown instanceof TargetRefused)) {
+      throw new ServiceError('unavailable', 'The name of the URL cannot be looked up now.', { cause: thrown })
+    }
     throw invalidArgument(thrown.message, { field: 'url', code: thrown.code, message: thrown.message })
   }
 }
