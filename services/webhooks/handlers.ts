@@ -118,9 +118,13 @@ function deliveryHandlers(database: WebhookDatabase, webhook: string) {
         const message = 'It is a moment after `from`.'
         throw invalidArgument(message, { field: 'to', code: 'order', message })
       }
-      const states = body.delivered ? (['failed', 'delivered'] as const) : (['failed'] as const)
       const after = body.after === undefined ? undefined : BigInt(body.after)
-      const { replayed, next } = await replayDeliveries(database, webhook, idOf(params), { from, to, states, after })
+      const { replayed, next } = await replayDeliveries(database, webhook, idOf(params), {
+        from,
+        to,
+        delivered: body.delivered,
+        after,
+      })
       return { status: 202, body: { replayed, ...(next !== undefined && { next: String(next) }) } }
     },
   }
