@@ -198,6 +198,14 @@ describe('with parts away', () => {
     const odd = await ask('CustomersPage', { ids: ['c-1', 'a\0b'] })
     expect(odd.errors).toBeUndefined()
     expect(odd.data?.customers).toMatchObject([{ name: 'Ada' }, { name: null }])
+    // A database that hangs costs what it has, not the page.
+    const session = await shop.database.session()
+    await session.query({ text: 'begin; lock table customer' })
+    const hanging = await ask('OrderPage', { id: orderId })
+    expect(hanging.data?.order).toMatchObject({ id: orderId, customer: { id: 'c-1', name: null } })
+    expect(errorsOf(hanging)).toEqual([['order.customer.name', 'deadline-exceeded']])
+    await session.query({ text: 'rollback' })
+    session.release()
     await shop.catalog.stop()
     const noCatalog = await ask('OrderPage', { id: orderId })
     expect(noCatalog.data?.order).toMatchObject({
