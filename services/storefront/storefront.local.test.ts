@@ -167,6 +167,11 @@ describe('what happens to an order', () => {
       again.destroy()
     }
     expect((await listen({ id: 'none' })).statusCode).toBe(404)
+    const wrong = await listen({ id, after: 'nowhere' })
+    expect(JSON.parse((await wrong.toArray()).join(''))).toMatchObject({
+      status: 400,
+      errors: [{ field: 'afterPosition' }],
+    })
   })
 
   test('ends without complete when the instance stops, and the source with it', async () => {
