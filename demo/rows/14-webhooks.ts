@@ -20,9 +20,13 @@ export const webhooksRow: Row = {
   withinMs: 60_000,
   async walk(visit) {
     const { url, arrivals } = await receiver(visit)
-    const inside = await visit.request('POST', path, { at: 'webhooks', body: { url: 'https://10.0.0.1/', types } })
+    const subscribe = (to: string) => {
+      const headers = { 'idempotency-key': `${visit.token} ${to}` }
+      return visit.request<Subscription>('POST', path, { at: 'webhooks', headers, body: { url: to, types } })
+    }
+    const inside = await subscribe('https://10.0.0.1/')
     must(inside.status === 400, `An inside address is answered by ${inside.status}`)
-    const made = await visit.request<Subscription>('POST', path, { at: 'webhooks', body: { url, types } })
+    const made = await subscribe(url)
     must(made.status === 201, `The subscription was answered by ${made.status}: ${JSON.stringify(made.body)}`)
     const { id, secret } = made.body
     visit.afterwards(() => fetch(`${visit.shop.edgeOf('webhooks')}${path}/${id}`, { method: 'DELETE' }))

@@ -1,4 +1,4 @@
-import { invalidArgument } from '#kit/errors.ts'
+import { invalidArgument, withFields } from '#kit/errors.ts'
 import type { Resolvers } from '#kit/graphql/schema.ts'
 import { subscription, type Told } from '#kit/graphql/subscription.ts'
 import { pageMax } from './schema.ts'
@@ -42,8 +42,12 @@ async function* orderUpdates(
   after = '',
 ): AsyncIterable<Told<ReturnType<typeof updateView>>> {
   await orders.getOrder({ orderId })
-  for await (const { position, update } of orders.streamOrderUpdates({ orderId, afterPosition: after })) {
-    if (update) yield { position, value: updateView(position, update) }
+  try {
+    for await (const { position, update } of orders.streamOrderUpdates({ orderId, afterPosition: after })) {
+      if (update) yield { position, value: updateView(position, update) }
+    }
+  } catch (thrown) {
+    throw withFields(thrown, (field) => field.replace('after_position', 'afterPosition'))
   }
 }
 

@@ -1,3 +1,4 @@
+import { withDeadline } from '#kit/deadline.ts'
 import { ServiceError } from '#kit/errors.ts'
 import { type Loader, loader } from '#kit/graphql/loader.ts'
 import type { Client } from '#kit/grpc/client.ts'
@@ -39,6 +40,9 @@ export type Context = {
 /** As many as orders and the catalogue take at once. */
 const batchMax = { orders: 100, customers: 20, products: 100, names: 200 }
 
+/** As long as orders may take: a database that hangs leaves names out, and the page is there before its own time is up. */
+const namesWithinMs = 500
+
 /** A new set of loaders. It lives no longer than its operation, so nothing that it remembers grows old. */
 export function openContext(sources: Sources): Context {
   return {
@@ -49,7 +53,9 @@ export function openContext(sources: Sources): Context {
       id: recentKey,
     }),
     products: loader((ids) => productsById(ids, sources), { batchMax: batchMax.products }),
-    names: loader((ids) => readNames(sources.database.db, ids), { batchMax: batchMax.names }),
+    names: loader((ids) => withDeadline(namesWithinMs, () => readNames(sources.database.db, ids)), {
+      batchMax: batchMax.names,
+    }),
   }
 }
 

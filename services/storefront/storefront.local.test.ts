@@ -167,6 +167,11 @@ describe('what happens to an order', () => {
       again.destroy()
     }
     expect((await listen({ id: 'none' })).statusCode).toBe(404)
+    const wrong = await listen({ id, after: 'nowhere' })
+    expect(JSON.parse((await wrong.toArray()).join(''))).toMatchObject({
+      status: 400,
+      errors: [{ field: 'afterPosition' }],
+    })
   })
 
   test('ends without complete when the instance stops, and the source with it', async () => {
@@ -194,6 +199,18 @@ describe('with parts away', () => {
     const orderId = await shop.place('c-1', ['p-1', 'p-2'])
     await register('c-1', 'Ada')
     await shop.caughtUp()
+    // An id that nobody can have is unknown, and takes no name from the others.
+    const odd = await ask('CustomersPage', { ids: ['c-1', 'a\0b'] })
+    expect(odd.errors).toBeUndefined()
+    expect(odd.data?.customers).toMatchObject([{ name: 'Ada' }, { name: null }])
+    // A database that hangs costs what it has, not the page.
+    const session = await shop.database.session()
+    await session.query({ text: 'begin; lock table customer' })
+    const hanging = await ask('OrderPage', { id: orderId })
+    expect(hanging.data?.order).toMatchObject({ id: orderId, customer: { id: 'c-1', name: null } })
+    expect(errorsOf(hanging)).toEqual([['order.customer.name', 'deadline-exceeded']])
+    await session.query({ text: 'rollback' })
+    session.release()
     await shop.catalog.stop()
     const noCatalog = await ask('OrderPage', { id: orderId })
     expect(noCatalog.data?.order).toMatchObject({
@@ -218,5 +235,9 @@ describe('with parts away', () => {
     expect(noOrders.data?.customers).toEqual([{ id: 'c-1', name: null, orders: null }])
     expect(errorsOf(noOrders)).toContainEqual(['customers.0.orders', 'unavailable'])
     expect(JSON.stringify(noOrders)).not.toContain('sock')
+    await server.stop()
+    const noDatabase = await ask('CustomersPage', { ids: ['c-1'] })
+    expect(errorsOf(noDatabase)).toContainEqual(['customers.0.name', 'unavailable'])
+    expect(JSON.stringify(noDatabase)).not.toMatch(/PGSQL|connect/)
   })
 })

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { invalidArgument, notFound, ServiceError } from '#kit/errors.ts'
+import { readIdempotencyKey } from '#kit/http/idempotency.ts'
 import type { RestRequest, RestResponse } from '#kit/http/server.ts'
 import {
   changeEndpoint,
@@ -7,6 +8,7 @@ import {
   type Endpoint,
   type EndpointRules,
   listEndpoints,
+  noEndpoint,
   rotateSecret,
   secretsOf,
   showEndpoint,
@@ -38,10 +40,12 @@ function subscriptionHandlers(database: WebhookDatabase, rules: EndpointRules) {
     return { ...endpointJson(endpoint), secrets: secrets.map(withoutNothing) }
   }
   return {
-    /** The secret is in this answer and in no other. */
-    async create({ body }: Request<'createWebhook', typeof newWebhookSchema>): Promise<RestResponse> {
-      const { id, secret } = await subscribe(database, rules, body)
-      return { status: 201, body: { ...(await shown(id)), secret }, headers: { location: `${path}/${id}`, ...unkept } }
+    /** The secret is in this answer, and in that to the same request repeated under its key. */
+    async create({ body, headers }: Request<'createWebhook', typeof newWebhookSchema>): Promise<RestResponse> {
+      const key = readIdempotencyKey(headers['idempotency-key'])
+      const { id, secret, replayed } = await subscribe(database, rules, { ...body, key })
+      const told = { location: `${path}/${id}`, ...unkept, ...(replayed && { 'idempotency-replayed': 'true' }) }
+      return { status: 201, body: { ...(await shown(id)), secret }, headers: told }
     },
     async list({ query }: Request<'listWebhooks'>): Promise<RestResponse> {
       const limit = limitOf(query.limit)
@@ -49,19 +53,19 @@ function subscriptionHandlers(database: WebhookDatabase, rules: EndpointRules) {
       return { status: 200, body: { webhooks: found.map(endpointJson) } }
     },
     async get({ params }: Request<'getWebhook'>): Promise<RestResponse> {
-      return { status: 200, body: await shown(params.id) }
+      return { status: 200, body: await shown(idOf(params)) }
     },
     async update({ params, body }: Request<'updateWebhook', typeof changeSchema>): Promise<RestResponse> {
-      await changeEndpoint(database, rules, params.id, body)
-      return { status: 200, body: await shown(params.id) }
+      await changeEndpoint(database, rules, idOf(params), body)
+      return { status: 200, body: await shown(idOf(params)) }
     },
     async remove({ params }: Request<'deleteWebhook'>): Promise<RestResponse> {
-      await deleteEndpoint(database, webhook, params.id)
+      await deleteEndpoint(database, webhook, idOf(params))
       return { status: 204 }
     },
     async rotate({ params, body }: Request<'rotateSecret', typeof rotationSchema>): Promise<RestResponse> {
       const overlapMs = (body.overlapHours ?? overlapHoursDefault) * 3_600_000
-      const { secret, olderEndAt } = await rotateSecret(database, webhook, params.id, overlapMs)
+      const { secret, olderEndAt } = await rotateSecret(database, webhook, idOf(params), overlapMs)
       return { status: 201, body: { secret, olderEndAt }, headers: unkept }
     },
   }
@@ -71,7 +75,7 @@ function deliveryHandlers(database: WebhookDatabase, webhook: string) {
   return {
     /** Goes the way of every delivery, so that it shows whether one would arrive. */
     async ping({ params }: Request<'pingWebhook'>): Promise<RestResponse> {
-      const endpoint = await showEndpoint(database, webhook, params.id)
+      const endpoint = await showEndpoint(database, webhook, idOf(params))
       const event = {
         id: `ping_${randomUUID()}`,
         type: 'webhook.ping',
@@ -85,34 +89,42 @@ function deliveryHandlers(database: WebhookDatabase, webhook: string) {
       return { status: 202, body: { number: String(number), eventId: event.id }, headers: { location } }
     },
     async deliveries({ params, query }: Request<'listDeliveries'>): Promise<RestResponse> {
-      await showEndpoint(database, webhook, params.id)
+      await showEndpoint(database, webhook, idOf(params))
       const before = one(query.before)
       const page = {
         before: before === undefined ? undefined : BigInt(before),
         state: one(query.state) as Delivery['state'] | undefined,
         limit: limitOf(query.limit),
       }
-      return { status: 200, body: { deliveries: (await listDeliveries(database, params.id, page)).map(deliveryJson) } }
+      return {
+        status: 200,
+        body: { deliveries: (await listDeliveries(database, idOf(params), page)).map(deliveryJson) },
+      }
     },
     async delivery({ params }: Request<'getDelivery'>): Promise<RestResponse> {
-      await showEndpoint(database, webhook, params.id)
-      const { delivery, payload, attempts } = await showDelivery(database, params.id, numberOf(params.number))
+      await showEndpoint(database, webhook, idOf(params))
+      const { delivery, payload, attempts } = await showDelivery(database, idOf(params), numberOf(params.number))
       const log = attempts.map(withoutNothing)
       return { status: 200, body: { ...deliveryJson(delivery), payload: JSON.parse(payload), log } }
     },
     async replayOne({ params }: Request<'replayDelivery'>): Promise<RestResponse> {
-      await replayDelivery(database, webhook, params.id, numberOf(params.number))
+      await replayDelivery(database, webhook, idOf(params), numberOf(params.number))
       return { status: 202, body: { replayed: 1 } }
     },
     async replay({ params, body }: Request<'replayDeliveries', typeof replaySchema>): Promise<RestResponse> {
       const [from, to] = [new Date(body.from), new Date(body.to)]
-      if (from >= to) {
-        const message = 'It lies after `from`.'
+      // Leap seconds are written like any other, and are no moment here.
+      if (!(from < to)) {
+        const message = 'It is a moment after `from`.'
         throw invalidArgument(message, { field: 'to', code: 'order', message })
       }
-      const states = body.delivered ? (['failed', 'delivered'] as const) : (['failed'] as const)
       const after = body.after === undefined ? undefined : BigInt(body.after)
-      const { replayed, next } = await replayDeliveries(database, webhook, params.id, { from, to, states, after })
+      const { replayed, next } = await replayDeliveries(database, webhook, idOf(params), {
+        from,
+        to,
+        delivered: body.delivered,
+        after,
+      })
       return { status: 202, body: { replayed, ...(next !== undefined && { next: String(next) }) } }
     },
   }
@@ -141,6 +153,12 @@ function one(value: string | readonly string[] | undefined): string | undefined 
 
 function limitOf(value: string | readonly string[] | undefined): number {
   return Number(one(value) ?? limitDefault)
+}
+
+/** Ids are ours: what cannot be one never comes to the database, which refuses some texts by itself. */
+function idOf({ id }: { readonly id: string }): string {
+  if (!/^we_[0-9a-f-]{36}$/.test(id)) throw noEndpoint(id)
+  return id
 }
 
 function numberOf(text: string): bigint {

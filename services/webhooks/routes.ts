@@ -4,6 +4,7 @@ import {
   changeSchema,
   deliveriesQuery,
   deliverySchema,
+  newWebhookHeaders,
   newWebhookSchema,
   pageQuery,
   replayedSchema,
@@ -21,9 +22,10 @@ const wrong = { 400: problemSchema, 409: problemSchema, ...missing } as const
 export function webhookRoutes(handlers: Handlers) {
   return {
     createWebhook: {
-      summary: 'Subscribes a URL to some types of events. The secret of its signatures is shown now and never again.',
+      summary: 'Subscribes a URL to some types of events. The secret of its signatures is shown to this request alone.',
+      headers: newWebhookHeaders,
       body: newWebhookSchema,
-      responses: { 201: webhookSchema, ...wrong },
+      responses: { 201: webhookSchema, 422: problemSchema, ...wrong },
       handler: handlers.create,
     },
     listWebhooks: {

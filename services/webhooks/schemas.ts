@@ -21,6 +21,13 @@ export const newWebhookSchema = {
   properties: { url, types },
 } as const
 
+/** What names a request that makes one, so that it can be repeated. */
+export const newWebhookHeaders = {
+  type: 'object',
+  required: ['idempotency-key'],
+  properties: { 'idempotency-key': { type: 'string', minLength: 1, maxLength: 255 } },
+} as const
+
 /** What may be changed of one. */
 export const changeSchema = {
   type: 'object',
@@ -77,7 +84,10 @@ const limit = { type: 'string', pattern: '^([1-9]|[1-9][0-9]|100)$', description
 export const pageQuery = {
   type: 'object',
   additionalProperties: false,
-  properties: { limit, after: { type: 'string', maxLength: 64, description: 'The last id that was shown.' } },
+  properties: {
+    limit,
+    after: { type: 'string', pattern: '^we_[0-9a-f-]{36}$', description: 'The last id that was shown.' },
+  },
 } as const
 
 /** Which deliveries are shown. */
@@ -108,7 +118,7 @@ export const webhookSchema = {
     probeAt: { ...time, description: 'While it is paused for failing: when one delivery is let through to see.' },
     waiting: { type: 'integer' },
     createdAt: time,
-    secret: { type: 'string', description: 'Shown when it is made, and never again.' },
+    secret: { type: 'string', description: 'Shown to the request that makes it alone.' },
     secrets: { type: 'array', items: { type: 'object', properties: { createdAt: time, expiresAt: time } } },
   },
 } as const

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { create } from '@bufbuild/protobuf'
@@ -62,9 +63,14 @@ afterAll(async () => {
   sockets.remove()
 })
 
-function ask(verb: string, path: string, body?: object): Promise<{ status: number; body: Body; headers: Body }> {
+function ask(
+  verb: string,
+  path: string,
+  body?: object,
+  key: string = randomUUID(),
+): Promise<{ status: number; body: Body; headers: Body }> {
   return new Promise((resolve, reject) => {
-    const headers = body ? { 'content-type': 'application/json' } : {}
+    const headers = body ? { 'content-type': 'application/json', ...(key && { 'idempotency-key': key }) } : {}
     const asking = request(
       { socketPath: address.path, method: verb, path: `/api/v1/webhooks${path}`, headers },
       async (answer) => {
@@ -128,6 +134,23 @@ describe('a subscription', () => {
     expect(await ask('GET', `/${id}`)).toMatchObject({ status: 404, body: { code: 'not-found' } })
   })
 
+  test('that is asked for again, also at once, is one, and its secret is told again; its key stands for nothing else', async () => {
+    const wanted = { url: `${receiverUrl}again`, types: ['order.placed', 'order.shipped'] }
+    const key = randomUUID()
+    const answers = await Promise.all([1, 2, 3].map(() => ask('POST', '', wanted, key)))
+    expect(answers.map(({ status }) => status)).toEqual([201, 201, 201])
+    expect(new Set(answers.map(({ body }) => JSON.stringify(body))).size).toBe(1)
+    expect(answers.filter(({ headers }) => headers['idempotency-replayed'] === 'true')).toHaveLength(2)
+    const other = { ...wanted, types: ['order.placed'] }
+    expect(await ask('POST', '', other, key)).toMatchObject({ status: 422, body: { code: 'idempotency-key-reused' } })
+    expect(await ask('POST', '', wanted)).toMatchObject({ status: 409, body: { code: 'conflict' } })
+    const keyless = await ask('POST', '', wanted, '')
+    expect(keyless).toMatchObject({ status: 400, body: { errors: [{ field: 'header:idempotency-key' }] } })
+    const { id } = answers[0]?.body ?? {}
+    await ask('POST', `/${id}/secret`, { overlapHours: 0 })
+    expect(await ask('POST', '', wanted, key)).toMatchObject({ status: 409, body: { code: 'conflict' } })
+  })
+
   test('is tried, paused and given a new secret', async () => {
     arrivals.length = 0
     const { id } = (await ask('POST', '', { url: receiverUrl, types: [...eventTypes] })).body
@@ -188,5 +211,29 @@ describe('bad input', () => {
     expect((await ask('POST', '/we_nope/ping')).status).toBe(404)
     expect((await ask('POST', '/we_nope/secret', {})).status).toBe(404)
     expect((await ask('GET', '?limit=1000')).status).toBe(400)
+  })
+
+  test('an id that nothing can have is not found wherever it stands; what is no moment is refused', async () => {
+    const span = { from: '2026-01-01T00:00:00Z', to: '2026-01-02T00:00:00Z' }
+    const asked: [string, string, object?][] = [
+      ['GET', '/a%00b'],
+      ['PATCH', '/a%00b', { paused: true }],
+      ['DELETE', '/a%00b'],
+      ['POST', '/a%00b/secret', {}],
+      ['POST', '/a%00b/ping'],
+      ['GET', '/a%00b/deliveries'],
+      ['GET', '/a%00b/deliveries/1'],
+      ['POST', '/a%00b/deliveries/1/replay'],
+      ['POST', '/a%00b/replay', span],
+    ]
+    const answers = await Promise.all(asked.map((each) => ask(...each)))
+    expect(answers.map(({ status }) => status)).toEqual(asked.map(() => 404))
+    expect((await ask('GET', '?after=%00')).status).toBe(400)
+    const { id } = (await ask('POST', '', { url: `${receiverUrl}moments`, types: ['order.placed'] })).body
+    for (const wrong of [{ from: '2016-12-31T23:59:60Z' }, { to: '2026-12-31T23:59:60Z' }]) {
+      expect((await ask('POST', `/${id}/replay`, { ...span, ...wrong })).status).toBe(400)
+    }
+    const all = { from: '0000-01-01T00:00:00Z', to: '9999-12-31T23:59:59Z' }
+    expect((await ask('POST', `/${id}/replay`, all)).status).toBe(202)
   })
 })

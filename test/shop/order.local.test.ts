@@ -159,7 +159,7 @@ describe('a subscriber outside', () => {
     const subscribe = (url: string) =>
       request(`http://${edge?.address}:${edge?.port}/api/v1/webhooks`, {
         method: 'POST',
-        headers: { 'content-type': 'application/json' },
+        headers: { 'content-type': 'application/json', 'idempotency-key': url },
         body: JSON.stringify({ url, types: ['order.placed', 'order.shipped'] }),
       })
     const made = await subscribe(`http://127.0.0.1:${port}/hook`)

@@ -9,7 +9,7 @@ import {
   parse,
 } from 'graphql'
 import { createLRUCache, createYoga, type Plugin } from 'graphql-yoga'
-import { GraphqlRefusal, type GraphqlRefusalCode } from './errors.ts'
+import { GraphqlRefusal, type GraphqlRefusalCode, refusalsMax } from './errors.ts'
 import { checkShape, costOf, type GraphqlLimits } from './limits.ts'
 import type { KnownOperations } from './operations.ts'
 import type { GraphqlParams } from './params.ts'
@@ -68,7 +68,9 @@ export function graphqlEngine(
     const found = getOperationAST(document, params.operationName)
     if (!found)
       throw new GraphqlRefusal('operation-unknown', 'Say with "operationName" which operation of the document.')
-    const variables = getVariableValues(schema, found.variableDefinitions ?? [], { ...params.variables })
+    const given = { ...params.variables }
+    // Each error is an object with a stack: a long list of wrong values would hold up everybody else for seconds.
+    const variables = getVariableValues(schema, found.variableDefinitions ?? [], given, { maxErrors: refusalsMax })
     if (variables.errors) throw new GraphqlRefusal('variables-invalid', 'The variables do not fit.', variables.errors)
     const cost = refusing('variables-invalid', () => costOf(schema, document, found, variables.coerced ?? {}))
     if (cost > limits.costMax) {

@@ -34,8 +34,8 @@ export type GraphqlErrorJson = {
   }
 }
 
-/** Errors of one refusal shown at most, so that a large wrong document does not make a larger answer. */
-const refusalsMax = 10
+/** Errors of one refusal looked for and shown at most, so that what is large and wrong makes neither a larger answer nor much work. */
+export const refusalsMax = 10
 
 /** The operation was not run. One code, and one or more places where it is wrong. */
 export class GraphqlRefusal extends Error {

@@ -7,6 +7,7 @@ import { service } from '#graph/service.ts'
 import { socketFolder, type TestApp, testApp } from '../app/app-fixture.ts'
 import { currentSignal } from '../context.ts'
 import { invalidArgument, notFound, ServiceError } from '../errors.ts'
+import { silentLog } from '../telemetry/log.ts'
 import { until } from '../until-fixture.ts'
 import { loader } from './loader.ts'
 import { documentIdOf } from './operations.ts'
@@ -20,7 +21,7 @@ const sockets = socketFolder()
 
 const schema = `
   type Query {
-    shelf(first: Int! = 10): [Book!]! @listSize(by: ["first"])
+    shelf(first: Int! = 10, of: [ID!]): [Book!]! @listSize(by: ["first"])
     book(id: ID!): Book
     broken: String
     refused: String
@@ -34,6 +35,8 @@ const listed = 'query Title($id: ID!) { book(id: $id) { title } }'
 type Context = { author: ReturnType<typeof authors> }
 let asked: (readonly string[])[]
 let ended: string[]
+/** What was written for the operators. */
+let faults: unknown[]
 
 function authors() {
   return loader<string, { name: string }>(
@@ -67,11 +70,13 @@ const resolvers: Resolvers<Context> = {
 }
 
 async function* news({ topic }: { topic: string; afterPosition?: string | null }, _: Context, after = '0') {
-  if (topic === 'none') throw notFound('There is no such topic.')
+  if (topic === 'late') await sleep(300)
+  if (topic === 'none' || topic === 'late') throw notFound('There is no such topic.')
   const signal = currentSignal()
   try {
     for (let position = Number(after) + 1; position <= 3; position += 1) {
       yield { position: `${position}`, value: `${topic} ${position}` }
+      if (topic === 'broken') throw new Error('password=hunter2')
       if (topic === 'failing') throw notFound('It was taken back.')
       if (topic === 'away') throw new ServiceError('unavailable', 'Gone for a moment.')
     }
@@ -88,7 +93,8 @@ let sequence = 0
 async function start(environment = 'local'): Promise<void> {
   const address = sockets.at(`g${++sequence}`)
   socketPath = address.path
-  app = testApp(library, { listen: address, environment })
+  const error = (_message: string, fields: { readonly error?: unknown } = {}) => void faults.push(fields.error)
+  app = testApp(library, { listen: address, environment }, { ...silentLog, error })
   const context = () => ({ author: authors() })
   const bounds = { deadlineMs: 2_000, bodyBytesMax: 65_536, streamDeadlineMs: 5_000 }
   await app.add('graphql', graphqlServer(app, api, { schema, resolvers, context, operations: [listed] }, bounds))
@@ -97,6 +103,7 @@ async function start(environment = 'local'): Promise<void> {
 beforeEach(async () => {
   asked = []
   ended = []
+  faults = []
   await start()
 })
 afterEach(async () => {
@@ -212,6 +219,13 @@ describe('what is refused before anything is asked for it', () => {
     ['query-invalid', { query: '{ book(id: "1") { ...f } } fragment f on Book { author { books { ...f } } }' }],
     ['variables-invalid', { query: listed, variables: { id: null } }],
     ['variables-invalid', { query: 'query ($n: Int = 3) { shelf(first: $n) { id } }', variables: { n: null } }],
+    [
+      'variables-invalid',
+      {
+        query: 'query ($of: [ID!]) { shelf(of: $of) { id } }',
+        variables: { of: Array.from({ length: 10_000 }, () => ({})) },
+      },
+    ],
     ['operation-unknown', { query: 'query A { broken } query B { broken }' }],
     ['operation-misplaced', { query: 'subscription { news(topic: "x") }' }],
     ['batch-refused', [{ query: '{ broken }' }]],
@@ -254,9 +268,15 @@ describe('a subscription', () => {
     const misplaced = await send({ path: `/graphql/stream?query=${encodeURIComponent('{ broken }')}` })
     expect(misplaced.statusCode).toBe(400)
     expect(await textOf(misplaced)).toContain('operation-misplaced')
+    // Too late for a status: without `complete` a browser would come back for ever.
+    expect(await open('late')).toMatch(/^event: next\ndata: {"errors":.*"not-found".*\n\nevent: complete/)
     expect(await open('failing')).toMatch(
       /"failing 1"}}\n\nevent: next\ndata: {"errors":.*"not-found".*\n\nevent: complete/,
     )
+    const broken = await open('broken')
+    expect(broken).toMatch(/"broken 1"}}\n\nevent: next\ndata: {"errors":.*"internal".*\n\nevent: complete/)
+    expect(broken).not.toContain('hunter2')
+    expect(faults).toEqual([expect.objectContaining({ message: 'password=hunter2' })])
     expect(await open('away')).toBe('id: 1\nevent: next\ndata: {"data":{"news":"away 1"}}\n\n')
   })
 

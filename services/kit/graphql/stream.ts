@@ -1,9 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { ExecutionResult } from 'graphql'
-import { correlationId } from '../context.ts'
+import { type ExecutionResult, GraphQLError } from 'graphql'
 import { ServiceError } from '../errors.ts'
-import { internalMessage } from '../grpc/errors.ts'
-import type { ServerEvent } from '../http/events.ts'
+import { refusalWithinMs, type ServerEvent } from '../http/events.ts'
 import { causeOf } from './errors.ts'
 import { positionOf } from './subscription.ts'
 
@@ -20,6 +18,7 @@ export async function* tell(
   shown: (result: ExecutionResult) => object,
 ): AsyncIterable<ServerEvent> {
   let told = false
+  const beganMs = performance.now()
   try {
     for await (const result of withSignsOfLife(results)) {
       if (result === 'alive') yield {}
@@ -31,11 +30,10 @@ export async function* tell(
     }
   } catch (thrown) {
     const error = ServiceError.from(causeOf(thrown))
-    // Before the first result it is answered with a status; what passes ends the stream, and the client comes back.
-    if (!told || error.transient || error.code === 'cancelled') throw error
-    const message = error.code === 'internal' ? internalMessage(correlationId()) : error.message
-    const extensions = { code: error.code, correlationId: correlationId() }
-    yield { event: 'next', data: { errors: [{ message, extensions }] } }
+    // As long as nothing was answered it is a status; what passes ends the stream, and the client comes back.
+    const answered = told || performance.now() - beganMs >= refusalWithinMs
+    if (!answered || error.transient || error.code === 'cancelled') throw error
+    yield { event: 'next', data: shown({ errors: [new GraphQLError(error.message, { originalError: error })] }) }
   }
   yield { event: 'complete', data: '' }
 }

@@ -64,8 +64,8 @@ export function eventStreams(app: Pick<App, 'stopping' | 'log'>, streamsMax: num
 }
 
 const bufferBytesMax = 16 * 1024
-/** A source that is silent for this long has begun well, and its reader should know. */
-const refusalWithinMs = 200
+/** A source that is silent for this long has begun well, and its reader should know: it is answered with 200. */
+export const refusalWithinMs = 200
 
 async function* write(
   iterator: AsyncIterator<ServerEvent>,

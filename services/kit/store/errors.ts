@@ -3,12 +3,12 @@ import { ServiceError } from '../errors.ts'
 
 /**
  * The database cannot be had now: down, restarting, out of connections, or the connection was lost. Whatever was
- * under way may be tried again later; it says nothing about the work itself.
+ * under way may be tried again later; it says nothing about the work itself. Why is in the cause alone: it names hosts, roles
+ * and files, and the message may be shown outside.
  */
 export class StoreUnavailable extends ServiceError {
   constructor(cause: unknown) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    super('unavailable', `The database cannot be had now: ${reason}`, { cause })
+    super('unavailable', 'The database cannot be had now.', { cause })
   }
 }
 

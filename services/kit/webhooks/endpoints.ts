@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { withDeadline } from '../deadline.ts'
 import { invalidArgument, notFound, ServiceError } from '../errors.ts'
 import { type AnyDatabase, type AnyTx, statement } from '../store/database.ts'
@@ -49,31 +49,51 @@ const columns = `endpoint_id, url, types, ${healthColumns}, created_at`
 const waitingOf = `(
   select count(*)::int from kit.webhook_deliveries d where d.endpoint_id = e.endpoint_id and d.state = 'waiting') as waiting`
 
-// The lock keeps two that subscribe at once from exceeding what there may be.
+/** For so long a request that is repeated under its key is known, and hears the secret again. */
+const rememberedMs = 24 * 3_600_000
+
+// The lock keeps two that subscribe at once from exceeding what there may be, and lets one of two with one key wait for the other.
 const lockWebhook = statement(`select pg_advisory_xact_lock(hashtextextended('webhook ' || $1, 0))`)
+type Known = { id: string; hash: string; secret: string | null }
+const selectKnown = statement(`
+  select endpoint_id as id, request_hash as hash, (
+    select secret from kit.webhook_secrets s where s.endpoint_id = e.endpoint_id and s.created_at = e.created_at
+      and (s.expires_at is null or s.expires_at > $4)) as secret
+  from kit.webhook_endpoints e where webhook = $1 and request_key = $2 and created_at > $3`)
 const insert = statement(`
-  insert into kit.webhook_endpoints (endpoint_id, webhook, url, types, created_at)
-  select $1, $2, $3, $4, $5 where (select count(*) from kit.webhook_endpoints where webhook = $2) < ${endpointsMax}
+  insert into kit.webhook_endpoints (endpoint_id, webhook, url, types, created_at, request_key, request_hash)
+  select $1, $2, $3, $4, $5, $6, $7
+  where (select count(*) from kit.webhook_endpoints where webhook = $2) < ${endpointsMax}
   returning 1`)
 
+/** A subscription that was made: the secret that its deliveries are signed with. `replayed`: by an earlier request with this key. */
+export type Subscribed = { readonly id: string; readonly secret: string; readonly replayed: boolean }
+
 /**
- * Subscribes a URL to some types, and answers the endpoint's id and the secret that its deliveries are signed with.
- * @throws ServiceError `invalid-argument` for a URL that nothing may be sent to or a type that there is not, `conflict` where the
- *   URL is subscribed already, `failed-precondition` where there are too many endpoints
+ * Subscribes a URL to some types. A request that is repeated under the same key within a day makes one endpoint, and hears the same.
+ * @throws ServiceError `invalid-argument` for a URL that nothing may be sent to or a type that there is not, `unavailable` where its
+ *   name cannot be looked up now, `conflict` where the URL is subscribed already, `failed-precondition` where there are too many
+ *   endpoints, `idempotency-key-reused`
  */
 export async function subscribe(
   database: WebhookDatabase,
   rules: EndpointRules,
-  asked: { readonly url: string; readonly types: readonly string[] },
-): Promise<{ readonly id: string; readonly secret: string }> {
+  asked: { readonly url: string; readonly types: readonly string[]; readonly key?: string },
+): Promise<Subscribed> {
   const url = await acceptUrl(rules, asked.url)
   const types = acceptTypes(rules, asked.types)
-  const id = `we_${randomUUID()}`
-  const secret = newSecret()
-  await conflicting(() =>
+  const { key = null } = asked
+  const hash = createHash('sha256')
+    .update(JSON.stringify([url, ...types.toSorted()]))
+    .digest('base64url')
+  return conflicting(() =>
     database.transaction(async (tx) => {
       await tx.query(lockWebhook, [rules.webhook])
-      const made = await tx.query(insert, [id, rules.webhook, url, types, tx.at])
+      const remembered = new Date(tx.at.getTime() - rememberedMs)
+      const [known] = await tx.query<Known>(selectKnown, [rules.webhook, key, remembered, tx.at])
+      if (known) return repeated(known, hash)
+      const [id, secret] = [`we_${randomUUID()}`, newSecret()]
+      const made = await tx.query(insert, [id, rules.webhook, url, types, tx.at, key, hash])
       if (made.length === 0) {
         throw new ServiceError(
           'failed-precondition',
@@ -81,9 +101,18 @@ export async function subscribe(
         )
       }
       await tx.query(insertSecret, [id, secret, tx.at])
+      return { id, secret, replayed: false }
     }),
   )
-  return { id, secret }
+}
+
+function repeated({ id, hash, secret }: Known, wanted: string): Subscribed {
+  if (hash !== wanted) {
+    const next = 'This idempotency key stands for a subscription with other contents; use a new one.'
+    throw new ServiceError('idempotency-key-reused', next)
+  }
+  if (secret === null) throw new ServiceError('conflict', `The secret of ${id} was exchanged since: make a new one.`)
+  return { id, secret, replayed: true }
 }
 
 const selectPage = statement(`
@@ -162,14 +191,24 @@ export async function changeEndpoint(
   )
 }
 
-const remove = statement(`delete from kit.webhook_endpoints where webhook = $1 and endpoint_id = $2 returning 1`)
+const disable = statement(`
+  update kit.webhook_endpoints set state = 'disabled', reason = 'asked', probe_at = null
+  where webhook = $1 and endpoint_id = $2 returning 1`)
+const removeSome = statement(`
+  delete from kit.webhook_deliveries where ctid = any(array(
+    select ctid from kit.webhook_deliveries where endpoint_id = $1 limit 5000))
+  returning 1`)
+const remove = statement(`delete from kit.webhook_endpoints where webhook = $1 and endpoint_id = $2`)
 
 /**
- * Forgets an endpoint, with what was and is to be delivered to it. An attempt under way still arrives.
+ * Forgets an endpoint, with what was and is to be delivered to it. An attempt under way still arrives. It is disabled first and goes
+ * last: a month of deliveries in one statement would take too long, and hold whoever tells. Cut short, it is asked again.
  * @throws ServiceError `not-found`
  */
 export async function deleteEndpoint(database: AnyDatabase, webhook: string, id: string): Promise<void> {
-  if ((await database.query(remove, [webhook, id])).length === 0) throw noEndpoint(id)
+  if ((await database.query(disable, [webhook, id])).length === 0) throw noEndpoint(id)
+  while ((await database.query(removeSome, [id])).length > 0);
+  await database.query(remove, [webhook, id])
 }
 
 const insertSecret = statement(`insert into kit.webhook_secrets (endpoint_id, secret, created_at) values ($1, $2, $3)`)
@@ -222,7 +261,10 @@ async function acceptUrl({ policy }: EndpointRules, text: string): Promise<strin
     await withDeadline(resolveMsMax, (signal) => addressesOf(policy, url, signal))
     return url.href
   } catch (thrown) {
-    if (!(thrown instanceof TargetRefused)) throw thrown
+    if (thrown instanceof ServiceError) throw thrown
+    if (!(thrown instanceof TargetRefused)) {
+      throw new ServiceError('unavailable', 'The name of the URL cannot be looked up now.', { cause: thrown })
+    }
     throw invalidArgument(thrown.message, { field: 'url', code: thrown.code, message: thrown.message })
   }
 }

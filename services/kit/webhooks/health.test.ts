@@ -53,4 +53,9 @@ test('days of failing, or saying that it is gone, disable it; its owner’s paus
   const asked: Health = { ...healthy, state: 'paused', reason: 'asked' }
   expect(failing(failuresMax + 1, asked)).toMatchObject({ state: 'paused', reason: 'asked', probeAt: null })
   expect(afterSuccess(failing(1, asked))).toEqual(asked)
+  // An attempt that was under way when its owner paused it after days of failing: what comes now is kept all the same.
+  expect(afterFailure(failing(1, asked), 'timeout', after(disableAfterMs))).toMatchObject({
+    state: 'paused',
+    reason: 'asked',
+  })
 })

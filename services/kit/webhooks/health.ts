@@ -61,10 +61,11 @@ export function afterFailure(health: Health, error: AttemptError, now: Date): He
   const counted = { ...health, failures, failingSince }
   if (health.state === 'disabled') return counted
   if (error === 'gone') return { ...counted, state: 'disabled', reason: 'gone', probeAt: null }
+  if (health.reason === 'asked') return counted
   if (now.getTime() - failingSince.getTime() >= disableAfterMs) {
     return { ...counted, state: 'disabled', reason: 'failing', probeAt: null }
   }
-  if (health.reason === 'asked' || failures < failuresMax) return counted
+  if (failures < failuresMax) return counted
   // What was under way when it was paused is no probe, and says nothing new.
   if (health.state === 'paused' && health.probeAt && health.probeAt > now) return counted
   const waitMs = Math.min(probeBaseMs * 2 ** health.probes, probeMsMax)

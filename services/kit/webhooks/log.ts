@@ -41,9 +41,17 @@ const columns = `d.number, d.event_id as "eventId", v.type, d.state, d.attempts,
   d.created_at as "createdAt", d.settled_at as "settledAt"`
 const from = `kit.webhook_deliveries d join kit.webhook_events v on v.webhook = d.webhook and v.event_id = d.event_id`
 
-const selectPage = statement(`
-  select ${columns} from ${from}
-  where d.endpoint_id = $1 and d.number < $2 and ($3::text is null or d.state = $3) order by d.number desc limit $4`)
+// The state stands in the text: a plan that holds for every state would read all that arrived to find what failed.
+const pageOf = (state: string) =>
+  statement(`
+    select ${columns} from ${from}
+    where d.endpoint_id = $1 and d.number < $2 ${state} order by d.number desc limit $3`)
+const selectPage = {
+  any: pageOf(''),
+  waiting: pageOf(`and d.state = 'waiting'`),
+  delivered: pageOf(`and d.state = 'delivered'`),
+  failed: pageOf(`and d.state = 'failed'`),
+} as const
 const beyondAll = 2n ** 63n - 1n
 
 /** Deliveries to an endpoint, the newest first, those before a number. */
@@ -52,7 +60,7 @@ export async function listDeliveries(
   endpointId: string,
   page: { readonly before?: bigint | undefined; readonly state?: DeliveryState | undefined; readonly limit: number },
 ): Promise<readonly Delivery[]> {
-  return database.query<Delivery>(selectPage, [endpointId, page.before ?? beyondAll, page.state ?? null, page.limit])
+  return database.query<Delivery>(selectPage[page.state ?? 'any'], [endpointId, page.before ?? beyondAll, page.limit])
 }
 
 const selectOne = statement(`select ${columns}, v.payload from ${from} where d.endpoint_id = $1 and d.number = $2`)
@@ -86,17 +94,20 @@ const replayOne = statement(`
   set state = 'waiting', attempts = 0, replays = replays + 1, next_at = $3, settled_at = null
   where endpoint_id = $1 and number = $2 and leased_until is null returning 1`)
 const existing = statement('select from kit.webhook_deliveries where endpoint_id = $1 and number = $2')
-const replayRange = statement(`
-  with replayed as (
-    update kit.webhook_deliveries
-    set state = 'waiting', attempts = 0, replays = replays + 1, next_at = $6, settled_at = null
-    where number in (
-      select number from kit.webhook_deliveries
-      where endpoint_id = $1 and created_at >= $2 and created_at < $3 and state = any($4) and number > $7
-        and leased_until is null
-      order by number limit $5)
-    returning number)
-  select count(*)::int as replayed, max(number) as last from replayed`)
+const replayRange = (states: string) =>
+  statement(`
+    with replayed as (
+      update kit.webhook_deliveries
+      set state = 'waiting', attempts = 0, replays = replays + 1, next_at = $5, settled_at = null
+      where number in (
+        select number from kit.webhook_deliveries
+        where endpoint_id = $1 and created_at >= $2 and created_at < $3 and ${states} and number > $6
+          and leased_until is null
+        order by number limit $4)
+      returning number)
+    select count(*)::int as replayed, max(number) as last from replayed`)
+const replayFailed = replayRange(`state = 'failed'`)
+const replaySettled = replayRange(`state <> 'waiting'`)
 
 /**
  * Delivers once more, under the same id, so that a receiver knows what it had already.
@@ -116,11 +127,12 @@ export async function replayDelivery(
   })
 }
 
-/** What to deliver once more: made from `from` on and before `to`; those that failed, or also what arrived. */
+/** What to deliver once more: what failed of that made from `from` on and before `to`. */
 export type ReplayRange = {
   readonly from: Date
   readonly to: Date
-  readonly states: readonly ('failed' | 'delivered')[]
+  /** Also what arrived. */
+  readonly delivered?: boolean | undefined
   /** Where the last answer ended: its `next`. */
   readonly after?: bigint | undefined
 }
@@ -136,13 +148,14 @@ export async function replayDeliveries(
   database: WebhookDatabase,
   webhook: string,
   endpointId: string,
-  { from: since, to, states, after = 0n }: ReplayRange,
+  { from: since, to, delivered = false, after = 0n }: ReplayRange,
   limit: number = replayMax,
 ): Promise<Replayed> {
   return database.transaction(async (tx) => {
     await requireOpen(tx, webhook, endpointId)
-    const values = [endpointId, since, to, states, limit, tx.at, after]
-    const [row] = await tx.query<{ replayed: number; last: bigint | null }>(replayRange, values)
+    const values = [endpointId, since, to, limit, tx.at, after]
+    type Row = { replayed: number; last: bigint | null }
+    const [row] = await tx.query<Row>(delivered ? replaySettled : replayFailed, values)
     tx.afterCommit(() => database.signal(webhook))
     const { replayed, last } = row ?? { replayed: 0, last: null }
     return { replayed, next: replayed < limit ? undefined : (last ?? undefined) }

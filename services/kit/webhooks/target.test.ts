@@ -1,3 +1,4 @@
+import { createSocket } from 'node:dgram'
 import { createServer } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
@@ -5,7 +6,16 @@ import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { describe, expect, test } from '@jest/globals'
 import { issue, newAuthority } from '#local/certificates/authority.ts'
 import { type Attempt, attempt } from './attempt.ts'
-import { addressesOf, isPublic, readTarget, type TargetPolicy, TargetRefused, targetPolicy } from './target.ts'
+import { subscribe, type WebhookDatabase } from './endpoints.ts'
+import {
+  addressesOf,
+  isPublic,
+  readTarget,
+  resolveName,
+  type TargetPolicy,
+  TargetRefused,
+  targetPolicy,
+} from './target.ts'
 
 const never = new AbortController().signal
 
@@ -115,6 +125,39 @@ describe('URLs', () => {
     expect(await refusal('https://127.77.0.5/', local)).toBe('inside')
     expect(await refusal('https://mixed.example/', local)).toBe('inside')
     expect(await refusal('http://shop.example/', local)).toBe('scheme')
+  })
+})
+
+describe('names', () => {
+  /** A name server that answers every question with this code and nothing else. */
+  async function nameServer(code: number): Promise<{ address: string; close(): void }> {
+    const server = createSocket('udp4')
+    server.on('message', (question, { port, address }) => {
+      const answer = Buffer.from(question)
+      answer.writeUInt16BE(0x8180 | code, 2)
+      server.send(answer, port, address)
+    })
+    await new Promise<void>((resolve) => server.bind(0, '127.0.0.1', resolve))
+    return { address: `127.0.0.1:${server.address().port}`, close: () => server.close() }
+  }
+
+  test('a name that nobody has leads nowhere; one that nobody can tell of now says nothing about its owner', async () => {
+    const [unknown, failing] = await Promise.all([nameServer(3), nameServer(2)])
+    expect(await resolveName('shop.example', never, [unknown.address])).toEqual([])
+    await expect(resolveName('shop.example', never, [failing.address])).rejects.toMatchObject({ code: 'ESERVFAIL' })
+    const resolve = (host: string, signal: AbortSignal) => resolveName(host, signal, [failing.address])
+    const url = 'https://shop.example/'
+    const made = await attempt(
+      { ...policy, resolve },
+      { url, headers: {}, body: '{}' },
+      { timeoutMs: 3_000, clock: () => new Date() },
+    )
+    expect(made).toMatchObject({ error: 'connection', reason: expect.stringContaining('ESERVFAIL') })
+    const rules = { webhook: 'hooks', types: ['a'], policy: { ...policy, resolve } }
+    const asked = subscribe({} as WebhookDatabase, rules, { url, types: ['a'] })
+    await expect(asked).rejects.toMatchObject({ code: 'unavailable' })
+    unknown.close()
+    failing.close()
   })
 })
 

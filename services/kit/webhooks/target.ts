@@ -25,7 +25,7 @@ export class TargetRefused extends Error {
 
 /** What addresses are judged by. */
 export type TargetPolicy = {
-  /** All addresses of a name, in no order; none where there is no such name. */
+  /** All addresses of a name, in no order; none where there is no such name. Rejects where that cannot be known now. */
   readonly resolve: (host: string, signal: AbortSignal) => Promise<readonly string[]>
   readonly isOutside: (address: string) => boolean
   readonly ports: readonly number[]
@@ -98,17 +98,28 @@ function hostOf(url: URL): string {
   return url.hostname.replace(/^\[(.*)\]$/, '$1')
 }
 
+/** What says that a name has no addresses; any other failure says that nobody could tell. */
+const nowhere = new Set(['ENOTFOUND', 'ENODATA', 'EBADNAME'])
+
 /**
  * Asks the name servers themselves: no file of this machine and no list of endings of the cluster has a say, and a slow one
- * holds no thread that others need.
+ * holds no thread that others need. Rejects where they cannot tell now. `servers` replaces this machine's.
  */
-async function resolveName(host: string, signal: AbortSignal): Promise<readonly string[]> {
+export async function resolveName(
+  host: string,
+  signal: AbortSignal,
+  servers: readonly string[] = [],
+): Promise<readonly string[]> {
   const resolver = new Resolver({ timeout: 2_000, tries: 2 })
+  if (servers.length > 0) resolver.setServers([...servers])
   const cancel = () => resolver.cancel()
   signal.addEventListener('abort', cancel, { once: true })
   try {
     const answers = await Promise.allSettled([resolver.resolve4(host), resolver.resolve6(host)])
-    return answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []))
+    const found = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []))
+    const failed = answers.find((answer) => answer.status === 'rejected' && !nowhere.has(answer.reason.code))
+    if (found.length === 0 && failed?.status === 'rejected') throw failed.reason
+    return found
   } finally {
     signal.removeEventListener('abort', cancel)
   }
