@@ -50,16 +50,23 @@ const errorCodeOf: Readonly<Record<status, ErrorCode>> = {
 const detailsKey = 'grpc-status-details-bin'
 const domain = 'parley'
 
-/** The status that answers a call with an error. An internal error's message stays inside; its correlation id goes out. */
+/** A status travels in headers, of which a connection takes some 60 KB: one that says more would not arrive at all. */
+const violationsMax = 20
+const saidCharactersMax = 500
+
+/**
+ * The status that answers a call with an error. An internal error's message stays inside; its correlation id goes out. Of
+ * much that is wrong it tells the first 20.
+ */
 export function toGrpcStatus(error: ServiceError, correlationId: string): StatusObject {
   const code = grpcStatusOf[error.code]
-  const details = error.code === 'internal' ? internalMessage(correlationId) : error.message
+  const details = error.code === 'internal' ? internalMessage(correlationId) : cut(error.message)
   const info = create(ErrorInfoSchema, { reason: reasonOf(error.code), domain, metadata: { correlationId } })
   const badRequest = create(BadRequestSchema, {
-    fieldViolations: error.violations.map(({ field, code, message }) => ({
-      field,
+    fieldViolations: error.violations.slice(0, violationsMax).map(({ field, code, message }) => ({
+      field: cut(field),
       reason: code,
-      description: message,
+      description: cut(message),
     })),
   })
   const any = [anyPack(ErrorInfoSchema, info)]
@@ -71,6 +78,11 @@ export function toGrpcStatus(error: ServiceError, correlationId: string): Status
     Buffer.from(toBinary(StatusSchema, create(StatusSchema, { code, message: details, details: any }))),
   )
   return { code, details, metadata }
+}
+
+/** Whole characters: half of one, as a cut leaves it, is nothing that a header can say. */
+function cut(text: string): string {
+  return text.slice(0, saidCharactersMax).toWellFormed()
 }
 
 /**
