@@ -20,7 +20,7 @@ import { toGrpcStatus } from './errors.ts'
 import { healthService } from './health.ts'
 import type { Call, Implementation, Implementations } from './implementation.ts'
 import { reflectionServices } from './reflection.ts'
-import { type Incoming, incoming, type Layer, serverStack, through } from './stack.ts'
+import { type Incoming, incoming, type Layer, serverStack, through, untilDeadline } from './stack.ts'
 import { writeAll } from './stream-writing.ts'
 
 /** The largest message in either direction. */
@@ -61,12 +61,12 @@ export async function grpcServer<S extends ServiceNode>(
       app,
       served.map(({ service }) => service.typeName),
     ),
-    [],
+    [untilDeadline],
     app,
     streams,
   )
   for (const reflection of reflectionServices(served.map(({ service }) => service)))
-    register(server, reflection, [], app, streams)
+    register(server, reflection, [untilDeadline], app, streams)
   await bind(server, address)
   return { close: () => drain(server, streams) }
 }
@@ -160,8 +160,9 @@ function decode(schema: DescMessage, bytes: Buffer): unknown {
   }
 }
 
-async function* decodeAll(schema: DescMessage, call: AsyncIterable<Buffer>): AsyncIterable<unknown> {
-  for await (const bytes of call) yield decode(schema, bytes)
+/** Whoever stops reading leaves the stream open: the refusal, or the answers, are still to be written to it. */
+async function* decodeAll(schema: DescMessage, call: AnyCall): AsyncIterable<unknown> {
+  for await (const bytes of call.iterator({ destroyOnReturn: false })) yield decode(schema, bytes)
 }
 
 function typeOf(method: DescMethod): string {
