@@ -47,6 +47,17 @@ async function refusalOf(thrown: Error): Promise<ServiceError> {
   )
 }
 
+test('the end of a call that was answered is no cancellation', async () => {
+  let signal: AbortSignal | undefined
+  const getOrder: Handlers<typeof OrderService>['getOrder'] = async (_request, call) => {
+    signal = call.signal
+    return {}
+  }
+  await (await start({ getOrder })).getOrder({})
+  await app?.stop()
+  expect(signal?.aborted).toBe(false)
+})
+
 describe('a refusal reaches the caller', () => {
   test('though it quotes half a character of theirs', async () => {
     const refusal = await refusalOf(notFound(`There is no order ${'o😀'.slice(0, 2)}`))

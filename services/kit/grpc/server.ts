@@ -122,7 +122,8 @@ function streamingHandler(
     Buffer.from(toBinary(method.output, create(method.output, message as MessageInitShape<DescMessage>)))
   return (call: AnyCall, answer: sendUnaryData<Buffer>) => {
     const inward = incoming(name, call.metadata, Number(call.getDeadline()), app.log)
-    call.on('cancelled', () => inward.timer.abort(goneReason(inward)))
+    const gone = () => inward.timer.abort(goneReason(inward))
+    call.on('cancelled', gone)
     if (streamsIn || streamsOut) streams.add(inward)
     // The caller, and the proxies between, learn at once that the stream is open, however long its first answer takes.
     if (streamsOut) call.sendMetadata(new Metadata())
@@ -134,7 +135,12 @@ function streamingHandler(
     }
     through(stack, inward, handle)
       .catch((thrown: unknown) => refuse(call, streamsOut ? undefined : answer, inward, thrown))
-      .finally(() => streams.delete(inward))
+      .finally(() => {
+        streams.delete(inward)
+        // Every call is told to be cancelled once it is over, which is no news to anyone. But requests that break off end
+        // like those that are complete, and only then is the call cancelled.
+        if (!streamsIn) call.off('cancelled', gone)
+      })
   }
 }
 
