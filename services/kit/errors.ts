@@ -56,6 +56,9 @@ export type ErrorCode = keyof typeof errorCodes
 /** What is wrong with one field of a request: its path such as `lines[0].quantity`, a stable code, a sentence. */
 export type Violation = { readonly field: string; readonly code: string; readonly message: string }
 
+/** Violations told to a caller at most, so that a large wrong request does not make a larger answer. */
+export const violationsToldMax = 20
+
 type ServiceErrorOptions = { readonly violations?: readonly Violation[]; readonly cause?: unknown }
 
 /**

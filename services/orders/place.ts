@@ -38,14 +38,16 @@ export async function place(
   const hash = requestHash(request)
   const productIds = request.lines.map(({ productId }) => productId)
   // None of the three changes anything, so they are asked at once: it is the customer who waits.
-  const [known, prices, stock] = await Promise.all([
+  const asked = askOrFallBack(request.lines, askStock)
+  // A repeat does not hang on what inventory says now, so its failure is met below.
+  asked.catch(() => undefined)
+  const [known, prices] = await Promise.all([
     findRequest(database.db, customerId, idempotencyKey),
     readPrices(database.db, productIds),
-    askOrFallBack(request.lines, askStock),
   ])
   if (known) return replay(database, known, hash)
   const items = priced(request, prices)
-  const stockCheck = checked(request, stock)
+  const stockCheck = checked(request, await asked)
   const orderId = randomUUID()
   const paymentMethod = request.paymentMethod || 'card'
   const fulfilment = request.fulfilment || Fulfilment.CHOREOGRAPHED

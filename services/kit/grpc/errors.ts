@@ -4,7 +4,7 @@ import { Metadata, type StatusObject, status } from '@grpc/grpc-js'
 import { BadRequestSchema, ErrorInfoSchema } from '#proto/google/rpc/error_details_pb.ts'
 import { StatusSchema } from '#proto/google/rpc/status_pb.ts'
 import { correlationHeader } from '../context.ts'
-import { type ErrorCode, errorCodes, ServiceError, type Violation } from '../errors.ts'
+import { type ErrorCode, errorCodes, ServiceError, type Violation, violationsToldMax } from '../errors.ts'
 
 /** How each operating error looks to a gRPC caller. */
 export const grpcStatusOf: Readonly<Record<ErrorCode, status>> = {
@@ -50,16 +50,21 @@ const errorCodeOf: Readonly<Record<status, ErrorCode>> = {
 const detailsKey = 'grpc-status-details-bin'
 const domain = 'parley'
 
-/** The status that answers a call with an error. An internal error's message stays inside; its correlation id goes out. */
+/** A status travels in headers, of which a connection takes some 60 KB: one that says more would not arrive at all. */
+const saidCharactersMax = 500
+
+/**
+ * The status that answers a call with an error. An internal error's message stays inside; its correlation id goes out.
+ */
 export function toGrpcStatus(error: ServiceError, correlationId: string): StatusObject {
   const code = grpcStatusOf[error.code]
-  const details = error.code === 'internal' ? internalMessage(correlationId) : error.message
+  const details = error.code === 'internal' ? internalMessage(correlationId) : cut(error.message)
   const info = create(ErrorInfoSchema, { reason: reasonOf(error.code), domain, metadata: { correlationId } })
   const badRequest = create(BadRequestSchema, {
-    fieldViolations: error.violations.map(({ field, code, message }) => ({
-      field,
+    fieldViolations: error.violations.slice(0, violationsToldMax).map(({ field, code, message }) => ({
+      field: cut(field),
       reason: code,
-      description: message,
+      description: cut(message),
     })),
   })
   const any = [anyPack(ErrorInfoSchema, info)]
@@ -71,6 +76,11 @@ export function toGrpcStatus(error: ServiceError, correlationId: string): Status
     Buffer.from(toBinary(StatusSchema, create(StatusSchema, { code, message: details, details: any }))),
   )
   return { code, details, metadata }
+}
+
+/** Whole characters: half of one, as a cut leaves it, is nothing that a header can say. */
+function cut(text: string): string {
+  return text.slice(0, saidCharactersMax).toWellFormed()
 }
 
 /**

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, describe, expect, test } from '@jest/globals'
 import { calls } from '#graph/call.ts'
 import { service } from '#graph/service.ts'
+import { ServerReflection } from '#proto/grpc/reflection/v1/reflection_pb.ts'
 import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
 import { socketFolder, type TestApp, testApp } from '../app/app-fixture.ts'
 import { withDeadline } from '../deadline.ts'
@@ -15,6 +16,7 @@ const orders = service('orders', { exposes: [OrderService] })
 const caller = service('caller', {
   edges: [
     calls(OrderService, ['listOrders', 'streamOrderUpdates', 'uploadOrders', 'processOrders'], { deadlineMs: 10_000 }),
+    calls(ServerReflection, ['serverReflectionInfo'], { deadlineMs: 10_000 }),
   ],
 })
 const sockets = socketFolder()
@@ -40,8 +42,10 @@ async function start(given: Partial<Handlers<typeof OrderService>>) {
   const address = sockets.at(`orders${++sequence}`)
   app = testApp(orders, { listen: address })
   await app.add('grpc', grpcServer(app, implement(OrderService, { ...handlers, ...given })))
-  const calling = testApp(caller, { calls: { [OrderService.typeName]: { callee: 'orders', address } } })
-  return client(calling, OrderService)
+  const target = { callee: 'orders', address }
+  const calling = testApp(caller, { calls: { [OrderService.typeName]: target, [ServerReflection.typeName]: target } })
+  const reflection = client(calling, ServerReflection)
+  return { ...client(calling, OrderService), reflect: reflection.serverReflectionInfo }
 }
 
 /** Requests without end, and how many of them were taken. */
@@ -108,7 +112,7 @@ describe('client streaming', () => {
       },
     })
     async function* large() {
-      yield { order: { idempotencyKey: 'k'.repeat(5 * 1024 * 1024) } }
+      yield { order: { idempotencyKey: 'k'.repeat(256 * 1024) } }
     }
     await expect(calling.uploadOrders(large())).rejects.toMatchObject({ code: 'overloaded' })
     expect(await calling.uploadOrders(each(some(1)))).toMatchObject({ received: 1 })
@@ -239,6 +243,14 @@ describe('a stream that never ends', () => {
     const calling = await start(forever)
     const seen: string[] = []
     let stopped: Promise<void> | undefined
+    async function* silent() {
+      yield {}
+      await new Promise(() => undefined)
+    }
+    const reflect = async () => {
+      for await (const _ of calling.reflect(silent()));
+    }
+    const reflected = expect(reflect()).rejects.toMatchObject({ code: 'unavailable' })
     const read = async () => {
       for await (const { position } of calling.streamOrderUpdates({})) {
         seen.push(position)
@@ -247,6 +259,7 @@ describe('a stream that never ends', () => {
     }
     await expect(read()).rejects.toMatchObject({ code: 'unavailable' })
     await stopped
+    await reflected
     expect(seen).toEqual(['1'])
   }, 10_000)
 

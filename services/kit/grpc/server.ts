@@ -20,11 +20,17 @@ import { toGrpcStatus } from './errors.ts'
 import { healthService } from './health.ts'
 import type { Call, Implementation, Implementations } from './implementation.ts'
 import { reflectionServices } from './reflection.ts'
-import { type Incoming, incoming, type Layer, serverStack, through } from './stack.ts'
+import { type Incoming, incoming, type Layer, serverStack, through, untilDeadline } from './stack.ts'
 import { writeAll } from './stream-writing.ts'
 
-/** The largest message in either direction. */
+/** The largest answer. */
 export const messageBytesMax = 4 * 1024 * 1024
+
+/**
+ * The largest request. Two bytes are enough for an empty part of a list, and it takes forty times as many once it is read:
+ * 4 MiB of them are more than the memory that a service has.
+ */
+const requestBytesMax = 256 * 1024
 
 /** How long streams under way have to end by themselves when the server closes; within the time that a process has to drain. */
 const streamsDrainMs = 3_000
@@ -33,7 +39,7 @@ const streamsDrainMs = 3_000
 const clockSlackMs = 10
 
 const serverOptions = {
-  'grpc.max_receive_message_length': messageBytesMax,
+  'grpc.max_receive_message_length': requestBytesMax,
   'grpc.max_send_message_length': messageBytesMax,
   // The sidecar bounds what is in flight by the declared limits; this bounds what anything else on this machine could do.
   'grpc.max_concurrent_streams': 1_000,
@@ -61,12 +67,12 @@ export async function grpcServer<S extends ServiceNode>(
       app,
       served.map(({ service }) => service.typeName),
     ),
-    [],
+    [untilDeadline],
     app,
     streams,
   )
   for (const reflection of reflectionServices(served.map(({ service }) => service)))
-    register(server, reflection, [], app, streams)
+    register(server, reflection, [untilDeadline], app, streams)
   await bind(server, address)
   return { close: () => drain(server, streams) }
 }
@@ -122,7 +128,8 @@ function streamingHandler(
     Buffer.from(toBinary(method.output, create(method.output, message as MessageInitShape<DescMessage>)))
   return (call: AnyCall, answer: sendUnaryData<Buffer>) => {
     const inward = incoming(name, call.metadata, Number(call.getDeadline()), app.log)
-    call.on('cancelled', () => inward.timer.abort(goneReason(inward)))
+    const gone = () => inward.timer.abort(goneReason(inward))
+    call.on('cancelled', gone)
     if (streamsIn || streamsOut) streams.add(inward)
     // The caller, and the proxies between, learn at once that the stream is open, however long its first answer takes.
     if (streamsOut) call.sendMetadata(new Metadata())
@@ -134,7 +141,12 @@ function streamingHandler(
     }
     through(stack, inward, handle)
       .catch((thrown: unknown) => refuse(call, streamsOut ? undefined : answer, inward, thrown))
-      .finally(() => streams.delete(inward))
+      .finally(() => {
+        streams.delete(inward)
+        // Every call is told to be cancelled once it is over, which is no news to anyone. But requests that break off end
+        // like those that are complete, and only then is the call cancelled.
+        if (!streamsIn) call.off('cancelled', gone)
+      })
   }
 }
 
@@ -160,8 +172,9 @@ function decode(schema: DescMessage, bytes: Buffer): unknown {
   }
 }
 
-async function* decodeAll(schema: DescMessage, call: AsyncIterable<Buffer>): AsyncIterable<unknown> {
-  for await (const bytes of call) yield decode(schema, bytes)
+/** Whoever stops reading leaves the stream open: the refusal, or the answers, are still to be written to it. */
+async function* decodeAll(schema: DescMessage, call: AnyCall): AsyncIterable<unknown> {
+  for await (const bytes of call.iterator({ destroyOnReturn: false })) yield decode(schema, bytes)
 }
 
 function typeOf(method: DescMethod): string {

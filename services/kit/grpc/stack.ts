@@ -79,7 +79,7 @@ function inItsContext(call: Incoming, next: () => Promise<void>): Promise<void> 
 }
 
 /** Answers when the time is up or the caller went away, whether or not the handler listens to its signal. */
-function untilDeadline(call: Incoming, next: () => Promise<void>): Promise<void> {
+export function untilDeadline(call: Incoming, next: () => Promise<void>): Promise<void> {
   if (call.timer.signal.aborted) return Promise.reject(call.timer.signal.reason)
   return abortable(call.timer.signal, next())
 }

@@ -1,4 +1,4 @@
-import { type ErrorCode, errorCodes, type ServiceError, type Violation } from '../errors.ts'
+import { type ErrorCode, errorCodes, type ServiceError, type Violation, violationsToldMax } from '../errors.ts'
 import { internalMessage } from '../grpc/errors.ts'
 
 /** What HTTP itself refuses, whatever the domain would say to it: each with its status and title. */
@@ -71,9 +71,6 @@ export const problemType = 'application/problem+json'
 
 type Where = { readonly instance: string; readonly correlationId: string }
 
-/** Violations shown at most, so that a large wrong body does not make a larger answer. */
-const violationsMax = 20
-
 /** The document for an operating error. An internal error's message stays inside. */
 export function problemOf(error: ServiceError, where: Where): Problem {
   const detail = error.code === 'internal' ? internalMessage(where.correlationId) : error.message
@@ -103,7 +100,7 @@ function document(
   violations: readonly Violation[],
 ): Problem {
   const errors = violations
-    .slice(0, violationsMax)
+    .slice(0, violationsToldMax)
     .map((violation) => ({ ...violation, ...pointerOf(violation.field) }))
   const problem = { type: `urn:parley:problem:${code}`, title, status, detail, instance, code, correlationId }
   return errors.length > 0 ? { ...problem, errors } : problem

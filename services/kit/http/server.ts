@@ -131,6 +131,8 @@ export function createServer(api: RestApi, { deadlineMs, bodyBytesMax }: RestBou
     logger: false,
     rewriteUrl: ({ method: verb = '', url = '/', headers }) => rewrite({ verb, url, headers }),
     frameworkErrors: answerBadPath,
+    // What is not declared is not served, and a stream that nobody hears would be read to its last day.
+    exposeHeadRoutes: false,
     clientErrorHandler: answerNoHttp,
     bodyLimit: bytesMax,
     // A client that sends slowly holds its connection no longer than its request may take.

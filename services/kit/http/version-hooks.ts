@@ -37,8 +37,8 @@ export function versionHooks(api: RestApi, name: string, version: string, nowMs:
     onSend(request: FastifyRequest, reply: FastifyReply, payload: unknown, done: (e: null, p: unknown) => void): void {
       const path = pathOf(request)
       reply.headers(headers)
-      // Where the path says the version, the other header does not matter.
-      const varies = path === askedPathOf(request) ? ['accept'] : ['accept', 'accept-version']
+      // Where the path says the version, the other headers do not matter.
+      const varies = path === askedPathOf(request) ? ['accept'] : ['accept', 'content-type', 'accept-version']
       reply.header('vary', [reply.getHeader('vary'), ...varies].flat().filter(Boolean).join(', '))
       if (successor !== undefined) reply.header('link', `<${replaced(path, at, successor)}>; rel="successor-version"`)
       const isJson = String(reply.getHeader('content-type') ?? '').startsWith('application/json')

@@ -103,7 +103,7 @@ function send(line: string, headers: Record<string, string> = {}, body?: object)
         status: response.statusCode ?? 0,
         headers: response.headers,
         text,
-        body: json ? JSON.parse(text) : text,
+        body: json && text !== '' ? JSON.parse(text) : text,
       })
     })
     sent.on('error', reject).end(body && JSON.stringify(body))
@@ -159,6 +159,8 @@ describe('a version is said', () => {
     // v3 takes POST here, and no GET.
     expect(await send('GET /api/v3/orders')).toMatchObject({ status: 405, headers: { allow: 'POST' } })
     expect(await send('DELETE /api/orders/7')).toMatchObject({ status: 405, headers: { allow: 'GET' } })
+    // Nor is what is asked with HEAD begun: of a stream nobody would hear, and nobody would end it.
+    expect(await send('HEAD /api/v4/orders/7/news')).toMatchObject({ status: 405, headers: { allow: 'GET' } })
     expect(await send('GET /api/v3/nothing')).toMatchObject({ status: 404, body: { code: 'route-not-found' } })
     expect(await send('GET /api/health', { 'accept-version': '9' })).toMatchObject({ status: 200 })
   })
@@ -181,7 +183,7 @@ describe('an answer says', () => {
       deprecation: '@1719705600',
       sunset: 'Tue, 31 Dec 2999 00:00:00 GMT',
       link: '</api/v3/orders/7>; rel="successor-version"',
-      vary: 'accept, accept-version',
+      vary: 'accept, content-type, accept-version',
       'content-type': 'application/json; charset=utf-8',
     })
     const newest = (await send('GET /api/v4/orders/7')).headers

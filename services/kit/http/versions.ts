@@ -53,13 +53,12 @@ export function versionRewriter(api: RestApi, nowMs: () => number): (asking: Ask
     const asked = query.get('version')
     const search = asked === null ? rest.join('?') : withoutVersion(query)
     const end = search === '' ? '' : `?${search}`
-    const wanted = verb === 'HEAD' ? 'GET' : verb
     // What is in front of us lets a path in as the route that it fits with any segment for its version. It stays that route here.
     const stays = (route: (typeof routes)[number]) =>
-      route.full.test(path) && (route.verb === wanted || looksLikeVersion(segmentOf(route.template, path)))
+      route.full.test(path) && (route.verb === verb || looksLikeVersion(segmentOf(route.template, path)))
     if (routes.some(stays)) return `${path}${end}`
     const here = routes.filter(({ bare }) => bare.test(path))
-    const route = here.find((one) => one.verb === wanted) ?? here[0]
+    const route = here.find((one) => one.verb === verb) ?? here[0]
     if (!route) return routes.some(({ full }) => full.test(path)) ? `${path}${end}` : url
     const stated =
       fromAccept(one(headers.accept), media, api) ??

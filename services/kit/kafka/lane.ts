@@ -75,7 +75,8 @@ export class Lane {
     this.#queue.push(...records)
     for (const record of records) this.#queuedBytes += record.value.length
     this.#hold()
-    this.#bell.abort()
+    // With each batch, and hardly ever is there somebody to wake: without a reason an error is made of each, with its stack.
+    this.#bell.abort('new records')
     this.#working ??= this.#work()
   }
 
