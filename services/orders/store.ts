@@ -137,6 +137,17 @@ export async function deleteRequests(db: Kysely<OrdersTables>, before: Date): Pr
   while ((await some.executeTakeFirst()).numDeletedRows === 1_000n);
 }
 
+const listColumns = [
+  'order_id',
+  'customer_id',
+  'status',
+  'currency',
+  'minor_units',
+  'lines',
+  'version',
+  'placed_at',
+] as const
+
 /** The next orders of the list after one, newest first: everyone's, or one customer's. */
 export function listPage(
   db: Kysely<OrdersTables>,
@@ -144,7 +155,7 @@ export function listPage(
   after: OrderListRow | undefined,
   limit: number,
 ): Promise<OrderListRow[]> {
-  let query = db.selectFrom('order_list').selectAll()
+  let query = db.selectFrom('order_list').select(listColumns)
   if (customerId !== '') query = query.where('customer_id', '=', customerId)
   if (after) {
     query = query.where(({ eb, refTuple, tuple }) =>
@@ -195,7 +206,11 @@ export async function readPrices(
   db: Kysely<OrdersTables>,
   productIds: readonly string[],
 ): Promise<Map<string, { currency: string; minorUnits: bigint }>> {
-  const rows = await db.selectFrom('price').selectAll().where('product_id', 'in', productIds).execute()
+  const rows = await db
+    .selectFrom('price')
+    .select(['product_id', 'currency', 'minor_units'])
+    .where('product_id', '=', sql<string>`any(${productIds}::text[])`)
+    .execute()
   return new Map(
     rows.map(({ product_id, currency, minor_units }) => [product_id, { currency, minorUnits: minor_units }]),
   )

@@ -11,7 +11,7 @@ export async function readNames(
 ): Promise<Map<string, string>> {
   const rows = await db
     .selectFrom('customer')
-    .selectAll()
+    .select(['customer_id', 'name'])
     // One parameter, whatever their number: one prepared statement.
     .where(({ eb, fn, val }) => eb('customer_id', '=', fn.any(val([...customerIds]))))
     .execute()

@@ -109,6 +109,7 @@ describe('a read model', () => {
     const first = await start(database)
     await append(database, 'a', 0, placed('a'))
     await first.caughtUp()
+    expect(await rows(database)).toEqual([{ id: 'a', events: 1, last: OrderPlacedSchema.typeName }])
     await first.close()
     const wider = { ...seen, version: 2, columns: `${seen.columns}, note text not null default 'new'` }
     await start(again(), wider)
