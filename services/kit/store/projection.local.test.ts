@@ -150,6 +150,36 @@ describe('a read model', () => {
     ])
   })
 
+  test('applies what was parked once, though several replicas try it again at the same time', async () => {
+    const { database, again } = await databases.create(server)
+    let broken = true
+    const counting: typeof seen = {
+      ...seen,
+      async apply({ db, table }, events) {
+        for (const { streamId, message } of events) {
+          if (broken) throw new Error('not yet')
+          // Unlike a row that is only set, this shows whatever is applied twice.
+          await db
+            .insertInto(table)
+            .values({ id: streamId, events: 1, last: message.$typeName })
+            .onConflict((conflict) =>
+              conflict.column('id').doUpdateSet((eb) => ({ events: eb(`${table}.events`, '+', 1) })),
+            )
+            .execute()
+        }
+      },
+    }
+    const replicas = [await start(database, counting), await start(again(), counting)]
+    const ids = Array.from({ length: 20 }, (_, index) => `o-${index}`)
+    for (const id of ids) await append(database, id, 0, placed(id), confirmed(id))
+    await replicas[0]?.caughtUp()
+    expect(await database.query(parked)).toHaveLength(40)
+    broken = false
+    await Promise.all([...replicas, ...replicas].map((replica) => replica.retryParked('seen')))
+    expect(await database.query(parked)).toEqual([])
+    expect((await rows(database)).map(({ events }) => events)).toEqual(ids.map(() => 2))
+  })
+
   test('parks an event whose type nobody here knows', async () => {
     const { database } = await databases.create(server)
     const newer = eventStore([OrderCancelledSchema])
