@@ -264,6 +264,51 @@ describe('a saga that nobody answers', () => {
   })
 })
 
+test('a reply that comes after the end changes nothing of it, and one that is told on and on is written down a few times', async () => {
+  const sagas = sagasOn(database)
+  const answer = (ref: StepRef, outcome: Outcome, id: string) =>
+    deliverReply(database, sagas, create(StepReplySchema, { step: ref, outcome }), id)
+  await database.transaction((tx) => sagas.start(tx, 'told', create(OrderPlacedSchema, { orderId: 'told' })))
+  let ship: StepRef | undefined
+  for (let commands = await take('told'); commands.length > 0; commands = await take('told')) {
+    for (const { ref } of commands) {
+      if (ref.step === 'ship') ship = ref
+      else await answer(ref, done(), `told-${ref.step}`)
+    }
+  }
+  if (!ship) throw new Error('the saga asks to ship')
+  for (let number = 0; number < 40; number += 1) await answer(ship, refused('no parcels today'), `told-${number}`)
+  expect(await story(database, 'fulfil', 'told')).toMatchObject({ stuck: expect.stringContaining('no parcels today') })
+  await answer(ship, done(), 'told-at-last')
+  const ended = await story(database, 'fulfil', 'told')
+  expect(ended).toMatchObject({ status: 'completed' })
+  expect(ended?.log.length).toBeLessThan(35)
+  expect(ended?.log.at(-1)).toMatchObject({ event: { kind: 'done', step: 'ship' } })
+  laterMs = 3_600_000
+  await answer(ship, done(), 'told-late')
+  expect((await story(database, 'fulfil', 'told'))?.endedAt).toEqual(ended?.endedAt)
+})
+
+test('a refusal in words that the database cannot hold is heard all the same', async () => {
+  const sagas = sagasOn(database)
+  for (const [number, reason] of ['a zero: \u0000', `${'x'.repeat(499)}\u{1f33b}`].entries()) {
+    const id = `words-${number}`
+    await database.transaction((tx) => sagas.start(tx, id, create(OrderPlacedSchema, { orderId: id })))
+    const [command] = await take(id)
+    const reply = create(StepReplySchema, { ...(command && { step: command.ref }), outcome: refused(reason) })
+    await deliverReply(database, sagas, reply, id)
+    expect(await story(database, 'fulfil', id)).toMatchObject({ status: 'compensating' })
+    expect(
+      await sagasOperation(sagas)({
+        verb: 'POST',
+        path: ['fulfil', id, 'cancel'],
+        query: new URLSearchParams(),
+        body: { reason },
+      }),
+    ).toEqual({ sagaId: id })
+  }
+})
+
 test('a reply that belongs to no saga is a dead letter at once', async () => {
   const sagas = sagasOn(database)
   const step = { saga: 'fulfil', sagaId: 'nobody', step: 'ship' }
