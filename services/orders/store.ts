@@ -21,13 +21,16 @@ import type { OrderDetailRow, OrderListRow } from './read-models.ts'
 export type OrdersTables = {
   price: PriceRow
   idempotency: { customer_id: string; key: string; request_hash: string; order_id: string; created_at: Date }
-  open_order: { order_id: string; placed_at: Date }
+  open_order: OpenOrder
   order_list: OrderListRow
   order_detail: OrderDetailRow
 }
 
 type PriceRow = { product_id: string; currency: string; minor_units: bigint; revision: bigint }
 type OrdersTx = Tx<OrdersTables>
+
+/** An order that is neither confirmed nor cancelled, where nobody leads it. */
+export type OpenOrder = { order_id: string; placed_at: Date }
 
 /** What a client's key stands for. */
 export type KnownRequest = { readonly orderId: string; readonly requestHash: string }
@@ -228,16 +231,20 @@ export async function putPrice(tx: OrdersTx, price: PriceRow): Promise<void> {
     .execute()
 }
 
-/** Orders that were placed before a time and are still open, oldest first, at most `limit`. */
-export async function overdueOrders(db: Kysely<OrdersTables>, before: Date, limit: number): Promise<string[]> {
-  const rows = await db
-    .selectFrom('open_order')
-    .select('order_id')
-    .where('placed_at', '<', before)
-    .orderBy('placed_at')
-    .limit(limit)
-    .execute()
-  return rows.map(({ order_id }) => order_id)
+/** The next orders after one, oldest first, that were placed before a time and are still open. */
+export function overdueOrders(
+  db: Kysely<OrdersTables>,
+  before: Date,
+  after: OpenOrder | undefined,
+  limit: number,
+): Promise<OpenOrder[]> {
+  let query = db.selectFrom('open_order').select(['order_id', 'placed_at']).where('placed_at', '<', before)
+  if (after) {
+    query = query.where(({ eb, refTuple, tuple }) =>
+      eb(refTuple('placed_at', 'order_id'), '>', tuple(after.placed_at, after.order_id)),
+    )
+  }
+  return query.orderBy('placed_at').orderBy('order_id').limit(limit).execute()
 }
 
 /** When the oldest order that is still open was placed; null where none is. */
