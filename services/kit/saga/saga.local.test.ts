@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals'
 import { OrderPlacedSchema } from '#proto/parley/orders/v1/events_pb.ts'
@@ -207,6 +208,23 @@ describe('a leader', () => {
       expect(commands.filter(({ message }) => message === 'ChargePayment')).toHaveLength(said.length + 1)
     }
   })
+})
+
+test('of which many are due, as after an outage, all are looked at in one turn', async () => {
+  const sagas = sagasOn(database)
+  const ids = Array.from({ length: 250 }, (_, index) => `many-${index}.`)
+  await database.transaction(async (tx) => {
+    for (const id of ids) await sagas.start(tx, id, create(OrderPlacedSchema, { orderId: id }))
+  })
+  laterMs = 20_000
+  await sleep(200)
+  const watching = await watchSagas({ log: silentLog }, sagas, { pollMs: 3_000 })
+  const turned = statement(
+    `select count(*) as count from kit.sagas where saga_id like 'many-%' and status = 'compensating'`,
+  )
+  const all = async () => (await database.query<{ count: bigint }>(turned))[0]?.count === 250n
+  // The turn after the first one does not begin before 6 s.
+  await until(all, 'all have turned back', 5_900, 50).finally(() => watching.close())
 })
 
 describe('a saga that nobody answers', () => {
