@@ -241,6 +241,8 @@ describe('a saga that nobody answers', () => {
     expect(await sagas.wake('silent')).toBe(true)
     expect((await take('silent')).map(({ message }) => message)).toEqual(['ReleaseStock', 'RefundPayment'])
     expect(await ask('GET')).toEqual({ sagas: [] })
+    const misspelt = operation({ verb: 'GET', path: ['fulfil'], query: new URLSearchParams('status=stuk'), body: {} })
+    await expect(misspelt).rejects.toMatchObject({ code: 'invalid-argument' })
     laterMs += stuckAfterMs
     await sagas.wake('silent')
     expect(await ask('GET')).toEqual({ sagas: [expect.objectContaining({ sagaId: 'silent', status: 'compensating' })] })
