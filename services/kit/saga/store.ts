@@ -161,9 +161,19 @@ export type SagaSummary = {
 }
 
 const summary = `saga, saga_id as "sagaId", status, stuck, state->>'reason' as reason, started_at as "startedAt", ended_at as "endedAt"`
+// Those that have ended are many, and only the latest of them are read.
 const selectList = statement(`
-  select ${summary} from kit.sagas
-  where saga = $1 and ($2::text is null or status = $2 or ($2 = 'stuck' and stuck <> '') or ($2 = 'unfinished' and ended_at is null))
+  select ${summary} from (
+    (select * from kit.sagas
+      where saga = $1 and ended_at is null
+        and ($2::text is null or $2 = 'unfinished' or status = $2 or ($2 = 'stuck' and stuck <> ''))
+      order by stuck = '', started_at limit $3)
+    union all
+    (select * from kit.sagas
+      where saga = $1 and ended_at is not null
+        and ($2::text is null or $2 in ('completed', 'compensated')) and ($2::text is null or status = $2)
+      order by ended_at desc limit $3)
+  ) as found
   order by stuck = '', ended_at desc nulls first, started_at limit $3`)
 
 /** Sagas by status (`stuck` and `unfinished` are taken, too; null for all): stuck ones first, then unfinished ones, then the latest. */
