@@ -8,6 +8,7 @@ import { type StepRef, type StepReply, StepReplySchema } from '#proto/parley/sag
 import { testApp } from '../app/app-fixture.ts'
 import type { PostgresConfiguration } from '../app/configuration.ts'
 import { type Database, openDatabase, statement } from '../store/database.ts'
+import { StoreUnavailable } from '../store/errors.ts'
 import { migrate } from '../store/migrations.ts'
 import { type PostgresFixture, startPostgres } from '../store/postgres-fixture.ts'
 import { silentLog } from '../telemetry/log.ts'
@@ -225,6 +226,24 @@ test('of which many are due, as after an outage, all are looked at in one turn',
   const all = async () => (await database.query<{ count: bigint }>(turned))[0]?.count === 250n
   // The turn after the first one does not begin before 6 s.
   await until(all, 'all have turned back', 5_900, 50).finally(() => watching.close())
+})
+
+test('that cannot be looked at because the database is busy is looked at again as soon as it is not', async () => {
+  await database.transaction((tx) =>
+    sagasOn(database).start(tx, 'busy', create(OrderPlacedSchema, { orderId: 'busy' })),
+  )
+  let failures = 0
+  const busy: typeof database = {
+    ...database,
+    transaction: (run) => {
+      failures += 1
+      return failures <= 2 ? Promise.reject(new StoreUnavailable(new Error('busy'))) : database.transaction(run)
+    },
+  }
+  laterMs = 20_000
+  const watching = await watchSagas({ log: silentLog }, sagasOn(busy), { pollMs: 10 })
+  const back = async () => (await story(database, 'fulfil', 'busy'))?.status === 'compensating'
+  await until(back, 'it has turned back', 5_000).finally(() => watching.close())
 })
 
 describe('a saga that nobody answers', () => {

@@ -3,6 +3,7 @@ import type { Closable } from '../app/admin.ts'
 import type { App } from '../app/lifecycle.ts'
 import { every } from '../app/timer.ts'
 import { runAsMessage } from '../context.ts'
+import { isPassing } from '../store/errors.ts'
 import { metric } from '../telemetry/semantics.ts'
 import { extractTrace, gauge, inSpan } from '../telemetry/telemetry.ts'
 import type { Orchestrator } from './orchestrator.ts'
@@ -72,6 +73,8 @@ async function wakeOne(
       inSpan(`saga ${course.name} due`, { kind: SpanKind.INTERNAL, parent }, () => wake(sagaId)),
     )
   } catch (error) {
+    // That says nothing of this saga: the next turn is soon enough.
+    if (isPassing(error)) throw error
     log.error('A saga that is due could not be looked at; it is tried again.', { saga: course.name, sagaId, error })
     await postpone(database, course.name, sagaId, new Date(Date.now() + afterFailureMs))
     return false
