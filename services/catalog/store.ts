@@ -16,9 +16,15 @@ export type CatalogTables = {
 
 type Db = Kysely<CatalogTables>
 
+const productColumns = ['product_id', 'name', 'description', 'currency', 'minor_units', 'revision'] as const
+
 /** A product, or null where there is none. */
 export async function readProduct(db: Db, productId: string): Promise<Product | null> {
-  const row = await db.selectFrom('product').selectAll().where('product_id', '=', productId).executeTakeFirst()
+  const row = await db
+    .selectFrom('product')
+    .select(productColumns)
+    .where('product_id', '=', productId)
+    .executeTakeFirst()
   return row ? productOf(row) : null
 }
 
@@ -26,7 +32,7 @@ export async function readProduct(db: Db, productId: string): Promise<Product | 
 export async function readProducts(db: Db, productIds: readonly string[]): Promise<Product[]> {
   const rows = await db
     .selectFrom('product')
-    .selectAll()
+    .select(productColumns)
     // One parameter, whatever their number: one prepared statement.
     .where(({ eb, fn, val }) => eb('product_id', '=', fn.any(val([...productIds]))))
     .orderBy('product_id')
@@ -36,13 +42,13 @@ export async function readProducts(db: Db, productIds: readonly string[]): Promi
 
 /** The products after an id, by id, at most `limit`. */
 export async function listPage(db: Db, after: string, limit: number): Promise<Product[]> {
-  const query = db.selectFrom('product').selectAll().where('product_id', '>', after)
+  const query = db.selectFrom('product').select(productColumns).where('product_id', '>', after)
   return (await query.orderBy('product_id').limit(limit).execute()).map(productOf)
 }
 
 /** A product, locked until the transaction ends; null where there is none. */
 export async function lockProduct(tx: Tx<CatalogTables>, productId: string): Promise<Product | null> {
-  const query = tx.db.selectFrom('product').selectAll().where('product_id', '=', productId)
+  const query = tx.db.selectFrom('product').select(productColumns).where('product_id', '=', productId)
   const row = await query.forUpdate().executeTakeFirst()
   return row ? productOf(row) : null
 }

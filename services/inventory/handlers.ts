@@ -30,7 +30,7 @@ const ignores = ({ fulfilment }: OrderPlaced | OrderCancelled) => fulfilment ===
 export const reactions = {
   OrderPlaced: {
     ignores,
-    handle: async (order: OrderPlaced, tx: Tx<InventoryTables>) => {
+    prepare: alone(async (order: OrderPlaced, tx) => {
       const { orderId, customerId, total, paymentMethod } = order
       const { reservation, isNew } = await setAside(orderId, order.items, tx)
       if (!isNew) return
@@ -39,14 +39,22 @@ export const reactions = {
         const lines = [...reservation.lines]
         publish(tx, StockReservedSchema, { orderId, customerId, ...(total && { total }), paymentMethod, lines })
       }
-    },
+    }),
   },
   OrderCancelled: {
     ignores,
-    handle: async ({ orderId }: OrderCancelled, tx: Tx<InventoryTables>) => {
+    prepare: alone(async ({ orderId }: OrderCancelled, tx) => {
       if (await putBack(orderId, tx)) publish(tx, StockReleasedSchema, { orderId })
-    },
+    }),
   },
+}
+
+/**
+ * Each order in a transaction of its own: the lines of one are locked in the order of their products, but several orders in
+ * one transaction would lock them as the orders come, and two such transactions end each other as a deadlock.
+ */
+function alone<M>(handle: (order: M, tx: Tx<InventoryTables>) => Promise<void>) {
+  return async (order: M) => (tx: Tx<InventoryTables>) => handle(order, tx)
 }
 
 /** What the leader of an order's fulfilment may tell inventory. */
@@ -95,6 +103,11 @@ async function putBack(orderId: string, tx: Tx<InventoryTables>): Promise<boolea
   const reservation = await lockReservation(tx, orderId)
   if (!reservation) await insertReservation(tx, orderId, 'released', [])
   if (reservation?.status !== 'reserved') return false
+  // In their order, as when they were set aside: an update by itself locks them in the order in which it finds them.
+  await lockStock(
+    tx,
+    reservation.lines.map(({ productId }) => productId),
+  )
   await addStock(tx, reservation.lines)
   await updateReservation(tx, orderId, 'released')
   return true

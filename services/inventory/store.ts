@@ -50,8 +50,8 @@ export async function updateReservation(tx: InventoryTx, orderId: string, status
 export async function lockStock(tx: InventoryTx, productIds: readonly string[]): Promise<Map<string, number>> {
   const rows = await tx.db
     .selectFrom('stock')
-    .selectAll()
-    .where('product_id', 'in', productIds)
+    .select(['product_id', 'available'])
+    .where('product_id', '=', sql<string>`any(${productIds}::text[])`)
     .orderBy('product_id')
     .forUpdate()
     .execute()
@@ -60,7 +60,11 @@ export async function lockStock(tx: InventoryTx, productIds: readonly string[]):
 
 /** What is free of these products now. */
 export async function readStock(db: InventoryTx['db'], productIds: readonly string[]): Promise<Map<string, number>> {
-  const rows = await db.selectFrom('stock').selectAll().where('product_id', 'in', productIds).execute()
+  const rows = await db
+    .selectFrom('stock')
+    .select(['product_id', 'available'])
+    .where('product_id', '=', sql<string>`any(${productIds}::text[])`)
+    .execute()
   return new Map(rows.map(({ product_id, available }) => [product_id, available]))
 }
 

@@ -1,8 +1,8 @@
+import type { App } from '#kit/app/lifecycle.ts'
 import { PermanentFailure } from '#kit/messaging/dead-letter.ts'
 import { sender } from '#kit/messaging/publisher.ts'
 import { done, refused, replying, undone } from '#kit/saga/participant.ts'
 import type { Database, Tx } from '#kit/store/database.ts'
-import type { Log } from '#kit/telemetry/log.ts'
 import { fulfilmentReplies } from '#mesh/shop/messages.ts'
 import { orders } from '#mesh/shop.ts'
 import type { ProductPut } from '#proto/parley/catalog/v1/events_pb.ts'
@@ -11,7 +11,15 @@ import type { CancelOrder, ConfirmOrder } from '#proto/parley/orders/v1/commands
 import type { PaymentCaptured, PaymentDeclined } from '#proto/parley/payments/v1/events_pb.ts'
 import type { ShipmentDispatched } from '#proto/parley/shipping/v1/events_pb.ts'
 import type { OrderCommand } from './order.ts'
-import { command, commandIn, deleteRequests, type OrdersTables, overdueOrders, putPrice } from './store.ts'
+import {
+  command,
+  commandIn,
+  deleteRequests,
+  type OpenOrder,
+  type OrdersTables,
+  overdueOrders,
+  putPrice,
+} from './store.ts'
 
 type OrdersTx = Tx<OrdersTables>
 
@@ -56,26 +64,31 @@ export const commands = {
 const overdueMax = 100
 
 /**
- * Cancels what has been open for longer than the saga may take, so that every order ends. What others did for it
- * meanwhile they undo at the cancellation. Gives how many were cancelled.
+ * Cancels all that has been open for longer than the saga may take, so that every order ends. What others did for it
+ * meanwhile they undo at the cancellation.
  */
 export async function cancelOverdue(
   database: Database<OrdersTables>,
   now: Date,
   timeoutMs: number,
-  log: Log,
-): Promise<number> {
-  const overdue = await overdueOrders(database.db, new Date(now.getTime() - timeoutMs), overdueMax)
-  for (const orderId of overdue) {
-    try {
-      await command(database, orderId, { kind: 'cancel', reason: 'timed out' })
-      log.warn('The checkout of an order took too long; it was cancelled.', { orderId, timeoutMs })
-    } catch (error) {
-      // One order that cannot be cancelled now must not keep the others open; it is tried again at the next turn.
-      log.error('An overdue order could not be cancelled.', { orderId, error })
+  { log, stopping }: Pick<App, 'log' | 'stopping'>,
+): Promise<void> {
+  const before = new Date(now.getTime() - timeoutMs)
+  let last: OpenOrder | undefined
+  do {
+    // After an outage there are thousands, and some may never be cancelled: the next page comes behind them.
+    const overdue = await overdueOrders(database.db, before, last, overdueMax)
+    for (const { order_id: orderId } of overdue) {
+      try {
+        await command(database, orderId, { kind: 'cancel', reason: 'timed out' })
+        log.warn('The checkout of an order took too long; it was cancelled.', { orderId, timeoutMs })
+      } catch (error) {
+        // One order that cannot be cancelled now must not keep the others open; it is tried again at the next turn.
+        log.error('An overdue order could not be cancelled.', { orderId, error })
+      }
     }
-  }
-  return overdue.length
+    last = overdue.at(overdueMax - 1)
+  } while (last && !stopping.aborted)
 }
 
 const rememberedMs = 24 * 3_600_000

@@ -73,7 +73,7 @@ await run(orders, async (app) => {
   await app.add('saga age', { close: async () => forget() })
   await app.add(
     'overdue',
-    every(overdueEveryMs, app, () => cancelOverdue(database, new Date(), checkout.timeoutMs, app.log)),
+    every(overdueEveryMs, app, () => cancelOverdue(database, new Date(), checkout.timeoutMs, app)),
   )
   await app.add(
     'forgetting',

@@ -2,13 +2,14 @@ import { fromBinary } from '@bufbuild/protobuf'
 import { invalidArgument, notFound } from '#kit/errors.ts'
 import type { Database } from '#kit/store/database.ts'
 import type { EventFeed, Followed } from '#kit/store/event-feed.ts'
-import { logPositionPattern, logStart } from '#kit/store/event-store.ts'
+import { type LoggedEvent, logPositionPattern, logStart, UnknownEvent } from '#kit/store/event-store.ts'
 import {
   type BatchGetOrderDetailsRequest,
   type GetOrderDetailResponse,
   GetOrderDetailResponseSchema,
   type ListOrdersRequest,
   type ListRecentOrdersRequest,
+  OrderStatus,
   type StreamOrderUpdatesRequest,
 } from '#proto/parley/orders/v1/orders_pb.ts'
 import type { OrderEvent } from './order.ts'
@@ -79,7 +80,10 @@ function detailOf(content: Buffer): GetOrderDetailResponse {
 }
 
 /** What happens to orders, as it happens. */
-export async function* streamOrderUpdates(request: StreamOrderUpdatesRequest, feed: EventFeed<OrderEvent>) {
+export async function* streamOrderUpdates(
+  request: StreamOrderUpdatesRequest,
+  feed: Pick<EventFeed<OrderEvent>, 'follow'>,
+) {
   const { orderId, afterPosition, untilNow } = request
   if (orderId !== '' && !isName(orderId)) throw wrong('order_id', 'Use the id of an order, or nothing')
   if (afterPosition !== '' && !logPositionPattern.test(afterPosition)) {
@@ -94,10 +98,20 @@ export async function* streamOrderUpdates(request: StreamOrderUpdatesRequest, fe
 function updateOf(heard: Followed<OrderEvent>) {
   const { position } = heard
   if (heard.kind === 'alive') return { position }
-  const { streamId, version, at, correlationId, message } = heard.event
-  const what = { status: statusAfter(message), note: noteOf(message) }
+  const { streamId, version, at, correlationId } = heard.event
+  const what = whatOf(heard.event)
   const where = { orderId: streamId, version: BigInt(version), at: at.toISOString(), correlationId }
   return { position, update: { ...where, ...what } }
+}
+
+/** A newer version may have written it: that something happened is told all the same, for nobody could get past it. */
+function whatOf(event: LoggedEvent<OrderEvent>) {
+  try {
+    return { status: statusAfter(event.message), note: noteOf(event.message) }
+  } catch (thrown) {
+    if (thrown instanceof UnknownEvent) return { status: OrderStatus.UNSPECIFIED, note: '' }
+    throw thrown
+  }
 }
 
 function summary(row: OrderListRow) {

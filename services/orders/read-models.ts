@@ -83,7 +83,7 @@ export const orderDetail: Projection<OrdersTables, OrderEvent, 'order_detail'> =
     const orderIds = [...new Set(events.map(({ streamId }) => streamId))]
     const found = await db
       .selectFrom(table)
-      .selectAll()
+      .select(['order_id', 'content'])
       .where(({ eb, fn, val }) => eb('order_id', '=', fn.any(val(orderIds))))
       .execute()
     const details = new Map(

@@ -21,13 +21,16 @@ import type { OrderDetailRow, OrderListRow } from './read-models.ts'
 export type OrdersTables = {
   price: PriceRow
   idempotency: { customer_id: string; key: string; request_hash: string; order_id: string; created_at: Date }
-  open_order: { order_id: string; placed_at: Date }
+  open_order: OpenOrder
   order_list: OrderListRow
   order_detail: OrderDetailRow
 }
 
 type PriceRow = { product_id: string; currency: string; minor_units: bigint; revision: bigint }
 type OrdersTx = Tx<OrdersTables>
+
+/** An order that is neither confirmed nor cancelled, where nobody leads it. */
+export type OpenOrder = { order_id: string; placed_at: Date }
 
 /** What a client's key stands for. */
 export type KnownRequest = { readonly orderId: string; readonly requestHash: string }
@@ -137,6 +140,17 @@ export async function deleteRequests(db: Kysely<OrdersTables>, before: Date): Pr
   while ((await some.executeTakeFirst()).numDeletedRows === 1_000n);
 }
 
+const listColumns = [
+  'order_id',
+  'customer_id',
+  'status',
+  'currency',
+  'minor_units',
+  'lines',
+  'version',
+  'placed_at',
+] as const
+
 /** The next orders of the list after one, newest first: everyone's, or one customer's. */
 export function listPage(
   db: Kysely<OrdersTables>,
@@ -144,7 +158,7 @@ export function listPage(
   after: OrderListRow | undefined,
   limit: number,
 ): Promise<OrderListRow[]> {
-  let query = db.selectFrom('order_list').selectAll()
+  let query = db.selectFrom('order_list').select(listColumns)
   if (customerId !== '') query = query.where('customer_id', '=', customerId)
   if (after) {
     query = query.where(({ eb, refTuple, tuple }) =>
@@ -195,7 +209,11 @@ export async function readPrices(
   db: Kysely<OrdersTables>,
   productIds: readonly string[],
 ): Promise<Map<string, { currency: string; minorUnits: bigint }>> {
-  const rows = await db.selectFrom('price').selectAll().where('product_id', 'in', productIds).execute()
+  const rows = await db
+    .selectFrom('price')
+    .select(['product_id', 'currency', 'minor_units'])
+    .where('product_id', '=', sql<string>`any(${productIds}::text[])`)
+    .execute()
   return new Map(
     rows.map(({ product_id, currency, minor_units }) => [product_id, { currency, minorUnits: minor_units }]),
   )
@@ -213,16 +231,20 @@ export async function putPrice(tx: OrdersTx, price: PriceRow): Promise<void> {
     .execute()
 }
 
-/** Orders that were placed before a time and are still open, oldest first, at most `limit`. */
-export async function overdueOrders(db: Kysely<OrdersTables>, before: Date, limit: number): Promise<string[]> {
-  const rows = await db
-    .selectFrom('open_order')
-    .select('order_id')
-    .where('placed_at', '<', before)
-    .orderBy('placed_at')
-    .limit(limit)
-    .execute()
-  return rows.map(({ order_id }) => order_id)
+/** The next orders after one, oldest first, that were placed before a time and are still open. */
+export function overdueOrders(
+  db: Kysely<OrdersTables>,
+  before: Date,
+  after: OpenOrder | undefined,
+  limit: number,
+): Promise<OpenOrder[]> {
+  let query = db.selectFrom('open_order').select(['order_id', 'placed_at']).where('placed_at', '<', before)
+  if (after) {
+    query = query.where(({ eb, refTuple, tuple }) =>
+      eb(refTuple('placed_at', 'order_id'), '>', tuple(after.placed_at, after.order_id)),
+    )
+  }
+  return query.orderBy('placed_at').orderBy('order_id').limit(limit).execute()
 }
 
 /** When the oldest order that is still open was placed; null where none is. */

@@ -23,14 +23,20 @@ export async function showOrder(database: Database<OrdersTables>, orderId: strin
 
 /** The moment that a text in RFC 3339 names. Throws `invalid-argument` for any other text. */
 export function momentOf(text: string): Date {
-  const pattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/
+  const [, day = ''] = /^(\d{4}-\d\d-\d\d)T([01]\d|2[0-3]):\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/.exec(text) ?? []
   const moment = new Date(text)
-  if (pattern.test(text) && !Number.isNaN(moment.getTime())) return moment
+  // Of a day that the month does not have, a Date makes one of the next month.
+  if (isDay(day) && !Number.isNaN(moment.getTime())) return moment
   throw invalidArgument('The time is wrong', {
     field: 'as_of',
     code: 'format',
     message: 'Use RFC 3339, such as 2026-01-31T12:00:00Z',
   })
+}
+
+function isDay(text: string): boolean {
+  const midnight = new Date(`${text}T00:00:00Z`)
+  return !Number.isNaN(midnight.getTime()) && midnight.toISOString().startsWith(text)
 }
 
 /** An order for others to see. Throws `not-found` where nothing was ever placed. */

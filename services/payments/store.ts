@@ -20,7 +20,7 @@ export const storedPayments: Payments<Tx<PaymentsTables>> = {
     const { rows } = await sql<PaymentRow>`
       INSERT INTO payment (order_id, payment_id, status, currency, minor_units) VALUES (${orderId}, ${paymentId}, 'cancelled', '', 0)
       ON CONFLICT (order_id) DO UPDATE SET status = 'refunded' WHERE payment.status = 'captured'
-      RETURNING *`.execute(tx.db)
+      RETURNING order_id, payment_id, status, currency, minor_units`.execute(tx.db)
     const [row] = rows
     return row?.status === 'refunded' ? row : null
   },

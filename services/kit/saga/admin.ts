@@ -1,5 +1,5 @@
 import type { Operation, Way } from '../app/operations.ts'
-import { notFound, ServiceError } from '../errors.ts'
+import { invalidArgument, notFound, ServiceError } from '../errors.ts'
 import type { Asked, Orchestrator } from './orchestrator.ts'
 import type { SagaCourse, SagaState } from './state.ts'
 import { list, story } from './store.ts'
@@ -9,11 +9,11 @@ const listMax = 200
 /** An orchestrator, whatever starts its sagas. */
 type Led = Pick<Orchestrator<never>, 'course' | 'database' | 'retry' | 'cancel'>
 
-const statuses = 'running|compensating|completed|compensated|stuck|unfinished'
+const statuses = ['running', 'compensating', 'completed', 'compensated', 'stuck', 'unfinished']
 
 /** The ways to ask about sagas. */
 export const sagasWays: readonly Way[] = [
-  { verb: 'GET', path: 'SAGA', what: `how its sagas stand; status=${statuses}` },
+  { verb: 'GET', path: 'SAGA', what: `how its sagas stand; status=${statuses.join('|')}` },
   { verb: 'GET', path: 'SAGA/ID', what: 'the steps of one, and all that happened to it' },
   { verb: 'POST', path: 'SAGA/ID/retry', what: 'asks again at once for all that is not answered' },
   { verb: 'POST', path: 'SAGA/ID/cancel', what: 'turns it back; reason=…' },
@@ -31,7 +31,12 @@ export function sagasOperation(...orchestrators: readonly Led[]): Operation {
       throw notFound(`No saga ${name} is led here, only: ${orchestrators.map(({ course }) => course.name).join(', ')}.`)
     const { database, course } = sagas
     if (sagaId === undefined && verb === 'GET') {
-      return { sagas: await list(database, course.name, query.get('status'), listMax) }
+      const status = query.get('status')
+      // Whoever misspells it must not read that none is stuck.
+      if (status !== null && !statuses.includes(status)) {
+        throw invalidArgument(`There is no status ${status.slice(0, 64)}, only: ${statuses.join(', ')}.`)
+      }
+      return { sagas: await list(database, course.name, status, listMax) }
     }
     switch (`${verb} ${wish}`) {
       case 'GET ':

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { type DescMessage, fromBinary, type MessageInitShape, type MessageShape, toBinary } from '@bufbuild/protobuf'
 import { resolveRedelivery } from '#graph/defaults.ts'
 import type { CommandStep, OrchestrationNode } from '#graph/saga.ts'
@@ -8,6 +9,7 @@ import { PermanentFailure } from '../messaging/dead-letter.ts'
 import { handlersByType } from '../messaging/handlers.ts'
 import type { Transactions } from '../messaging/handling.ts'
 import { type Send, taskSender } from '../messaging/publisher.ts'
+import { storableText } from '../messaging/storable.ts'
 import { type Worker, workEdges } from '../messaging/worker.ts'
 import type { AnyTx } from '../store/database.ts'
 import type { Log } from '../telemetry/log.ts'
@@ -95,7 +97,7 @@ export function orchestrator<const S extends readonly CommandStep[], const D ext
     cancel: (sagaId, reason) =>
       ask(
         sagaId,
-        (atMs) => ({ kind: 'cancelled', reason, atMs }),
+        (atMs) => ({ kind: 'cancelled', reason: wordsOf(reason), atMs }),
         (state) =>
           state.status === 'running' && !mayTurnBack(course, state) ? 'past the point of no return' : undefined,
       ),
@@ -123,8 +125,6 @@ type Leading = {
   readonly log: Log
 }
 
-const loggedAttemptsMax = 10
-
 /** One decision: what happened, what follows, and the commands, in the caller's transaction. */
 async function take(
   tx: AnyTx,
@@ -135,9 +135,9 @@ async function take(
 ): Promise<void> {
   const before = found.state
   const { state, commands } = decide(course, before, event)
-  const repeats = event.kind === 'due' && state.stuck === before.stuck && state.status === before.status
-  const logged = !repeats || commands.some(({ attempt }) => attempt <= loggedAttemptsMax)
-  await update(tx, course, { sagaId, event, state, commands, logged })
+  const onlyTime = event.kind === 'due' && state.stuck === before.stuck && state.status === before.status
+  const repeats = onlyTime || isDeepStrictEqual(state, before)
+  await update(tx, course, { sagaId, event, state, commands, repeats })
   const { results, reason } = state
   const about: About<unknown> = { sagaId, input: fromBinary(input, found.input), results, reason }
   for (const command of commands) outgoing(tx, command, about)
@@ -216,12 +216,21 @@ function repliesOf(
 function eventOf({ outcome }: StepReply, step: string, atMs: number): SagaEvent {
   switch (outcome.case) {
     case 'done':
-      return { kind: 'done', step, results: { ...outcome.value.results }, atMs }
+      return { kind: 'done', step, results: storable(outcome.value.results), atMs }
     case 'refused':
-      return { kind: 'refused', step, reason: outcome.value.reason.slice(0, 500), atMs }
+      return { kind: 'refused', step, reason: wordsOf(outcome.value.reason), atMs }
     case 'undone':
       return { kind: 'undone', step, atMs }
     case undefined:
       throw new PermanentFailure(`The reply to ${step} has no outcome.`)
   }
+}
+
+/** Words of others as they are kept: a saga must not stand still because of them. */
+function wordsOf(text: string): string {
+  return storableText(text.slice(0, 500))
+}
+
+function storable(results: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(results).map((pair) => pair.map(storableText)))
 }

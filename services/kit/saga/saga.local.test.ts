@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals'
 import { OrderPlacedSchema } from '#proto/parley/orders/v1/events_pb.ts'
@@ -7,6 +8,7 @@ import { type StepRef, type StepReply, StepReplySchema } from '#proto/parley/sag
 import { testApp } from '../app/app-fixture.ts'
 import type { PostgresConfiguration } from '../app/configuration.ts'
 import { type Database, openDatabase, statement } from '../store/database.ts'
+import { StoreUnavailable } from '../store/errors.ts'
 import { migrate } from '../store/migrations.ts'
 import { type PostgresFixture, startPostgres } from '../store/postgres-fixture.ts'
 import { silentLog } from '../telemetry/log.ts'
@@ -209,6 +211,41 @@ describe('a leader', () => {
   })
 })
 
+test('of which many are due, as after an outage, all are looked at in one turn', async () => {
+  const sagas = sagasOn(database)
+  const ids = Array.from({ length: 250 }, (_, index) => `many-${index}.`)
+  await database.transaction(async (tx) => {
+    for (const id of ids) await sagas.start(tx, id, create(OrderPlacedSchema, { orderId: id }))
+  })
+  laterMs = 20_000
+  await sleep(200)
+  const watching = await watchSagas({ log: silentLog }, sagas, { pollMs: 3_000 })
+  const turned = statement(
+    `select count(*) as count from kit.sagas where saga_id like 'many-%' and status = 'compensating'`,
+  )
+  const all = async () => (await database.query<{ count: bigint }>(turned))[0]?.count === 250n
+  // The turn after the first one does not begin before 6 s.
+  await until(all, 'all have turned back', 5_900, 50).finally(() => watching.close())
+})
+
+test('that cannot be looked at because the database is busy is looked at again as soon as it is not', async () => {
+  await database.transaction((tx) =>
+    sagasOn(database).start(tx, 'busy', create(OrderPlacedSchema, { orderId: 'busy' })),
+  )
+  let failures = 0
+  const busy: typeof database = {
+    ...database,
+    transaction: (run) => {
+      failures += 1
+      return failures <= 2 ? Promise.reject(new StoreUnavailable(new Error('busy'))) : database.transaction(run)
+    },
+  }
+  laterMs = 20_000
+  const watching = await watchSagas({ log: silentLog }, sagasOn(busy), { pollMs: 10 })
+  const back = async () => (await story(database, 'fulfil', 'busy'))?.status === 'compensating'
+  await until(back, 'it has turned back', 5_000).finally(() => watching.close())
+})
+
 describe('a saga that nobody answers', () => {
   test('turns back in time, is seen to be stuck within a minute, and goes on once somebody answers', async () => {
     const errors: unknown[] = []
@@ -223,6 +260,8 @@ describe('a saga that nobody answers', () => {
     expect(await sagas.wake('silent')).toBe(true)
     expect((await take('silent')).map(({ message }) => message)).toEqual(['ReleaseStock', 'RefundPayment'])
     expect(await ask('GET')).toEqual({ sagas: [] })
+    const misspelt = operation({ verb: 'GET', path: ['fulfil'], query: new URLSearchParams('status=stuk'), body: {} })
+    await expect(misspelt).rejects.toMatchObject({ code: 'invalid-argument' })
     laterMs += stuckAfterMs
     await sagas.wake('silent')
     expect(await ask('GET')).toEqual({ sagas: [expect.objectContaining({ sagaId: 'silent', status: 'compensating' })] })
@@ -262,6 +301,51 @@ describe('a saga that nobody answers', () => {
     expect((await take('late')).map(({ message }) => message)).toEqual(['ConfirmOrder', 'ConfirmOrder'])
     expect(await list(database, 'fulfil', 'running', 50)).toContainEqual(expect.objectContaining({ sagaId: 'late' }))
   })
+})
+
+test('a reply that comes after the end changes nothing of it, and one that is told on and on is written down a few times', async () => {
+  const sagas = sagasOn(database)
+  const answer = (ref: StepRef, outcome: Outcome, id: string) =>
+    deliverReply(database, sagas, create(StepReplySchema, { step: ref, outcome }), id)
+  await database.transaction((tx) => sagas.start(tx, 'told', create(OrderPlacedSchema, { orderId: 'told' })))
+  let ship: StepRef | undefined
+  for (let commands = await take('told'); commands.length > 0; commands = await take('told')) {
+    for (const { ref } of commands) {
+      if (ref.step === 'ship') ship = ref
+      else await answer(ref, done(), `told-${ref.step}`)
+    }
+  }
+  if (!ship) throw new Error('the saga asks to ship')
+  for (let number = 0; number < 40; number += 1) await answer(ship, refused('no parcels today'), `told-${number}`)
+  expect(await story(database, 'fulfil', 'told')).toMatchObject({ stuck: expect.stringContaining('no parcels today') })
+  await answer(ship, done(), 'told-at-last')
+  const ended = await story(database, 'fulfil', 'told')
+  expect(ended).toMatchObject({ status: 'completed' })
+  expect(ended?.log.length).toBeLessThan(35)
+  expect(ended?.log.at(-1)).toMatchObject({ event: { kind: 'done', step: 'ship' } })
+  laterMs = 3_600_000
+  await answer(ship, done(), 'told-late')
+  expect((await story(database, 'fulfil', 'told'))?.endedAt).toEqual(ended?.endedAt)
+})
+
+test('a refusal in words that the database cannot hold is heard all the same', async () => {
+  const sagas = sagasOn(database)
+  for (const [number, reason] of ['a zero: \u0000', `${'x'.repeat(499)}\u{1f33b}`].entries()) {
+    const id = `words-${number}`
+    await database.transaction((tx) => sagas.start(tx, id, create(OrderPlacedSchema, { orderId: id })))
+    const [command] = await take(id)
+    const reply = create(StepReplySchema, { ...(command && { step: command.ref }), outcome: refused(reason) })
+    await deliverReply(database, sagas, reply, id)
+    expect(await story(database, 'fulfil', id)).toMatchObject({ status: 'compensating' })
+    expect(
+      await sagasOperation(sagas)({
+        verb: 'POST',
+        path: ['fulfil', id, 'cancel'],
+        query: new URLSearchParams(),
+        body: { reason },
+      }),
+    ).toEqual({ sagaId: id })
+  }
 })
 
 test('a reply that belongs to no saga is a dead letter at once', async () => {

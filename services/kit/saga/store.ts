@@ -59,15 +59,17 @@ function locked(course: SagaCourse, [row]: readonly SagaRow[]): LockedSaga | nul
   return { state, input: row.input, correlationId: row.correlation_id, traceparent: row.traceparent }
 }
 
+/** So many lines may repeat what the log says already: one of a saga that waits for days would have no end. */
+const repeatsUpTo = 30
+
 const updateSaga = statement(`
   with changed as (
-    update kit.sagas set status = $3, stuck = $4, state = $5, due_at = $6, ended_at = $7
+    update kit.sagas set status = $3, stuck = $4, state = $5, due_at = $6, ended_at = coalesce(ended_at, $7)
     where saga = $1 and saga_id = $2
-    returning saga, saga_id
+    returning saga, saga_id, (select count(*) + 1 from kit.saga_log where saga = $1 and saga_id = $2) as number
   )
   insert into kit.saga_log (saga, saga_id, number, at, event, commands)
-  select saga, saga_id, (select count(*) + 1 from kit.saga_log where saga = $1 and saga_id = $2), $8, $9, $10
-  from changed where $11`)
+  select saga, saga_id, number, $8, $9, $10 from changed where not $11 or number <= ${repeatsUpTo}`)
 
 /** What a decision was made on, and what came of it. */
 export type Decided = {
@@ -75,15 +77,15 @@ export type Decided = {
   readonly event: SagaEvent
   readonly state: SagaState
   readonly commands: readonly SagaCommand[]
-  /** False for what only repeats the line before, so that a saga that waits for days has no endless log. */
-  readonly logged: boolean
+  /** It changes nothing but the time of the next attempt. */
+  readonly repeats: boolean
 }
 
 /** Writes a decision and its log. */
 export async function update(
   tx: AnyTx,
   course: SagaCourse,
-  { sagaId, event, state, commands, logged }: Decided,
+  { sagaId, event, state, commands, repeats }: Decided,
 ): Promise<void> {
   const dueMs = dueAt(course, state)
   const { atMs: _at, ...told } = event
@@ -98,7 +100,7 @@ export async function update(
     tx.at,
     JSON.stringify(told),
     commands.map(({ step, does, attempt }) => `${does} ${step}${attempt > 1 ? ` (attempt ${attempt})` : ''}`),
-    logged,
+    repeats,
   ])
 }
 
@@ -159,9 +161,19 @@ export type SagaSummary = {
 }
 
 const summary = `saga, saga_id as "sagaId", status, stuck, state->>'reason' as reason, started_at as "startedAt", ended_at as "endedAt"`
+// Those that have ended are many, and only the latest of them are read.
 const selectList = statement(`
-  select ${summary} from kit.sagas
-  where saga = $1 and ($2::text is null or status = $2 or ($2 = 'stuck' and stuck <> '') or ($2 = 'unfinished' and ended_at is null))
+  select ${summary} from (
+    (select * from kit.sagas
+      where saga = $1 and ended_at is null
+        and ($2::text is null or $2 = 'unfinished' or status = $2 or ($2 = 'stuck' and stuck <> ''))
+      order by stuck = '', started_at limit $3)
+    union all
+    (select * from kit.sagas
+      where saga = $1 and ended_at is not null
+        and ($2::text is null or $2 in ('completed', 'compensated')) and ($2::text is null or status = $2)
+      order by ended_at desc limit $3)
+  ) as found
   order by stuck = '', ended_at desc nulls first, started_at limit $3`)
 
 /** Sagas by status (`stuck` and `unfinished` are taken, too; null for all): stuck ones first, then unfinished ones, then the latest. */

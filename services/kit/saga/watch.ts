@@ -3,6 +3,7 @@ import type { Closable } from '../app/admin.ts'
 import type { App } from '../app/lifecycle.ts'
 import { every } from '../app/timer.ts'
 import { runAsMessage } from '../context.ts'
+import { isPassing } from '../store/errors.ts'
 import { metric } from '../telemetry/semantics.ts'
 import { extractTrace, gauge, inSpan } from '../telemetry/telemetry.ts'
 import type { Orchestrator } from './orchestrator.ts'
@@ -30,8 +31,15 @@ export async function watchSagas(
   { pollMs = pollMsDefault }: { readonly pollMs?: number } = {},
 ): Promise<Closable> {
   const { database, course } = sagas
+  let closed = false
   const waking = await every(pollMs, app, async () => {
-    for (const each of await due(database, course.name, new Date(), atOnceMax)) await wakeOne(app, sagas, each)
+    // After an outage all are due at once. Where nothing of a page was had, another replica is at it.
+    for (let woken = atOnceMax; woken > 0 && !closed; ) {
+      const found = await due(database, course.name, new Date(), atOnceMax)
+      woken = 0
+      for (const each of found) if (await wakeOne(app, sagas, each)) woken += 1
+      if (found.length < atOnceMax) return
+    }
   })
   const pruning = await every(pruneEveryMs, app, () => prune(database, course.name, new Date(Date.now() - keepMs)))
   const saga = course.name
@@ -45,6 +53,7 @@ export async function watchSagas(
   })
   return {
     async close() {
+      closed = true
       forgetAge()
       forgetStuck()
       await Promise.all([waking.close(), pruning.close()])
@@ -57,14 +66,17 @@ async function wakeOne(
   { log }: Pick<App, 'log'>,
   { database, course, wake }: Watched,
   { saga_id: sagaId, correlation_id: correlationId, traceparent }: DueSaga,
-): Promise<void> {
+): Promise<boolean> {
   const parent = traceparent === null ? context.active() : extractTrace({ traceparent })
   try {
-    await runAsMessage(correlationId, () =>
+    return await runAsMessage(correlationId, () =>
       inSpan(`saga ${course.name} due`, { kind: SpanKind.INTERNAL, parent }, () => wake(sagaId)),
     )
   } catch (error) {
+    // That says nothing of this saga: the next turn is soon enough.
+    if (isPassing(error)) throw error
     log.error('A saga that is due could not be looked at; it is tried again.', { saga: course.name, sagaId, error })
     await postpone(database, course.name, sagaId, new Date(Date.now() + afterFailureMs))
+    return false
   }
 }

@@ -16,7 +16,7 @@ type Asked = Pick<Session, 'query'>
 
 /**
  * Kysely on connections that the kit hands out: it builds and types the queries, the kit decides on transactions. Its
- * queries are prepared once a connection.
+ * queries are prepared once a connection, if they name the columns that they give.
  */
 export function kyselyOn<Tables, S extends Asked = Asked>(
   take: () => Promise<S>,
@@ -73,7 +73,11 @@ function connectionOn(session: Asked): DatabaseConnection {
 const namesMax = 300
 const names = new Map<string, string>()
 
+/** What gives all columns of a table changes with the table, and a prepared statement must not: each use is parsed anew. */
+const givesAllColumns = /^\s*select \*|\breturning \*|"\.\*/i
+
 function statementName(sql: string): string | undefined {
+  if (givesAllColumns.test(sql)) return undefined
   const known = names.get(sql)
   if (known !== undefined || names.size >= namesMax) return known
   const name = `db-${createHash('sha1').update(sql).digest('base64url')}`

@@ -1,8 +1,8 @@
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { create } from '@bufbuild/protobuf'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
-import { service } from '#graph/service.ts'
-import { postgres } from '#graph/store.ts'
 import { OrderCancelledSchema, OrderConfirmedSchema, OrderPlacedSchema } from '#proto/parley/orders/v1/events_pb.ts'
 import { testApp } from '../app/app-fixture.ts'
 import { until } from '../until-fixture.ts'
@@ -10,12 +10,8 @@ import { type Database, statement } from './database.ts'
 import { freshDatabases } from './database-fixture.ts'
 import { eventStore } from './event-store.ts'
 import { type PostgresFixture, startPostgres } from './postgres-fixture.ts'
-import { type Projection, type Projections, startProjections } from './projection.ts'
-
-const orders = service('orders', { owns: [postgres({ connectionsMax: 30 })] })
-type Tables = { seen: { id: string; events: number; last: string } }
-const store = eventStore([OrderPlacedSchema, OrderConfirmedSchema])
-type Event = Parameters<(typeof store)['append']>[3][number]
+import { type Projections, startProjections } from './projection.ts'
+import { type Event, orders, seen, store, type Tables } from './projection-fixture.ts'
 
 const app = testApp(orders)
 let server: PostgresFixture
@@ -30,30 +26,6 @@ afterEach(async () => {
   await databases.close()
 })
 afterAll(() => server?.stop())
-
-/** How many events each stream has, and the last one: wrong as soon as one is skipped, repeated or overtaken. */
-const seen: Projection<Tables, Event, 'seen'> = {
-  name: 'seen',
-  version: 1,
-  columns: 'id text primary key, events integer not null, last text not null',
-  indexes: ['last'],
-  async apply({ db, table }, events) {
-    for (const { streamId, version, message } of events) {
-      const row = { id: streamId, events: version, last: message.$typeName }
-      if (version === 1) {
-        await db.insertInto(table).values(row).execute()
-        continue
-      }
-      const { numUpdatedRows } = await db
-        .updateTable(table)
-        .set(row)
-        .where('id', '=', streamId)
-        .where('events', '=', version - 1)
-        .executeTakeFirst()
-      if (numUpdatedRows !== 1n) throw new Error(`${streamId} misses the event before ${version}`)
-    }
-  },
-}
 
 async function start(database: Database<Tables>, projection = seen, batchMax = 50): Promise<Projections> {
   const projections = await startProjections(app, database, store, [projection], { batchMax })
@@ -104,11 +76,48 @@ describe('a read model', () => {
     expect(before.every(({ events, last }) => events === 2 && last === OrderConfirmedSchema.typeName)).toBe(true)
   }, 30_000)
 
+  test('is built anew into an equal result though whoever builds it is killed again and again, while writers go on', async () => {
+    const { database, again, at } = await databases.create(server)
+    const ids = Array.from({ length: 300 }, (_, index) => `o-${index}`)
+    for (const id of ids) await append(database, id, 0, placed(id))
+    const first = await start(database)
+    await first.caughtUp()
+    await first.close()
+    const writer = (async () => {
+      for (const id of ids) {
+        await append(database, id, 1, confirmed(id))
+        await sleep(10)
+      }
+    })()
+    const left: number[] = []
+    for (let kills = 0; kills < 4; kills += 1) {
+      const script = join(import.meta.dirname, 'projection-fixture.ts')
+      const child = spawn(process.execPath, [script, JSON.stringify(at)], { stdio: ['ignore', 'inherit', 'inherit'] })
+      const ended = new Promise((resolve) => child.once('exit', resolve))
+      await until(async () => (await database.query(state)).length === 2, 'one is being built', 10_000, 2)
+      await sleep(15 * kills)
+      child.kill('SIGKILL')
+      await ended
+      left.push((await database.query(state)).length)
+    }
+    await writer
+    // It was killed before it was done.
+    expect(left).toContain(2)
+    const last = await start(again())
+    await until(async () => (await database.query(state)).length === 1, 'one generation is left', 4_000, 20)
+    await last.caughtUp()
+    expect(await database.query(parked)).toEqual([])
+    const found = await rows(database)
+    expect(found).toHaveLength(300)
+    expect(found.every(({ events, last }) => events === 2 && last === OrderConfirmedSchema.typeName)).toBe(true)
+  }, 60_000)
+
   test('of a newer version takes the place of the older, with other columns', async () => {
     const { database, again } = await databases.create(server)
     const first = await start(database)
     await append(database, 'a', 0, placed('a'))
     await first.caughtUp()
+    expect(await rows(database)).toEqual([{ id: 'a', events: 1, last: OrderPlacedSchema.typeName }])
     await first.close()
     const wider = { ...seen, version: 2, columns: `${seen.columns}, note text not null default 'new'` }
     await start(again(), wider)
@@ -147,6 +156,36 @@ describe('a read model', () => {
       { id: 'bad', events: 2 },
       { id: 'good', events: 2 },
     ])
+  })
+
+  test('applies what was parked once, though several replicas try it again at the same time', async () => {
+    const { database, again } = await databases.create(server)
+    let broken = true
+    const counting: typeof seen = {
+      ...seen,
+      async apply({ db, table }, events) {
+        for (const { streamId, message } of events) {
+          if (broken) throw new Error('not yet')
+          // Unlike a row that is only set, this shows whatever is applied twice.
+          await db
+            .insertInto(table)
+            .values({ id: streamId, events: 1, last: message.$typeName })
+            .onConflict((conflict) =>
+              conflict.column('id').doUpdateSet((eb) => ({ events: eb(`${table}.events`, '+', 1) })),
+            )
+            .execute()
+        }
+      },
+    }
+    const replicas = [await start(database, counting), await start(again(), counting)]
+    const ids = Array.from({ length: 20 }, (_, index) => `o-${index}`)
+    for (const id of ids) await append(database, id, 0, placed(id), confirmed(id))
+    await replicas[0]?.caughtUp()
+    expect(await database.query(parked)).toHaveLength(40)
+    broken = false
+    await Promise.all([...replicas, ...replicas].map((replica) => replica.retryParked('seen')))
+    expect(await database.query(parked)).toEqual([])
+    expect((await rows(database)).map(({ events }) => events)).toEqual(ids.map(() => 2))
   })
 
   test('parks an event whose type nobody here knows', async () => {

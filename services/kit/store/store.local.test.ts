@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { create } from '@bufbuild/protobuf'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
+import { sql } from 'kysely'
 import { service } from '#graph/service.ts'
 import { postgres } from '#graph/store.ts'
 import { topic } from '#graph/topic.ts'
@@ -85,6 +86,19 @@ describe('a database', () => {
     const leaked = await database.transaction(async (tx) => tx)
     await expect(leaked.db.selectFrom('counter').selectAll().execute()).rejects.toThrow('has ended')
     expect(await database.query(statement('select 9007199254740993 as big'))).toEqual([{ big: 9_007_199_254_740_993n }])
+  })
+
+  test('reads on through a connection whose tables gain a column, as in a roll-out', async () => {
+    const { database } = await freshDatabase()
+    await database.query(statement('create table counter (id text primary key, value integer not null)'))
+    await database.transaction(async ({ db }) => {
+      const read = () => db.selectFrom('counter').selectAll().execute()
+      const write = (id: string) => db.insertInto('counter').values({ id, value: 1 }).returningAll().execute()
+      expect([await read(), await write('a')]).toEqual([[], [{ id: 'a', value: 1 }]])
+      await sql`alter table counter add column note text`.execute(db)
+      expect(await read()).toEqual([{ id: 'a', value: 1, note: null }])
+      expect(await write('b')).toEqual([{ id: 'b', value: 1, note: null }])
+    })
   })
 
   test('repeats a serialization failure as often as it is told, and no more', async () => {
