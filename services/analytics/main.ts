@@ -3,7 +3,7 @@ import { run } from '#kit/app/lifecycle.ts'
 import { startMessaging } from '#kit/messaging/messaging.ts'
 import { openDatabase } from '#kit/store/database.ts'
 import { migrate } from '#kit/store/migrations.ts'
-import { windowsOperation } from '#kit/streaming/operations.ts'
+import { windowsOperation, windowsWays } from '#kit/streaming/operations.ts'
 import { analytics } from '#mesh/shop.ts'
 import { shownWindow } from './sales.ts'
 import { salesStream } from './sales-stream.ts'
@@ -13,5 +13,5 @@ await run(analytics, async (app) => {
   await migrate(database)
   const sales = salesStream(database)
   await app.add('messaging', startMessaging(app, { database, streams: [sales] }))
-  app.operate('windows', windowsOperation(sales, shownWindow))
+  app.operate('windows', windowsOperation(sales, shownWindow), windowsWays)
 })

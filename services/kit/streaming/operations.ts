@@ -1,4 +1,4 @@
-import type { Operation } from '../app/operations.ts'
+import type { Operation, Way } from '../app/operations.ts'
 import { invalidArgument, ServiceError } from '../errors.ts'
 import { statement } from '../store/database.ts'
 import { closedWindow, type ResultRow, watermarkOf } from './closing.ts'
@@ -8,6 +8,17 @@ import type { ClosedWindow, Stream } from './stream.ts'
 
 const windowsMax = 1_000
 const windowsDefault = 60
+
+/** How `windows` is asked. */
+export const windowsWays: readonly Way[] = [
+  { verb: 'GET', path: '', what: 'the closed windows, newest first; from=TIME to=TIME (RFC 3339) limit=N' },
+]
+
+/** How a replay is asked about: it begins by `parley replay`, which also waits for its end. */
+export const replayWays: readonly Way[] = [
+  { verb: 'GET', path: '', what: 'how far the last replay is; bin/parley replay SERVICE --from … begins one' },
+  { verb: 'POST', path: 'cancel', what: 'gives the replay under way up; what was known before stays' },
+]
 
 /**
  * What an operator may ask about a stream's windows: `GET /windows?from=…&to=…&limit=…`, times as RFC 3339, the newest first.

@@ -9,7 +9,7 @@ import { metric } from '../telemetry/semantics.ts'
 import { gauge } from '../telemetry/telemetry.ts'
 import { applyTo } from './batch.ts'
 import { closeWindows, watermarkOf } from './closing.ts'
-import { replayOperation } from './operations.ts'
+import { replayOperation, replayWays } from './operations.ts'
 import { pruneStream } from './prune.ts'
 import { catchUp } from './rebuild.ts'
 import { createStream, generationsOf, ownPartitions, pairOf } from './state.ts'
@@ -42,6 +42,7 @@ export async function openStream(app: StreamApp, stream: Stream, kafka: Kafka): 
   app.operate(
     'replay',
     replayOperation(stream, () => bell.ring()),
+    replayWays,
   )
   const forget = observe(stream)
   let running: Promise<void> = Promise.resolve()
