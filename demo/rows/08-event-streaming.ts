@@ -9,7 +9,7 @@ type Windows = {
   readonly generation: number
   readonly watermark: string | null
   readonly lateEvents: number
-  readonly windows: readonly { readonly start: string }[]
+  readonly windows: readonly { readonly start: string; readonly placed: number; readonly confirmed: number }[]
 }
 
 /** Event streaming: a processor puts events of several topics together, publishes what it found, and counts by the minute. */
@@ -31,7 +31,9 @@ export const eventStreamingRow: Row = {
     const windows = await askShown<Windows>(visit, 'analytics', 'windows', [], (answer) =>
       [
         `${answer.windows.length} windows are closed, up to ${answer.watermark}; ${answer.lateEvents} late events`,
-        ...answer.windows.slice(0, 1).map((window) => JSON.stringify(window)),
+        ...answer.windows
+          .slice(0, 1)
+          .map(({ start, placed, confirmed }) => `of ${start}: ${placed} placed, ${confirmed} confirmed`),
       ].join('; '),
     )
     const told: string[] = []
