@@ -23,7 +23,7 @@ type NewOrder = {
 export async function placeOrder(visit: Visit, order: NewOrder = {}): Promise<Order> {
   const { customerId = 'c-demo', productId = 'p-1', quantity = 1, key = `demo-${visit.token}`, shown = true } = order
   const { paymentMethod, fulfilment } = order
-  const wish = { customerId, lines: [{ productId, quantity }], paymentMethod, fulfilment }
+  const wish = { customerId, fulfilment, paymentMethod, lines: [{ productId, quantity }] }
   const headers = { 'idempotency-key': key }
   const worth = { fields: ['orderId', 'total', 'state', 'stockCheck'] }
   const ask = () => visit.request<Order>('POST', '/api/v2/orders', { headers, body: wish, shown, worth })
