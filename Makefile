@@ -46,6 +46,7 @@ typecheck: ## the compiler
 clean: ## stop every run, then remove all state and the fetched tools
 	@bin/parley down --all
 	@rm -rf .parley
+	@NODE_DISABLE_COMPILE_CACHE=1 bin/node mesh/local/clean/main.ts
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -59,7 +59,7 @@ function chosenRows(given: string | undefined): readonly Row[] {
   return given.split(',').map((wanted) => {
     const row = rows.find(({ number, name }) => wanted === String(number) || wanted === name)
     if (row) return row
-    const known = rows.map(({ number, name }) => `${number} ${name}`)
+    const known = [...rows].sort((a, b) => a.number - b.number).map(({ number, name }) => `${number} ${name}`)
     throw new UsageError(`There is no row ${wanted}. There are: ${known.join(', ')}.`)
   })
 }

@@ -23,9 +23,10 @@ type NewOrder = {
 export async function placeOrder(visit: Visit, order: NewOrder = {}): Promise<Order> {
   const { customerId = 'c-demo', productId = 'p-1', quantity = 1, key = `demo-${visit.token}`, shown = true } = order
   const { paymentMethod, fulfilment } = order
-  const wish = { customerId, lines: [{ productId, quantity }], paymentMethod, fulfilment }
+  const wish = { customerId, fulfilment, paymentMethod, lines: [{ productId, quantity }] }
   const headers = { 'idempotency-key': key }
-  const ask = () => visit.request<Order>('POST', '/api/v2/orders', { headers, body: wish, shown })
+  const worth = { fields: ['orderId', 'total', 'state', 'stockCheck'] }
+  const ask = () => visit.request<Order>('POST', '/api/v2/orders', { headers, body: wish, shown, worth })
   // As any client with an idempotency key: what took too long is asked again. Just started processes take long.
   const { status, body } = await visit.until('No answer', ask, ({ status: is }) => is !== 503 && is !== 504, 1_000)
   must(status === 201, `The order was not accepted: ${status} ${JSON.stringify(body)}`)
@@ -65,7 +66,7 @@ function emails(visit: Visit, query: string, count: number): Promise<readonly Em
   return visit.show(
     `GET ${url}`,
     () => visit.until(`${count} e-mails of ${query} did not arrive`, ask, (found) => found.length >= count),
-    (found) => found.map(({ to, subject }) => `to ${to.join(', ')}: ${subject}`).join(' · '),
+    (found) => `to ${found[0]?.to.join(', ')}: ${found.map(({ subject }) => subject).join(' · ')}`,
   )
 }
 

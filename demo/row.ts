@@ -1,3 +1,4 @@
+import type { Worth } from './answer.ts'
 import type { Shop } from './shop.ts'
 import type { Span } from './trace.ts'
 
@@ -36,6 +37,8 @@ export type Wish = {
   readonly body?: unknown
   /** False for what only waits or looks, which nobody wants to read. Default true. */
   readonly shown?: boolean
+  /** What of the answer is printed. */
+  readonly worth?: Worth
 }
 
 /** What a row has at hand while it is walked. Everything in it ends with the row's time. */

@@ -2,6 +2,7 @@
 export type Span = {
   readonly kind?: string
   readonly name?: string
+  readonly id?: string
   readonly parentId?: string
   /** When it began, in microseconds since 1970. */
   readonly timestamp?: number
@@ -32,6 +33,21 @@ export function publishedIn(spans: readonly Span[]): string[] {
     .filter(({ kind, tags }) => kind === 'PRODUCER' && tags?.['parley.event.type'])
     .sort((a, b) => (a.timestamp ?? 0) - (b.timestamp ?? 0))
   return [...new Set(published.flatMap(({ tags }) => tags?.['parley.event.type']?.split('.').at(-1) ?? []))]
+}
+
+/** The same for each key, such as an order: a key is said by whoever handles the event, or what it follows from. */
+export function publishedByKey(spans: readonly Span[]): ReadonlyMap<string, readonly string[]> {
+  const keyOf = ({ tags }: Span) => tags?.['messaging.kafka.message.key']
+  const messageOf = ({ tags }: Span) => tags?.['messaging.message.id']
+  const keys = new Map(spans.flatMap((span) => (keyOf(span) ? [[messageOf(span), keyOf(span)] as const] : [])))
+  const spanOf = new Map(spans.map((span) => [span.id, span]))
+  const keyed = spans.flatMap((span) => {
+    const cause = spanOf.get(span.parentId)
+    const key = keys.get(messageOf(span)) ?? (cause && keyOf(cause))
+    return key && span.kind === 'PRODUCER' ? [{ key, span }] : []
+  })
+  const byKey = Map.groupBy(keyed, ({ key }) => key)
+  return new Map([...byKey].map(([key, of]) => [key, publishedIn(of.map(({ span }) => span))]))
 }
 
 /** Who took part, by name. */

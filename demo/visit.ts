@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { answerInWords } from './answer.ts'
 import type { Answer, Exchange, Visit, Wish } from './row.ts'
 import type { Shop } from './shop.ts'
 
@@ -19,7 +20,7 @@ export function visitOf(shop: Shop, signal: AbortSignal): Visiting {
     undo,
     async request(verb, path, wish = {}) {
       const answer = await ask(shop, verb, path, traceId, signal, wish)
-      const came = `${answer.status} ${JSON.stringify(answer.body)}`
+      const came = answerInWords(answer, wish.worth ?? {})
       if (wish.shown !== false) exchanges.push({ sent: inWords(verb, path, wish), came, tookMs: answer.tookMs })
       return answer as Answer<never>
     },

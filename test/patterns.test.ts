@@ -62,6 +62,13 @@ test('what a page or the README asks of a local run is a route of who is reached
   expect(asked.filter(({ port, path }) => !ways.some((way) => way.port === port && way.fits(path)))).toEqual([])
 })
 
+test('what the README has a newcomer import from the kit is there', async () => {
+  const text = readFileSync(join(rootDir, 'README.md'), 'utf8')
+  const imports = [...text.matchAll(/^ *import \{ (\w+) \} from '(#kit\/[^']+)'$/gm)]
+  expect(imports.length).toBeGreaterThan(2)
+  for (const [, name = '', from = ''] of imports) expect(await import(from)).toHaveProperty(name)
+})
+
 describe('the index of patterns', () => {
   const names = pages.map((name) => name.replace(/\.md$/, ''))
 

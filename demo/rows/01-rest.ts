@@ -11,7 +11,8 @@ export const restRow: Row = {
     const { request, token, until } = visit
     const body = { customerId: 'c-demo', lines: [{ productId: 'p-1', quantity: 2 }] }
     const headers = { 'idempotency-key': `rest-${token}` }
-    const place = () => request('POST', '/api/v2/orders', { headers, body })
+    const worth = { headers: ['idempotency-replayed'], fields: ['orderId', 'total', 'state'] }
+    const place = () => request('POST', '/api/v2/orders', { headers, body, worth })
     // Just started processes may take too long for the first one: then a client asks again, under the same key.
     const first = await until('No answer', place, ({ status }) => status < 500, 1_000)
     must(first.status === 201, `An order is answered by 201, not ${first.status}`)
@@ -27,7 +28,7 @@ export const restRow: Row = {
     })
     must(other.status === 422, `A key that stands for two requests is answered by 422, not ${other.status}`)
 
-    must((await request('GET', location)).status === 200, 'The order is not where its location says')
+    must((await request('GET', location, { worth })).status === 200, 'The order is not where its location says')
     const missing = await request('GET', '/api/v2/orders/nobody')
     must(missing.status === 404 && missing.body.code === 'not-found', 'What is not there is no problem document')
     await keptByTag(visit)
@@ -39,9 +40,10 @@ export const restRow: Row = {
 /** What a client has already is not sent again: the product has a tag, and is the same as long as that is. */
 async function keptByTag({ request }: Visit): Promise<void> {
   const path = '/api/v2/products/p-1'
-  const product = await request('GET', path)
+  const worth = { headers: ['etag', 'cache-control'], fields: ['name', 'price'] }
+  const product = await request('GET', path, { worth })
   const tag = product.headers.get('etag')
   must(product.status === 200 && tag, `The product has no tag, and the status ${product.status}`)
-  const again = await request('GET', path, { headers: { 'if-none-match': tag } })
+  const again = await request('GET', path, { headers: { 'if-none-match': tag }, worth })
   must(again.status === 304, `What the client has already is answered by ${again.status}`)
 }

@@ -7,16 +7,13 @@ type Answer<Data> = {
   readonly data?: Data | null
   readonly errors?: readonly { readonly extensions?: { readonly code?: string } }[]
 }
-type OrdersPage = {
-  readonly orders: readonly ({ readonly status: string; readonly customer: { readonly name: string | null } } | null)[]
+type Shown = {
+  readonly status: string
+  readonly customer: { readonly name: string | null }
+  readonly items: readonly { readonly quantity: number; readonly product: { readonly name: string } | null }[]
 }
-type OrderPage = {
-  readonly order: {
-    readonly customer: { readonly name: string | null }
-    readonly items: readonly { readonly product: { readonly name: string } | null }[]
-    readonly history: readonly object[]
-  } | null
-}
+type OrdersPage = { readonly orders: readonly (Shown | null)[] }
+type OrderPage = { readonly order: (Shown & { readonly history: readonly object[] }) | null }
 
 const name = 'Ada Demo'
 
@@ -37,11 +34,15 @@ export const graphqlRow: Row = {
     for (const id of ids) await orderIn(visit, id, 'shipped')
     const all = () =>
       visit.until('The page did not follow', () => ask<OrdersPage>(visit, 'OrdersPage', { ids }), isWhole)
-    await visit.show(`graphql OrdersPage of ${ids.length} orders`, all, ({ data }) => JSON.stringify(data))
+    await visit.show(`graphql OrdersPage of ${ids.length} orders`, all, ({ data }) =>
+      (data?.orders ?? []).map((order) => (order ? orderInWords(order) : 'missing')).join(' · '),
+    )
     const look = () => ask<OrderPage>(visit, 'OrderPage', { id: ids[0] })
     // A catalogue that is cold is left out, and the rest is shown.
     const one = () => visit.until('The page was not whole', look, ({ errors }) => errors === undefined)
-    const page = await visit.show(`graphql OrderPage of ${ids[0]}`, one, ({ data }) => JSON.stringify(data?.order))
+    const page = await visit.show(`graphql OrderPage of ${ids[0]}`, one, ({ data }) =>
+      data?.order ? `${orderInWords(data.order)}, ${data.order.history.length} steps of history` : 'no order',
+    )
     const { customer, items = [], history = [] } = page.data?.order ?? {}
     must(customer?.name === name, `The customer is called ${customer?.name}`)
     must(
@@ -62,8 +63,15 @@ export const graphqlRow: Row = {
     const questions = asked.map(({ name, parentId }) => `${name} for ${parentId}`)
     const twice = questions.find((question, index) => questions.indexOf(question) !== index)
     must(!twice, `The storefront asked ${twice} more than once`)
-    return `the storefront asked ${[...new Set(asked.flatMap(({ name }) => name ?? []))].sort().join(', ')}, once each an operation`
+    const distinct = [...new Set(asked.flatMap(({ name }) => name ?? []))].sort()
+    return `for one operation the storefront asked nothing twice, however many orders it shows: ${distinct.join(', ')}`
   },
+}
+
+/** An order with what other services know of it. */
+function orderInWords({ status, customer, items }: Shown): string {
+  const bought = items.map(({ quantity, product }) => `${quantity} × ${product?.name ?? 'a product without a name'}`)
+  return `${status}, ${bought.join(', ')}, for ${customer.name}`
 }
 
 /** Asks one of the operations that the front end is known to ask, by its id. */

@@ -36,13 +36,20 @@ export const cqrsRow: Row = {
       projections.some(
         ({ name, state, generation }) => name === 'order_list' && state === 'active' && generation >= wanted,
       )
+    let reads = 0
     const look = async () => {
+      reads += 1
       must(await rowOf(visit, orderId), 'The read model could not be read while it was built anew')
       return ask<ReadModels>(visit, 'orders', 'projections')
     }
     const built = () => visit.until('The read model was not built anew', look, isBuilt)
     await visit.show('bin/parley operate orders projections, until it is built', built, inWords)
-    const after = await rowOf(visit, orderId)
+    const after = await visit.show(
+      'the same select again',
+      () => rowOf(visit, orderId),
+      (row) =>
+        `${JSON.stringify(row) === JSON.stringify(before) ? 'the same row' : JSON.stringify(row)}; reads while it was rebuilt: ${reads}, none without it`,
+    )
     must(JSON.stringify(after) === JSON.stringify(before), `Built anew, the row is ${JSON.stringify(after)}`)
   },
 }

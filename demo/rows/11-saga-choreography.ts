@@ -1,6 +1,6 @@
 import { chargeOf, orderIn, placeOrder } from '../orders.ts'
 import { must, type Row } from '../row.ts'
-import { publishedIn } from '../trace.ts'
+import { publishedByKey, publishedIn } from '../trace.ts'
 
 /** A saga that nobody leads: one order that goes well, and one whose card is declined, which everybody undoes. */
 export const choreographyRow: Row = {
@@ -29,6 +29,8 @@ export const choreographyRow: Row = {
     const wanted = ['StockReserved', 'PaymentCaptured', 'ShipmentDispatched', 'PaymentDeclined', 'StockReleased']
     const missing = wanted.filter((name) => !events.includes(name))
     must(missing.length === 0, `The trace lacks the events ${missing.join(', ')}`)
-    return events.join(' → ')
+    const stories = [...publishedByKey(spans).values()].map((story) => story.join(' → '))
+    must(stories.length === 2, `The trace tells of ${stories.length} orders, instead of two`)
+    return stories.sort((a, b) => b.length - a.length).join('; and undone: ')
   },
 }

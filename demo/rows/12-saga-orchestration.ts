@@ -41,6 +41,9 @@ async function ended(visit: Visit, orderId: string, wanted: string): Promise<Sto
   const story = () => ask<Story>(visit, 'fulfilment', `sagas/fulfil/${orderId}`)
   await visit.until(`The saga ${orderId} was not ${wanted}`, story, ({ status }) => status === wanted)
   return askShown<Story>(visit, 'fulfilment', `sagas/fulfil/${orderId}`, [], ({ status, steps }) =>
-    [`${status}:`, steps.map(({ name, phase }) => `${name} ${phase}`).join(', ')].join(' '),
+    [
+      `${status}:`,
+      steps.map(({ name, phase }) => `${name} ${phase === 'waiting' ? 'not reached' : phase}`).join(', '),
+    ].join(' '),
   )
 }

@@ -1,12 +1,19 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { seenInMemory, verifyWebhook } from '#kit/webhooks/verify.ts'
+import { ServiceError } from '#kit/errors.ts'
+import { type SeenWebhooks, seenInMemory, verifyWebhook } from '#kit/webhooks/verify.ts'
 import { orderIn, placeOrder } from '../orders.ts'
 import { must, type Row, type Visit } from '../row.ts'
 
-type Arrival = { readonly headers: Record<string, string | string[] | undefined>; readonly body: string }
+type Arrival = {
+  readonly headers: Record<string, string | string[] | undefined>
+  readonly body: string
+  /** What the receiver answered. */
+  readonly answered: number
+}
 type Subscription = { readonly id: string; readonly secret: string }
-type Deliveries = { readonly deliveries: readonly { readonly type?: string; readonly state: string }[] }
+type Delivery = { readonly type?: string; readonly state: string; readonly attempts: number }
+type Deliveries = { readonly deliveries: readonly Delivery[] }
 
 const path = '/api/v1/webhooks'
 const types = ['order.placed', 'order.confirmed', 'order.shipped']
@@ -22,7 +29,8 @@ export const webhooksRow: Row = {
     const { url, arrivals } = await receiver(visit)
     const subscribe = (to: string) => {
       const headers = { 'idempotency-key': `${visit.token} ${to}` }
-      return visit.request<Subscription>('POST', path, { at: 'webhooks', headers, body: { url: to, types } })
+      const worth = { fields: ['id', 'state', 'secret'] }
+      return visit.request<Subscription>('POST', path, { at: 'webhooks', headers, body: { url: to, types }, worth })
     }
     const inside = await subscribe('https://10.0.0.1/')
     must(inside.status === 400, `An inside address is answered by ${inside.status}`)
@@ -42,20 +50,45 @@ export const webhooksRow: Row = {
         ({ length }) => length >= 4,
       )
     const told = await visit.show(`what ${url} heard of ${orderId}`, all, (found) =>
-      found.map(({ body }) => JSON.parse(body).type).join(', '),
+      found.map(({ body, answered }) => `${JSON.parse(body).type} (answered ${answered})`).join(', '),
     )
-    const genuine = await Promise.allSettled(
-      told.map((arrival) => verifyWebhook({ ...arrival, secrets: [secret], seen })),
+    const judged = await visit.show(
+      'each verified with the subscription’s secret, and the last with a changed body',
+      async () => {
+        const [last] = told.slice(-1)
+        const all = [...told, ...(last ? [{ ...last, body: `${last.body} ` }] : [])]
+        const verdicts: string[] = []
+        for (const arrival of all) verdicts.push(await verdictOf(arrival, secret, seen))
+        return verdicts
+      },
+      (verdicts) => verdicts.join(', '),
     )
-    const ids = genuine.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
-    must(ids.length === types.length, `${ids.length} of ${types.length} were genuine and new`)
-    const log = await visit.request<Deliveries>('GET', `${path}/${id}/deliveries`, { at: 'webhooks' })
-    must(log.body.deliveries.length >= types.length, 'The log of deliveries does not name them all')
+    const genuine = judged.filter((verdict) => verdict === 'genuine')
+    must(genuine.length === types.length, `${genuine.length} of ${types.length} were genuine and new`)
+    must(judged.at(-1) === 'webhook-forged', `A webhook with a changed body is ${judged.at(-1)}`)
+    const logPath = `${path}/${id}/deliveries`
+    const log = () => visit.request<Deliveries>('GET', logPath, { at: 'webhooks', shown: false })
+    const { body } = await visit.show(`GET ${logPath} of webhooks`, log, ({ status, body: { deliveries } }) =>
+      [
+        status,
+        deliveries.map(({ type, state, attempts }) => `${type} ${state}, attempts: ${attempts}`).join('; '),
+      ].join('  '),
+    )
+    must(body.deliveries.length >= types.length, 'The log of deliveries does not name them all')
   },
 }
 
 /** All that is told of an order names its customer. */
 const customerOf = ({ token }: Visit) => `c-${token}`
+
+/** What a receiver finds of a webhook: `genuine`, or the code of why it is not taken. */
+async function verdictOf({ headers, body }: Arrival, secret: string, seen: SeenWebhooks): Promise<string> {
+  const verified = verifyWebhook({ headers, body, secrets: [secret], seen })
+  return verified.then(
+    () => 'genuine',
+    (error: unknown) => (error instanceof ServiceError ? error.code : String(error)),
+  )
+}
 
 /** Somebody outside, on this machine; stumbles at the first thing that it hears of this walk's order. */
 async function receiver(visit: Visit): Promise<{ url: string; arrivals: readonly Arrival[] }> {
@@ -66,8 +99,9 @@ async function receiver(visit: Visit): Promise<{ url: string; arrivals: readonly
     const body = Buffer.concat(chunks).toString('utf8')
     // Others order, too.
     const ours = body.includes(customerOf(visit))
-    if (ours) arrivals.push({ headers: request.headers, body })
-    response.writeHead(ours && arrivals.length === 1 ? 503 : 204).end()
+    const answered = ours && arrivals.length === 0 ? 503 : 204
+    if (ours) arrivals.push({ headers: request.headers, body, answered })
+    response.writeHead(answered).end()
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   visit.afterwards(async () => {

@@ -30,7 +30,6 @@ export const apiGatewayRow: Row = {
     const { orderId: other } = await placeOrder(visit, {
       quantity: 2,
       key: `page-${visit.token}`,
-      shown: false,
       productId: 'p-8',
     })
     visit.afterwards(() => control.start('catalog'))
@@ -56,7 +55,7 @@ export const apiGatewayRow: Row = {
 function inWords({ order, history, products, missing }: Page): string {
   const parts = [
     `order ${order.orderId}`,
-    `${history?.length ?? 'no'} steps of history`,
+    `steps of history: ${history?.length ?? 'none'}`,
     `products: ${products?.map(({ name }) => name).join(', ') ?? 'none'}`,
     ...missing.map(({ part, code }) => `missing: ${part} (${code})`),
   ]

@@ -40,7 +40,7 @@ export const grpcWebRow: Row = {
     const { order } = await visit.show(
       `gRPC-Web GetOrder ${orderId}`,
       read,
-      (answer) => `version ${answer.order?.version}`,
+      (answer) => `version ${answer.order?.version}, tracking number ${answer.order?.trackingNumber}`,
     )
     must(order?.trackingNumber, 'A shipped order has no tracking number')
 
@@ -59,7 +59,7 @@ export const grpcWebRow: Row = {
         Promise.all(
           ['https://shop.example', 'https://evil.example'].map((origin) => mayCall(baseUrl + path, origin, signal)),
         ),
-      ([ours, theirs]) => `${ours ?? 'refused'} · ${theirs ?? 'refused'}`,
+      ([ours, theirs]) => `the first ${ours ? 'may' : 'may not'} call · the second ${theirs ? 'may' : 'may not'}`,
     )
     must(allowed[0] === 'https://shop.example' && allowed[1] === null, `Pages may call from ${allowed.join(', ')}`)
   },

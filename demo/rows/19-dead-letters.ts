@@ -29,7 +29,8 @@ export const deadLettersRow: Row = {
           () => waiting(visit, orderId),
           ({ length }) => length === 2,
         ),
-      (found) => found.map(({ number, code, reason }) => `notifications/${number} ${code}: ${reason}`).join(' · '),
+      (found) =>
+        `${found.map(({ number, code }) => `notifications/${number} ${code}`).join(', ')}: ${shortly(found[0]?.reason)}`,
     )
     const ids = letters.map(({ number }) => `notifications/${number}`)
     const early = await replayed(visit, ids[0] ?? '')
@@ -53,6 +54,11 @@ export const deadLettersRow: Row = {
   },
 }
 
+/** A reason without the e-mail's id, which is long. */
+function shortly(reason = ''): string {
+  return reason.replaceAll(/<[^>]*>/g, 'it')
+}
+
 async function waiting(visit: Visit, orderId: string): Promise<readonly Letter[]> {
   const { letters } = await listLetters(await visit.shop.admins(), { service: 'notifications', destination: 'emails' })
   return letters.filter(({ eventId }) => eventId.startsWith(orderId))
@@ -66,7 +72,7 @@ async function replayed(visit: Visit, id: string, shown = true): Promise<readonl
     return outcomes
   }
   if (shown) {
-    await visit.show(`bin/parley dlq replay ${id}`, replay, ([first]) => `${first?.outcome}: ${first?.reason ?? ''}`)
+    await visit.show(`bin/parley dlq replay ${id}`, replay, ([first]) => `${first?.outcome}: ${shortly(first?.reason)}`)
     return outcomes.map(({ outcome }) => outcome)
   }
   const found = await replay().catch((error: Error) => error)

@@ -29,7 +29,7 @@ export function dlqCommand(program: Command): void {
     .action(async (service: string | undefined, options: ListOptions) => {
       const { status: state, destination } = options
       const list = await listLetters(await adminsOf(options), filterOf({ service, destination, state }))
-      print(options.json ? JSON.stringify(list, null, 2) : listText(list, state))
+      print(options.json ? JSON.stringify(list, null, 2) : letterListText(list, state))
       if (list.unknown.length > 0) process.exitCode = exitCodes.failed
     })
   withAdminOptions(dlq.command('show <letter>'))
@@ -89,11 +89,14 @@ function outcomeText({ service, number, outcome, reason }: Outcome): string {
   return `${service}/${number} ${words[outcome]}`
 }
 
-function listText({ counts, letters, more, unknown }: LetterList, state: string): string {
+/** Dead letters of a state, or `all`, as a table; above it what waits, which is what somebody has to decide on. */
+export function letterListText({ counts, letters, more, unknown }: LetterList, state: string): string {
   const total = counts.reduce((sum, { count }) => sum + count, 0)
   const where = counts.map(({ service, destination, count }) => `${count} of ${destination} at ${service}`)
   const none = unknown.length > 0 ? 'None waits at those that could be asked.' : 'No dead letter waits.'
-  const lines = [total === 0 ? none : `${total} wait: ${where.join(', ')}.`]
+  const waiting = total === 0 ? none : `${total} wait: ${where.join(', ')}.`
+  const settled = letters.length === 0 ? `None is ${state}.` : `These are ${state}:`
+  const lines = [state === 'waiting' || state === 'all' ? waiting : `${waiting} ${settled}`]
   if (letters.length > 0) {
     const header = ['LETTER', 'FROM', 'TYPE', 'KEY', 'CODE', 'ATTEMPTS', 'DIED', 'TRACE', 'CORRELATION', 'REASON']
     lines.push('', ...table([header, ...letters.map((letter) => row(letter, state))]))

@@ -42,7 +42,8 @@ export function sagaTable(sagas: readonly SagaSummary[]): string {
 export function sagaStoryText(story: SagaStory): string {
   const steps = story.steps.map(({ name, phase, attempts = 1 }) => [
     name,
-    phase,
+    // What has not begun when all is over never will.
+    phase === 'waiting' && story.endedAt !== null ? 'not reached' : phase,
     attempts > 1 ? `${attempts} attempts` : '',
   ])
   const log = story.log.map(({ at, event, commands }) => [

@@ -94,7 +94,7 @@ test('a stopped service is refused to its callers until it is started again', as
   expect(await hello()).toBe(200)
   const wrong = await parley('stop', 'word')
   expect(wrong).toMatchObject({ code: 2, err: 'There is no word in this run. There are: hello, words.\n' })
-})
+}, 20_000)
 
 test('a service that is killed comes back, and status counts it', async () => {
   const pid = (await status()).processes.find(({ name }) => name === 'words')?.pid ?? 0

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import type { Command } from 'commander'
 import { checkSystem } from '#checks/check.ts'
@@ -11,6 +10,7 @@ import { exitCodes, UsageError } from './exit.ts'
 import { stateDirOf, stateOption } from './find-run.ts'
 import { loadSystem, projectDir } from './load.ts'
 import { print, systemOption } from './output.ts'
+import { missingPrograms, programsMend } from './programs.ts'
 import { openProgress } from './progress.ts'
 import { chooseTarget, targetOption } from './target.ts'
 import { welcome } from './welcome.ts'
@@ -64,7 +64,7 @@ async function run(options: Options): Promise<void> {
     throw new UsageError('--mesh chooses the mesh of a cluster; a local run always has Envoy as its own. Leave it out.')
   }
   const request = requestOf(derive(loaded.system, 'local'), loaded, options)
-  requireModules(request.plan, loaded.rootDir)
+  requirePrograms(request.plan, loaded.rootDir)
   const progress = openProgress(process.stdout)
   progress.say(`${loaded.system.name} on this machine (${target.why})`)
   const interrupt = interruptible(() => progress.say('Stopping what was started …'))
@@ -111,16 +111,9 @@ function refuseLocalOptions({ state, subnet, host, fresh, foreground, telemetry 
 }
 
 /** A module that is not there is found out before anything that runs is stopped for it. */
-function requireModules({ services }: Plan, rootDir: string): void {
-  const missing = services.flatMap(({ name, start }) =>
-    start.kind === 'module' && !existsSync(join(rootDir, start.file))
-      ? [`${name} starts ${join(rootDir, start.file)}`]
-      : [],
-  )
-  if (missing.length === 0) return
-  throw new UsageError(
-    `There is no such file:\n  ${missing.join('\n  ')}\nWrite it, or say in the declaration how the service starts: start: module('…') or command('…').`,
-  )
+function requirePrograms(plan: Plan, rootDir: string): void {
+  const missing = missingPrograms(plan, rootDir)
+  if (missing.length > 0) throw new UsageError(`There is no such file:\n  ${missing.join('\n  ')}\n${programsMend}`)
 }
 
 function requestOf(plan: Plan, loaded: { file: string; rootDir: string }, options: Options): RunRequest {

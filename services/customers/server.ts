@@ -21,7 +21,14 @@ const customerSchema = {
 const registrationHeaders = {
   type: 'object',
   required: ['idempotency-key'],
-  properties: { 'idempotency-key': { type: 'string', minLength: 1, maxLength: 255 } },
+  properties: {
+    'idempotency-key': {
+      type: 'string',
+      minLength: 1,
+      maxLength: 255,
+      description: "New for each new customer. A second request with it gives the first one's customer, for 24 hours.",
+    },
+  },
 } as const
 
 /** Serves the routes of customers. */

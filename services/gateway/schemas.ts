@@ -52,7 +52,7 @@ export const newOrderHeaders = {
       type: 'string',
       minLength: 1,
       maxLength: 255,
-      description: "New for each new order. A second request with it gives the first one's order.",
+      description: "New for each new order. A second request with it gives the first one's order, for 24 hours.",
     },
   },
 } as const

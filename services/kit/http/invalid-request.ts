@@ -14,11 +14,26 @@ export function invalidRequest({ validation = [], validationContext }: FastifyEr
     return {
       field: inBody ? field : `${part}:${field}`,
       code: keyword,
-      message: keyword === 'pattern' ? unlike(found) : `${found.message ?? 'is wrong'}${allowedOf(params)}`,
+      message: wordsOf(found),
     }
   })
   const list = violations.map(({ field, message }) => `${field || 'the body'} ${message}`).slice(0, 5)
   return invalidArgument(`${list.join('; ')}.`, ...violations)
+}
+
+/** The field is named before these words, which need not name it again. */
+function wordsOf(found: Found): string {
+  const { keyword, params, message = 'is wrong' } = found
+  switch (keyword) {
+    case 'required':
+      return 'is missing'
+    case 'additionalProperties':
+      return 'is nothing that is known here'
+    case 'pattern':
+      return unlike(found)
+    default:
+      return `${message}${allowedOf(params)}`
+  }
 }
 
 /** Of a `pattern`: what its schema says of it, for a regular expression says little to most. */

@@ -9,15 +9,15 @@ import type { ClosedWindow, Stream } from './stream.ts'
 const windowsMax = 1_000
 const windowsDefault = 60
 
-/** The ways to ask about a stream's windows. */
+/** How `windows` is asked. */
 export const windowsWays: readonly Way[] = [
-  { verb: 'GET', path: '', what: 'what was counted in each window, the newest first; from=TIME to=TIME limit=N' },
+  { verb: 'GET', path: '', what: 'the closed windows, newest first; from=TIME to=TIME (RFC 3339) limit=N' },
 ]
 
-/** The ways to ask about a stream's replay, beside `parley replay`, which begins one and waits for its end. */
+/** How a replay is asked about: it begins by `parley replay`, which also waits for its end. */
 export const replayWays: readonly Way[] = [
-  { verb: 'GET', path: '', what: 'how far the last replay is; bin/parley replay begins one' },
-  { verb: 'POST', path: 'cancel', what: 'gives up the replay under way' },
+  { verb: 'GET', path: '', what: 'how far the last replay is; bin/parley replay SERVICE --from … begins one' },
+  { verb: 'POST', path: 'cancel', what: 'gives the replay under way up; what was known before stays' },
 ]
 
 /**

@@ -163,7 +163,7 @@ export type CreateOrderRequest = Message<"parley.orders.v1.CreateOrderRequest"> 
   lines: OrderLine[];
 
   /**
-   * Chosen by the client, at most 255 characters; a second request with it is recognised.
+   * Chosen by the client, at most 255 characters; a second request with it is recognised for 24 hours.
    *
    * @generated from field: string idempotency_key = 3;
    */
