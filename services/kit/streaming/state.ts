@@ -21,15 +21,15 @@ export type Standing = {
   readonly joined: boolean
 }
 
-const generationColumns = 'generation, state, from_ms::float as "fromMs"'
 const insertFirst = statement(`
   insert into kit.streams (stream, generation, state, began_at) values ($1, 1, 'active', clock_timestamp()) on conflict do nothing`)
 const selectGenerations = statement(`
-  select ${generationColumns} from kit.streams where stream = $1 and state <> 'retired' order by generation`)
+  select generation, state, from_ms::float as "fromMs" from kit.streams
+  where stream = $1 and state <> 'retired' order by generation`)
 const holdGenerations = statement(`
-  select ${generationColumns} from kit.streams where stream = $1 and state <> 'retired' order by generation for share`)
+  select from kit.streams where stream = $1 and state <> 'retired' order by generation for share`)
 const lockGenerations = statement(`
-  select ${generationColumns} from kit.streams where stream = $1 and state <> 'retired' order by generation for update`)
+  select from kit.streams where stream = $1 and state <> 'retired' order by generation for update`)
 
 /** Makes the first generation, where there is none. */
 export async function createStream(database: AnyDatabase, stream: string): Promise<void> {
@@ -37,13 +37,14 @@ export async function createStream(database: AnyDatabase, stream: string): Promi
 }
 
 /** The active generation, and the one that is being built, if any. */
-export function generationsOf(
+export async function generationsOf(
   from: Pick<AnyDatabase | AnyTx, 'query'>,
   stream: string,
   lock: 'none' | 'share' | 'update' = 'none',
 ): Promise<Generation[]> {
-  const by = { none: selectGenerations, share: holdGenerations, update: lockGenerations } as const
-  return from.query<Generation>(by[lock], [stream])
+  // The statement that waits for a lock does not see what was begun meanwhile: one after it does.
+  if (lock !== 'none') await from.query(lock === 'share' ? holdGenerations : lockGenerations, [stream])
+  return from.query<Generation>(selectGenerations, [stream])
 }
 
 /** The generation that is read, and the one that a replay builds. */

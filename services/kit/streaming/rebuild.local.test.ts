@@ -1,0 +1,63 @@
+import { afterAll, beforeAll, beforeEach, expect, jest, test } from '@jest/globals'
+import { testApp } from '../app/app-fixture.ts'
+import { type Database, openDatabase, statement } from '../store/database.ts'
+import { migrate } from '../store/migrations.ts'
+import { type PostgresFixture, startPostgres } from '../store/postgres-fixture.ts'
+import { until } from '../until-fixture.ts'
+import { closeWindows } from './closing.ts'
+import { beginReplay } from './rebuild.ts'
+import type { Stream } from './stream.ts'
+import { emptyStream, order, outcomeOf, ownerOf, tally, tallyStream } from './streaming-fixture.ts'
+import { swapWhenReady } from './swap.ts'
+
+jest.setTimeout(60_000)
+
+let server: PostgresFixture
+let database: Database<object>
+let nowMs = 0
+
+const minuteMs = 60_000
+
+beforeAll(async () => {
+  server = await startPostgres()
+  database = openDatabase(testApp(tally, { postgres: server.create('tally') }), { clock: () => new Date(nowMs) })
+  await migrate(database)
+}, 60_000)
+
+beforeEach(async () => {
+  nowMs = Date.parse('2026-11-21T12:00:00Z')
+  await emptyStream(database)
+})
+
+afterAll(async () => {
+  await database?.close()
+  await server?.stop()
+})
+
+test('a batch that waits while a replay begins is applied to it, too', async () => {
+  const stream = tallyStream(database)
+  const apply = ownerOf(stream)
+  await apply([order('a', 0), order('b', 1_000)])
+  const [inserted, commit] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const transaction: Stream['database']['transaction'] = (run, options) =>
+    database.transaction(async (tx) => {
+      const result = await run(tx)
+      inserted.resolve()
+      await commit.promise
+      return result
+    }, options)
+  const slow = { ...stream, database: { ...database, transaction } }
+  // Of a time of which nothing has come yet, so it goes on with the active one from its beginning.
+  const begun = beginReplay(slow, { kind: 'time', timeMs: order('a', 10 * minuteMs).timeMs })
+  await inserted.promise
+  const waiting = apply([order('c', 11 * minuteMs)], 2)
+  const blocked = statement(`select from pg_stat_activity where wait_event_type = 'Lock'`)
+  await until(async () => (await database.query(blocked)).length > 0, 'the batch waits')
+  commit.resolve()
+  await Promise.all([begun, waiting])
+  await apply([order('d', 11 * minuteMs + 1)], 3)
+  await closeWindows(stream, [])
+  const before = await outcomeOf(database)
+  expect(await swapWhenReady(stream)).toMatchObject({ generation: 2 })
+  expect(await outcomeOf(database)).toBe(before)
+})
