@@ -1,13 +1,15 @@
 import { afterAll, beforeAll, beforeEach, expect, jest, test } from '@jest/globals'
 import { testApp } from '../app/app-fixture.ts'
+import type { IncomingRecord } from '../kafka/port.ts'
 import { type Database, openDatabase, statement } from '../store/database.ts'
 import { migrate } from '../store/migrations.ts'
 import { type PostgresFixture, startPostgres } from '../store/postgres-fixture.ts'
+import { silentLog } from '../telemetry/log.ts'
 import { until } from '../until-fixture.ts'
 import { closeWindows } from './closing.ts'
-import { beginReplay } from './rebuild.ts'
+import { beginReplay, catchUp } from './rebuild.ts'
 import type { Stream } from './stream.ts'
-import { emptyStream, order, outcomeOf, ownerOf, tally, tallyStream } from './streaming-fixture.ts'
+import { emptyStream, incoming, order, outcomeOf, ownerOf, tally, tallyStream } from './streaming-fixture.ts'
 import { swapWhenReady } from './swap.ts'
 
 jest.setTimeout(60_000)
@@ -33,6 +35,14 @@ afterAll(async () => {
   await database?.close()
   await server?.stop()
 })
+
+/** Gives a replay records of a partition. */
+async function reread(stream: Stream, generation: number, records: readonly IncomingRecord[], partition = 0) {
+  const { signal } = new AbortController()
+  const highWatermark = (records.at(-1)?.offset ?? 0n) + 1n
+  const context = { signal, attempt: 1, done: () => undefined, postpone: () => undefined }
+  await catchUp(stream, silentLog, generation)({ topic: 'orders', partition, records, highWatermark }, context)
+}
 
 test('a batch that waits while a replay begins is applied to it, too', async () => {
   const stream = tallyStream(database)
@@ -60,4 +70,18 @@ test('a batch that waits while a replay begins is applied to it, too', async () 
   const before = await outcomeOf(database)
   expect(await swapWhenReady(stream)).toMatchObject({ generation: 2 })
   expect(await outcomeOf(database)).toBe(before)
+})
+
+test('the owner of a partition goes on after a replay has ended', async () => {
+  const stream = tallyStream(database)
+  const apply = ownerOf(stream)
+  const placed = [order('a', 0), order('b', 1_000)]
+  await apply(placed)
+  const { generation } = await beginReplay(stream, { kind: 'beginning' })
+  await reread(stream, generation, incoming(placed))
+  await swapWhenReady(stream)
+  await apply([order('c', 2_000)], 2)
+  await beginReplay(stream, { kind: 'time', timeMs: order('a', 10 * minuteMs).timeMs })
+  await swapWhenReady(stream)
+  await apply([order('d', 3_000)], 3)
 })

@@ -150,7 +150,8 @@ async function join(
   // What lay in between was deleted before it was read, so windows with any of it are taken over.
   if (gap) await tx.query(moveBeginning, [...placeOf(place), mine.generation, ahead.nextOffset])
   const newestMs = gap ? Math.max(mine.newestMs, ahead.newestMs) : mine.newestMs
-  moveTo(tx, place, { ...mine, nextOffset: ahead.nextOffset, newestMs, joined: true })
+  // Its epoch is the owner's, who goes on when this generation has become the active one.
+  moveTo(tx, place, { ...mine, nextOffset: ahead.nextOffset, epoch: ahead.epoch, newestMs, joined: true })
 }
 
 /** The log may have been deleted up to an offset after the one that comes next: windows with any of that are taken over. */
@@ -169,15 +170,15 @@ const insertBuilding = statement(`
   select $1, max(generation) + 1, 'building', $2, clock_timestamp() from kit.streams where stream = $1
   returning generation`)
 const partitionColumns =
-  'stream, generation, topic, partition, first_offset, next_offset, newest_ms, heard_at, idle, joined'
+  'stream, generation, topic, partition, first_offset, next_offset, epoch, newest_ms, heard_at, idle, joined'
 const insertFromBeginning = statement(`
   insert into kit.stream_partitions (${partitionColumns})
-  select stream, $2, topic, partition, 0, 0, 0, $4, idle, next_offset = 0
+  select stream, $2, topic, partition, 0, 0, epoch, 0, $4, idle, next_offset = 0
   from kit.stream_partitions where stream = $1 and generation = $3`)
 // Where nothing of that time has come yet, there is nothing to read, and the generation goes on with the active one at once.
 const insertFromTime = statement(`
   insert into kit.stream_partitions (${partitionColumns})
-  select stream, $2, topic, partition, least(begins, next_offset), least(begins, next_offset),
+  select stream, $2, topic, partition, least(begins, next_offset), least(begins, next_offset), epoch,
     case when begins < next_offset then 0 else newest_ms end, $5, idle, begins >= next_offset
   from (
     select at.*, coalesce((
