@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, jest, test } from '@jest/globals'
 import { testApp } from '../app/app-fixture.ts'
 import type { IncomingRecord } from '../kafka/port.ts'
+import { createReplayer } from '../messaging/replay.ts'
 import { type Database, openDatabase, statement } from '../store/database.ts'
 import { migrate } from '../store/migrations.ts'
 import { type PostgresFixture, startPostgres } from '../store/postgres-fixture.ts'
@@ -9,7 +10,16 @@ import { until } from '../until-fixture.ts'
 import { closeWindows } from './closing.ts'
 import { beginReplay, catchUp } from './rebuild.ts'
 import type { Stream } from './stream.ts'
-import { emptyStream, incoming, order, outcomeOf, ownerOf, tally, tallyStream } from './streaming-fixture.ts'
+import {
+  emptyStream,
+  incoming,
+  order,
+  outcomeOf,
+  ownerOf,
+  tally,
+  tallyStream,
+  tallyWindows,
+} from './streaming-fixture.ts'
 import { swapWhenReady } from './swap.ts'
 
 jest.setTimeout(60_000)
@@ -42,6 +52,35 @@ async function reread(stream: Stream, generation: number, records: readonly Inco
   const highWatermark = (records.at(-1)?.offset ?? 0n) + 1n
   const context = { signal, attempt: 1, done: () => undefined, postpone: () => undefined }
   await catchUp(stream, silentLog, generation)({ topic: 'orders', partition, records, highWatermark }, context)
+}
+
+async function closeAll(stream: Stream, partitions = [0]) {
+  nowMs += tallyWindows.idleMs + 1
+  await closeWindows(
+    stream,
+    partitions.map((partition) => ({ topic: 'orders', partition })),
+  )
+}
+
+const results = async () => {
+  const rows = await database.query<{ row: string }>(
+    statement(`
+    select starts_ms || ' ' || revision || ' ' || coalesce(counts->>'placed', '-') as row from kit.stream_results
+    where generation = (select generation from kit.streams where state = 'active') order by starts_ms`),
+  )
+  return rows.map(({ row }) => row)
+}
+
+const letters = () =>
+  database.query<{ number: bigint; event_id: string }>(
+    statement(`select number, event_id from kit.dead_letters where state = 'waiting' order by number`),
+  )
+
+async function replayLetters(stream: Stream) {
+  const parts = { database, workers: [], log: silentLog, signal: new AbortController().signal }
+  for (const { number } of await letters()) {
+    await createReplayer({ ...parts, consumers: stream.letters }).replay(number)
+  }
 }
 
 test('a batch that waits while a replay begins is applied to it, too', async () => {
@@ -84,4 +123,29 @@ test('the owner of a partition goes on after a replay has ended', async () => {
   await beginReplay(stream, { kind: 'time', timeMs: order('a', 10 * minuteMs).timeMs })
   await swapWhenReady(stream)
   await apply([order('d', 3_000)], 3)
+})
+
+test('an event that fails only in a replay becomes a dead letter, and its replay counts it', async () => {
+  const placed = [order('a', 0), order('bad', 1_000, { customerId: 'poison' }), order('b', 2_000)]
+  const [bearing, failing] = [tallyStream(database, {}, { bears: true }), tallyStream(database)]
+  await ownerOf(bearing)(placed)
+  await closeAll(bearing)
+  expect(await letters()).toEqual([])
+  const { generation } = await beginReplay(failing, { kind: 'beginning' })
+  await reread(failing, generation, incoming(placed))
+  await swapWhenReady(failing)
+  expect((await letters()).map((row) => row.event_id)).toEqual([`bad@${placed[1]?.timeMs}`])
+  await replayLetters(bearing)
+  await closeAll(bearing)
+  expect((await results()).at(-1)).toMatch(/ 3$/)
+})
+
+test('a replay gets past an event that cannot be written', async () => {
+  const placed = [order('a', 0), order('bad', 1_000, { customerId: 'unwritable' }), order('b', 2_000)]
+  const stream = tallyStream(database)
+  await ownerOf(stream)(placed)
+  const { generation } = await beginReplay(stream, { kind: 'beginning' })
+  await reread(stream, generation, incoming(placed))
+  expect(await swapWhenReady(stream)).toMatchObject({ generation })
+  expect(await letters()).toHaveLength(1)
 })

@@ -3,7 +3,9 @@ import { ServiceError } from '../errors.ts'
 import type { Batch, HandleContext } from '../kafka/port.ts'
 import { type AnyTx, statement } from '../store/database.ts'
 import type { Log } from '../telemetry/log.ts'
-import { applyToGeneration, type Entry, readRecord } from './batch.ts'
+import { applyOrEach, applyToGeneration, type Entry, readRecord, type Where } from './batch.ts'
+import { bury } from './effects.ts'
+import { handledBy } from './seen.ts'
 import {
   type Generation,
   generationsOf,
@@ -106,30 +108,53 @@ export function catchUp(
   log: Log,
   generation: number,
 ): (batch: Batch, context: HandleContext) => Promise<void> {
-  return (batch, { signal }) => {
+  return async (batch, context) => {
     const { topic, partition, records } = batch
-    const place = { stream: stream.name, topic, partition }
+    const where = { stream, log, place: { stream: stream.name, topic, partition } }
     const entries = records.map((record) => readRecord(stream, batch, record))
-    return stream.database.transaction(
-      async (tx) => {
-        const { active, building } = pairOf(await generationsOf(tx, stream.name, 'share'))
-        if (!active || building?.generation !== generation || signal.aborted) return
-        // The active one's row first, as whoever moves both does.
-        const near = (await nextOffsetOf(tx, place, active.generation)) ?? 0n
-        const first = entries[0]?.offset ?? 0n
-        if (near - first <= BigInt(nearMax)) await lockPartition(tx, place, active.generation)
-        const found = await lockPartition(tx, place, building.generation)
-        const target = (await nextOffsetOf(tx, place, active.generation)) ?? 0n
-        if (!found || found.joined) return
-        const standing = await skipDeleted(tx, place, found, first)
-        const behind = entries.filter(({ offset }) => offset < target)
-        const applied = { of: building, active, standing }
-        const { moved } = await applyToGeneration(tx, { stream, place, log }, applied, behind)
-        await join(tx, place, { active, mine: moved }, entries)
-      },
-      { attempts: 3 },
-    )
+    const apply = (some: readonly Entry[]) =>
+      stream.database.transaction(
+        async (tx) => {
+          const { active, building } = pairOf(await generationsOf(tx, stream.name, 'share'))
+          if (!active || building?.generation !== generation || context.signal.aborted) return
+          await catchUpWith(tx, where, { active, building }, some)
+        },
+        { attempts: 3 },
+      )
+    await applyOrEach(entries, apply, context)
   }
+}
+
+async function catchUpWith(
+  tx: AnyTx,
+  where: Where,
+  { active, building }: { readonly active: Generation; readonly building: Generation },
+  entries: readonly Entry[],
+): Promise<void> {
+  const { stream, place } = where
+  // The active one's row first, as whoever moves both does.
+  const near = (await nextOffsetOf(tx, place, active.generation)) ?? 0n
+  const first = entries[0]?.offset ?? 0n
+  if (near - first <= BigInt(nearMax)) await lockPartition(tx, place, active.generation)
+  const found = await lockPartition(tx, place, building.generation)
+  const target = (await nextOffsetOf(tx, place, active.generation)) ?? 0n
+  if (!found || found.joined) return
+  const standing = await skipDeleted(tx, place, found, first)
+  const behind = entries.filter(({ offset }) => offset < target)
+  const { lost, moved } = await applyToGeneration(tx, where, { of: building, active, standing }, behind)
+  // All others are dead letters since the active one lost them.
+  const handled = await handledBy(
+    tx,
+    stream,
+    active.generation,
+    lost.map(({ id }) => id),
+  )
+  await bury(
+    tx,
+    where,
+    lost.filter(({ id }) => handled.has(id)),
+  )
+  await join(tx, place, { active, mine: moved }, entries)
 }
 
 /** So few records before the other generation, the replay holds it for a moment to come to the same place. */
