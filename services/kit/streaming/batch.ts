@@ -11,7 +11,7 @@ import type { Log } from '../telemetry/log.ts'
 import { metric } from '../telemetry/semantics.ts'
 import { counter } from '../telemetry/telemetry.ts'
 import { bury, tellChanges } from './effects.ts'
-import { type Folded, type FoldInput, fold } from './fold.ts'
+import { eventsCounter, type Folded, type FoldInput, fold } from './fold.ts'
 import { markFailed, takeUnseen } from './seen.ts'
 import {
   type Generation,
@@ -26,12 +26,19 @@ import {
   writeFolded,
 } from './state.ts'
 import type { Stream } from './stream.ts'
+import { windowStart } from './window.ts'
 
 /** An event of a stream, with the record that it came in. */
 export type StreamEvent = FoldInput & { readonly record: IncomingRecord; readonly envelope: Envelope }
 
 /** A record that can never be applied. */
-export type Poison = { readonly record: IncomingRecord; readonly id: string; readonly reason: DeadLetterReason }
+export type Poison = {
+  readonly record: IncomingRecord
+  readonly id: string
+  /** As an event's, where it could be read. */
+  readonly timeMs: number
+  readonly reason: DeadLetterReason
+}
 
 /** What a record is to a stream: an event, poison, or nothing that it declared. */
 export type Entry = { readonly offset: bigint; readonly event?: StreamEvent; readonly poison?: Poison }
@@ -100,8 +107,8 @@ export async function applyOrEach(
       await apply([entry])
     } catch (thrown) {
       if (!isOfRecord(thrown) || !entry.event) throw thrown
-      const { record, id } = entry.event
-      await apply([{ offset: entry.offset, poison: { record, id, reason: reasonOf(thrown, 1) } }])
+      const { record, id, timeMs } = entry.event
+      await apply([{ offset: entry.offset, poison: { record, id, timeMs, reason: reasonOf(thrown, 1) } }])
     }
     done(entry.offset)
   }
@@ -118,21 +125,22 @@ export function readRecord(
   const envelope = decodeEnvelope(record.headers, 'kafka')
   const readable = readMessage(envelope, record.value, reactions as ReadonlyMap<string, AnyHandler>)
   const id = envelope.ok ? envelope.value.id : `${topic}/${partition}/${offset}`
+  const timeMs = Math.min(envelope.ok ? envelope.value.time.getTime() : Infinity, record.timestampMs)
   if (!readable.ok) {
     const reason = { code: readable.code, message: readable.reason, exception: '', attempts: 0 }
-    return { offset, poison: { record, id, reason } }
+    return { offset, poison: { record, id, timeMs, reason } }
   }
   if (!readable.value) return { offset }
   const unkept = keyProblem(key)
   if (unkept !== undefined) {
     return {
       offset,
-      poison: { record, id, reason: { code: 'PERMANENT', message: unkept, exception: '', attempts: 0 } },
+      poison: { record, id, timeMs, reason: { code: 'PERMANENT', message: unkept, exception: '', attempts: 0 } },
     }
   }
   const { envelope: read, message } = readable.value
   const react = reactions.get(read.type)?.react
-  const at = { id, type: read.type, key, topic, timeMs: Math.min(read.time.getTime(), record.timestampMs) }
+  const at = { id, type: read.type, key, topic, timeMs }
   return {
     offset,
     event: { ...at, partition, offset, record, envelope: read, react: (state) => react(state, message, at) },
@@ -213,11 +221,13 @@ export async function applyToGeneration(
   const held = await takeStates(tx, stream.name, of, active.generation, keys)
   const counting = stream.counting.has(place.topic)
   const folded = fold(inputs, { held, newestMs: standing.newestMs, windows: stream.windows, counting })
-  writeFolded(tx, place, of.generation, folded, keys)
-  const failed = folded.failed.map(({ input, error }): Poison => {
+  const failed = folded.failed.map(({ input: { record, id, timeMs }, error }): Poison => {
     const { message, exception } = reasonOf(error, 1)
-    return { record: input.record, id: input.id, reason: { code: 'PERMANENT', message, exception, attempts: 1 } }
+    return { record, id, timeMs, reason: { code: 'PERMANENT', message, exception, attempts: 1 } }
   })
+  const lost = [...fresh.flatMap(({ poison }) => poison ?? []), ...failed]
+  const windows = withLost(folded.windows, lost, stream.windows.sizeMs)
+  writeFolded(tx, place, of.generation, { ...folded, windows }, keys)
   const ids = failed.map(({ id }) => id)
   markFailed(tx, stream, of.generation, ids)
   const [first, last] = [fresh[0], fresh.at(-1)]
@@ -233,5 +243,17 @@ export async function applyToGeneration(
   const nextOffset = last ? last.offset + 1n : standing.nextOffset
   const moved = { ...standing, nextOffset, newestMs: folded.newestMs }
   moveTo(tx, place, moved)
-  return { folded, lost: [...fresh.flatMap(({ poison }) => poison ?? []), ...failed], moved }
+  return { folded, lost, moved }
+}
+
+/** With the windows of what is lost: its letter may count there, so a replay of such a window has to begin at it. */
+function withLost(windows: Folded['windows'], lost: readonly Poison[], sizeMs: number): Folded['windows'] {
+  const parts = new Map(windows)
+  for (const { record, timeMs } of lost) {
+    const startsMs = windowStart(timeMs, sizeMs)
+    const part = parts.get(startsMs)
+    if (part && part.firstOffset < record.offset) continue
+    parts.set(startsMs, { firstOffset: record.offset, counts: part?.counts ?? new Map([[eventsCounter, 0n]]) })
+  }
+  return parts
 }

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, expect, jest, test } from '@jest/globals'
+import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals'
 import { testApp } from '../app/app-fixture.ts'
 import type { IncomingRecord } from '../kafka/port.ts'
 import { createReplayer } from '../messaging/replay.ts'
@@ -148,4 +148,26 @@ test('a replay gets past an event that cannot be written', async () => {
   await reread(stream, generation, incoming(placed))
   expect(await swapWhenReady(stream)).toMatchObject({ generation })
   expect(await letters()).toHaveLength(1)
+})
+
+describe('a letter that was replayed is still counted after a replay', () => {
+  test.each(['beginning', 'time'] as const)('from the %s', async (kind) => {
+    const placed = [order('bad', 0, { customerId: 'poison' }), order('a', 1_000), order('b', 2 * minuteMs)]
+    await ownerOf(tallyStream(database))(placed)
+    const stream = tallyStream(database, {}, { bears: true })
+    await replayLetters(stream)
+    await closeAll(stream)
+    const before = await results()
+    const { generation } = await beginReplay(
+      stream,
+      kind === 'time' ? { kind, timeMs: order('a', 0).timeMs } : { kind },
+    )
+    const [from] = await database.query<{ offset: bigint }>(
+      statement('select next_offset as offset from kit.stream_partitions where generation = $1'),
+      [generation],
+    )
+    await reread(stream, generation, incoming(placed).slice(Number(from?.offset)))
+    await swapWhenReady(stream)
+    expect(await results()).toEqual(before)
+  })
 })
