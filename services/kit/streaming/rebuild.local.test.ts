@@ -16,6 +16,7 @@ import {
   order,
   outcomeOf,
   ownerOf,
+  type Placed,
   tally,
   tallyStream,
   tallyWindows,
@@ -76,12 +77,19 @@ const letters = () =>
     statement(`select number, event_id from kit.dead_letters where state = 'waiting' order by number`),
   )
 
+const published = async () =>
+  (await database.query<{ id: string }>(statement('select event_id as id from kit.outbox order by event_id'))).map(
+    ({ id }) => id,
+  )
+
 async function replayLetters(stream: Stream) {
   const parts = { database, workers: [], log: silentLog, signal: new AbortController().signal }
   for (const { number } of await letters()) {
     await createReplayer({ ...parts, consumers: stream.letters }).replay(number)
   }
 }
+
+const startOf = ({ timeMs }: Placed) => Math.floor(timeMs / minuteMs) * minuteMs
 
 test('a batch that waits while a replay begins is applied to it, too', async () => {
   const stream = tallyStream(database)
@@ -170,4 +178,18 @@ describe('a letter that was replayed is still counted after a replay', () => {
     await swapWhenReady(stream)
     expect(await results()).toEqual(before)
   })
+})
+
+test('a window of which nothing is left is corrected, too', async () => {
+  const placed = [order('a', 0, { customerId: 'poison' }), order('b', 3 * minuteMs)]
+  const bearing = tallyStream(database, {}, { bears: true })
+  await ownerOf(bearing)(placed)
+  await closeAll(bearing)
+  const id = (await published()).find((each) => each.startsWith('tally.'))
+  const failing = tallyStream(database)
+  const { generation } = await beginReplay(failing, { kind: 'beginning' })
+  await reread(failing, generation, incoming(placed))
+  await swapWhenReady(failing)
+  expect((await results())[0]).toBe(`${startOf(placed[0] as Placed)} 2 -`)
+  expect(await published()).toContain(id?.replace(/1$/, '2'))
 })

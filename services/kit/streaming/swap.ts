@@ -60,6 +60,8 @@ async function tellDifferences(
 ): Promise<void> {
   const known = await tx.query<ResultRow & { changed: boolean }>(carryRevisions, pair)
   const before = new Map(known.map((row) => [row.startsMs, row]))
+  const emptied = await tx.query<ResultRow>(insertEmptied, [...pair, tx.at])
+  for (const row of emptied) stream.closed(tx, closedWindow(stream, row))
   for (const result of results) {
     const row = before.get(result.startsMs)
     if (!row) stream.closed(tx, result)
@@ -120,6 +122,18 @@ const carryRevisions = statement(`
   where mine.stream = $1 and mine.generation = $3 and before.stream = $1 and before.generation = $2
     and before.starts_ms = mine.starts_ms
   returning mine.starts_ms::float as "startsMs", mine.revision, mine.counts, mine.counts <> before.counts as changed`)
+// What is left of the generation before is of windows in which nothing counts any more.
+const insertEmptied = statement(`
+  with emptied as (
+    select starts_ms, counts <> '{}' as changed, revision + case when counts <> '{}' then 1 else 0 end as revision
+    from kit.stream_results as before where stream = $1 and generation = $2 and not exists (
+      select from kit.stream_results as mine
+      where mine.stream = $1 and mine.generation = $3 and mine.starts_ms = before.starts_ms)
+  ), kept as (
+    insert into kit.stream_results (stream, generation, starts_ms, revision, counts, closed_at)
+    select $1, $3, starts_ms, revision, '{}', $4 from emptied
+  )
+  select starts_ms::float as "startsMs", revision, '{}'::jsonb as counts from emptied where changed order by starts_ms`)
 const selectLastClosed = statement(`
   select max(starts_ms)::float as "closedMs" from kit.stream_results where stream = $1 and generation = $2`)
 const retire = statement(`update kit.streams set state = 'retired' where stream = $1 and generation = $2`)
