@@ -8,6 +8,7 @@ import { type PostgresFixture, startPostgres } from '../store/postgres-fixture.t
 import { silentLog } from '../telemetry/log.ts'
 import { until } from '../until-fixture.ts'
 import { closeWindows } from './closing.ts'
+import { replayOperation } from './operations.ts'
 import { beginReplay, catchUp } from './rebuild.ts'
 import type { Stream } from './stream.ts'
 import {
@@ -192,4 +193,15 @@ test('a window of which nothing is left is corrected, too', async () => {
   await swapWhenReady(failing)
   expect((await results())[0]).toBe(`${startOf(placed[0] as Placed)} 2 -`)
   expect(await published()).toContain(id?.replace(/1$/, '2'))
+})
+
+test('an offset stands for the window of its record, though a newer one has begun before', async () => {
+  const stream = tallyStream(database)
+  await ownerOf(stream)([order('a', 0), order('b', minuteMs), order('c', minuteMs - 1)])
+  const replay = replayOperation(stream, () => undefined)
+  const asked = await replay({
+    ...{ verb: 'POST', path: [], query: new URLSearchParams() },
+    body: { from: 'offset 2', topic: 'orders' },
+  })
+  expect(asked).toMatchObject({ from: new Date(startOf(order('a', 0))).toISOString() })
 })

@@ -19,7 +19,7 @@ import {
 import type { Stream } from './stream.ts'
 import { windowStart } from './window.ts'
 
-/** From where a stream is rebuilt. An offset stands for the window in which it lies, in each partition of the topic. */
+/** From where a stream is rebuilt. An offset stands for the earliest window in which it may lie, in each partition of the topic. */
 export type ReplayFrom =
   | { readonly kind: 'beginning' }
   | { readonly kind: 'time'; readonly timeMs: number }
@@ -85,7 +85,9 @@ async function startOf(tx: AnyTx, stream: Stream, active: number, from: ReplayFr
         from.topic,
         from.offset,
       ])
-      return row?.startsMs ?? null
+      // It may have come in time for a window before the newest that had begun.
+      const { sizeMs, latenessMs } = stream.windows
+      return row?.startsMs == null ? null : windowStart(row.startsMs - latenessMs, sizeMs)
     }
   }
 }
