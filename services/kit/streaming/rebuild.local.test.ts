@@ -205,3 +205,14 @@ test('an offset stands for the window of its record, though a newer one has begu
   })
   expect(asked).toMatchObject({ from: new Date(startOf(order('a', 0))).toISOString() })
 })
+
+test('the fact of an event that a replay counted first is published with its letter', async () => {
+  const placed = [order('a', 0), order('bad', 1_000, { customerId: 'poison' })]
+  await ownerOf(tallyStream(database))(placed)
+  const stream = tallyStream(database, {}, { bears: true })
+  const { generation } = await beginReplay(stream, { kind: 'beginning' })
+  await reread(stream, generation, incoming(placed))
+  await swapWhenReady(stream)
+  await replayLetters(stream)
+  expect(await published()).toContain(`bad@${placed[1]?.timeMs}.tally`)
+})
