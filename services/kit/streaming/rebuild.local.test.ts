@@ -216,3 +216,17 @@ test('the fact of an event that a replay counted first is published with its let
   await replayLetters(stream)
   expect(await published()).toContain(`bad@${placed[1]?.timeMs}.tally`)
 })
+
+test('an event whose letter was replayed, and that fails again in a replay, is a dead letter again', async () => {
+  const placed = [order('a', 0), order('bad', 1_000, { customerId: 'poison' }), order('b', 2_000)]
+  const [failing, bearing] = [tallyStream(database), tallyStream(database, {}, { bears: true })]
+  await ownerOf(failing)(placed)
+  await replayLetters(bearing)
+  const { generation } = await beginReplay(failing, { kind: 'beginning' })
+  await reread(failing, generation, incoming(placed))
+  await swapWhenReady(failing)
+  expect(await letters()).toHaveLength(1)
+  await replayLetters(bearing)
+  await closeAll(bearing)
+  expect((await results()).at(-1)).toMatch(/ 3$/)
+})

@@ -35,6 +35,13 @@ export function takeLetter(tx: AnyTx, stream: Of, generation: number, id: string
   return reclaim(tx, consumerOf(stream, generation), id)
 }
 
+const deleteLetters = statement('delete from kit.inbox where consumer = $1 and event_id = any($2::text[])')
+
+/** Events that are dead letters again, though they were replayed before: nobody is to take them for handled. */
+export async function forgetLetters(tx: AnyTx, { group }: Of, ids: readonly string[]): Promise<void> {
+  await tx.query(deleteLetters, [group, ids])
+}
+
 const selectHandled = statement(`
   select event_id as id from kit.inbox where consumer = $1 and event_id = any($2::text[]) and outcome = 'handled'`)
 
