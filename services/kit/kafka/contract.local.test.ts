@@ -256,6 +256,8 @@ describe.each(clients)('%s', (adapter) => {
     const { seen } = await consume(kafka, topic, { groupId: first.group })
     await until(() => seen.length === 4, 'all four are seen')
     expect(seen.map(({ value }) => value.toString())).toEqual(['6', '7', '8', '9'])
+    expect(await kafka.beginnings([topic])).toEqual([{ topic, partition: 0, offset: 6n }])
+    await expect(kafka.beginnings(['forbidden'])).rejects.toMatchObject({ code: 'NOT_AUTHORIZED' })
   })
 
   it('begins where the member says, whatever the group has committed, and goes on with the rest where the group stands', async () => {

@@ -1,6 +1,6 @@
 /** A replay: a second generation is filled from the log beside the active one, and takes its place when it has come as far. */
 import { ServiceError } from '../errors.ts'
-import type { Batch, HandleContext } from '../kafka/port.ts'
+import type { Batch, HandleContext, PartitionOffset, TopicPartition } from '../kafka/port.ts'
 import { type AnyTx, statement } from '../store/database.ts'
 import type { Log } from '../telemetry/log.ts'
 import { applyOrEach, applyToGeneration, type Entry, readRecord, type Where } from './batch.ts'
@@ -127,6 +127,33 @@ export function catchUp(
   }
 }
 
+/**
+ * Joins the partitions of which the log holds nothing that the active generation has read, by where their logs begin: from
+ * those no batch would ever come. `beginningsOf` is asked only where a partition waits.
+ */
+export async function passDeleted(
+  stream: Stream,
+  generation: number,
+  beginningsOf: (topics: readonly string[]) => Promise<readonly PartitionOffset[]>,
+): Promise<void> {
+  const waiting = await stream.database.query<TopicPartition>(selectWaiting, [stream.name, generation])
+  if (waiting.length === 0) return
+  const waits = new Set(waiting.map(({ topic, partition }) => `${topic}/${partition}`))
+  for (const { topic, partition, offset } of await beginningsOf([...new Set(waiting.map((each) => each.topic))])) {
+    if (!waits.has(`${topic}/${partition}`)) continue
+    const place = { stream: stream.name, topic, partition }
+    await stream.database.transaction(async (tx) => {
+      const { active, building } = pairOf(await generationsOf(tx, stream.name, 'share'))
+      if (!active || building?.generation !== generation) return
+      const ahead = await lockPartition(tx, place, active.generation)
+      const found = await lockPartition(tx, place, generation)
+      if (!ahead || !found || found.joined || offset < ahead.nextOffset) return
+      const mine = await skipDeleted(tx, place, found, ahead.nextOffset)
+      await join(tx, place, { active, mine }, [])
+    })
+  }
+}
+
 async function catchUpWith(
   tx: AnyTx,
   where: Where,
@@ -145,17 +172,10 @@ async function catchUpWith(
   const behind = entries.filter(({ offset }) => offset < target)
   const { lost, moved } = await applyToGeneration(tx, where, { of: building, active, standing }, behind)
   // All others are dead letters since the active one lost them.
-  const handled = await handledBy(
-    tx,
-    stream,
-    active.generation,
-    lost.map(({ id }) => id),
-  )
-  await bury(
-    tx,
-    where,
-    lost.filter(({ id }) => handled.has(id)),
-  )
+  const ids = lost.map(({ id }) => id)
+  const handled = await handledBy(tx, stream, active.generation, ids)
+  const letters = lost.filter(({ id }) => handled.has(id))
+  await bury(tx, where, letters)
   await join(tx, place, { active, mine: moved }, entries)
 }
 
@@ -176,8 +196,8 @@ async function join(
   if (gap && (next === undefined || next.offset < ahead.nextOffset)) return
   // What lay in between was deleted before it was read, so windows with any of it are taken over.
   if (gap) await tx.query(moveBeginning, [...placeOf(place), mine.generation, ahead.nextOffset])
-  const newestMs = gap ? Math.max(mine.newestMs, ahead.newestMs) : mine.newestMs
-  // Its epoch is the owner's, who goes on when this generation has become the active one.
+  // What was deleted may have been the newest. The epoch is the owner's, who goes on when this generation has become the active one.
+  const newestMs = Math.max(mine.newestMs, ahead.newestMs)
   moveTo(tx, place, { ...mine, nextOffset: ahead.nextOffset, epoch: ahead.epoch, newestMs, joined: true })
 }
 
@@ -214,6 +234,8 @@ const insertFromTime = statement(`
         and part.partition = at.partition and part.starts_ms >= $4), at.next_offset) as begins
     from kit.stream_partitions as at where stream = $1 and generation = $3
   ) as standing`)
+const selectWaiting = statement(`
+  select topic, partition from kit.stream_partitions where stream = $1 and generation = $2 and not joined`)
 const moveBeginning = statement(`
   update kit.stream_partitions set first_offset = $5
   where stream = $1 and topic = $2 and partition = $3 and generation = $4`)
