@@ -9,6 +9,7 @@ import { silentLog } from '../telemetry/log.ts'
 import { until } from '../until-fixture.ts'
 import { closeWindows } from './closing.ts'
 import { replayOperation } from './operations.ts'
+import { pruneStream } from './prune.ts'
 import { beginReplay, catchUp } from './rebuild.ts'
 import type { Stream } from './stream.ts'
 import {
@@ -229,4 +230,29 @@ test('an event whose letter was replayed, and that fails again in a replay, is a
   await replayLetters(bearing)
   await closeAll(bearing)
   expect((await results()).at(-1)).toMatch(/ 3$/)
+})
+
+test('of generations that were replaced nothing is left in time, also not of what failed in them', async () => {
+  const placed = [order('a', 0), order('bad', 1_000, { customerId: 'poison' })]
+  const stream = tallyStream(database)
+  await ownerOf(stream)(placed)
+  for (const _ of [1, 2]) {
+    const { generation } = await beginReplay(stream, { kind: 'beginning' })
+    await reread(stream, generation, incoming(placed))
+    await swapWhenReady(stream)
+  }
+  await pruneStream(stream, new Date(nowMs))
+  const left = statement(`
+    select 'streams ' || generation as row from kit.streams union all
+    select 'partitions ' || generation from kit.stream_partitions union all
+    select 'state ' || generation from kit.stream_state union all
+    select 'inbox ' || consumer || ' ' || outcome from kit.inbox order by 1`)
+  const rows = await database.query<{ row: string }>(left)
+  expect(rows.map(({ row }) => row)).toEqual([
+    'inbox tally 3 dead',
+    'inbox tally 3 handled',
+    'partitions 3',
+    'state 3',
+    'streams 3',
+  ])
 })

@@ -66,6 +66,7 @@ export async function carrySeen(tx: AnyTx, stream: Of, from: number, to: number)
   await tx.query(carry, [consumerOf(stream, from), consumerOf(stream, to)])
 }
 
-function consumerOf({ group }: Of, generation: number): string {
+/** What the inbox knows a generation by. */
+export function consumerOf({ group }: Of, generation: number): string {
   return `${group} ${generation}`
 }
