@@ -28,10 +28,12 @@ export function swapWhenReady(stream: Stream): Promise<Swapped | undefined> {
       selectUncovered,
       pair,
     )
-    const rebuiltFromMs = later(building.fromMs, uncoveredMs === null ? null : uncoveredMs + stream.windows.sizeMs)
+    const wholeFromMs = uncoveredMs === null ? null : uncoveredMs + stream.windows.sizeMs
+    const rebuiltFromMs = later(building.fromMs, wholeFromMs)
     if (rebuiltFromMs !== null) {
       for (const takeOver of takeOvers) await tx.query(takeOver, [...pair, rebuiltFromMs])
-      for (const keep of olderStates) await tx.query(keep, pair)
+      await tx.query(deleteLesser, [...pair, wholeFromMs])
+      await tx.query(takeOlder, pair)
       await carrySeen(tx, stream, active.generation, building.generation)
     }
     await tx.query(carryIdle, pair)
@@ -97,17 +99,15 @@ const takeOvers = [
   statement(`update kit.stream_late set generation = $3 where stream = $1 and generation = $2 and starts_ms < $4`),
   statement(`update kit.stream_results set generation = $3 where stream = $1 and generation = $2 and starts_ms < $4`),
 ]
-// What began before the log does is better known to the generation before.
-const olderStates = [
-  statement(`
-    delete from kit.stream_state as mine using kit.stream_state as before
-    where mine.stream = $1 and mine.generation = $3 and before.stream = mine.stream and before.generation = $2
-      and before.key = mine.key and before.began_ms < mine.began_ms`),
-  statement(`
-    update kit.stream_state as before set generation = $3
-    where stream = $1 and generation = $2 and not exists (
-      select from kit.stream_state as mine where mine.stream = $1 and mine.generation = $3 and mine.key = before.key)`),
-]
+// A key that began before the log is whole may have had events that are deleted: the generation before knows it better.
+const deleteLesser = statement(`
+  delete from kit.stream_state as mine using kit.stream_state as before
+  where mine.stream = $1 and mine.generation = $3 and before.stream = mine.stream and before.generation = $2
+    and before.key = mine.key and (before.began_ms < mine.began_ms or before.began_ms < $4::bigint)`)
+const takeOlder = statement(`
+  update kit.stream_state as before set generation = $3
+  where stream = $1 and generation = $2 and not exists (
+    select from kit.stream_state as mine where mine.stream = $1 and mine.generation = $3 and mine.key = before.key)`)
 // Both stand at the same place: where nothing waits for the one, nothing waits for the other. The watermark goes on from where it was.
 const carryIdle = statement(`
   update kit.stream_partitions as mine set idle = true
