@@ -256,3 +256,24 @@ test('of generations that were replaced nothing is left in time, also not of wha
     'streams 3',
   ])
 })
+
+test('a key that is forgotten in the middle of a batch with an event of it is begun anew', async () => {
+  const stream = tallyStream(database)
+  await ownerOf(stream)([order('a', 0)])
+  const transaction: Stream['database']['transaction'] = (run, options) =>
+    database.transaction(
+      (tx) =>
+        run({
+          ...tx,
+          query: async (asked, values) => {
+            if (asked.text.includes('for update of mine'))
+              await pruneStream(stream, new Date(order('a', 0).timeMs + stream.keepMs + 1))
+            return tx.query(asked, values)
+          },
+        }),
+      options,
+    )
+  await ownerOf({ ...stream, database: { ...database, transaction } })([order('a', 1_000)], 1)
+  const rows = await database.query<{ key: string }>(statement('select key from kit.stream_state'))
+  expect(rows).toEqual([{ key: 'a' }])
+})

@@ -165,10 +165,13 @@ export async function takeStates(
   return new Map(rows.filter(({ state }) => state !== null).map(({ key, ...held }) => [key, held]))
 }
 
-const updateStates = statement(`
-  update kit.stream_state as held set state = new.state::jsonb, began_ms = new.began_ms, touched_ms = new.touched_ms
+// A row that was there may have been forgotten for its age since.
+const upsertStates = statement(`
+  insert into kit.stream_state (stream, generation, key, state, began_ms, touched_ms)
+  select $1, $2, key, state::jsonb, began_ms, touched_ms
   from unnest($3::text[], $4::text[], $5::bigint[], $6::bigint[]) as new (key, state, began_ms, touched_ms)
-  where held.stream = $1 and held.generation = $2 and held.key = new.key`)
+  on conflict (stream, generation, key) do update
+    set state = excluded.state, began_ms = excluded.began_ms, touched_ms = excluded.touched_ms`)
 const deleteEmpty = statement(`
   delete from kit.stream_state where stream = $1 and generation = $2 and key = any($3::text[]) and state is null`)
 const upsertParts = statement(`
@@ -196,7 +199,7 @@ export function writeFolded(
 ): void {
   if (states.size > 0) {
     const held = [...states.values()]
-    tx.lastly(updateStates, () => [
+    tx.lastly(upsertStates, () => [
       ...[stream, generation, [...states.keys()], held.map(({ state }) => JSON.stringify(state))],
       ...[held.map(({ beganMs }) => beganMs), held.map(({ touchedMs }) => touchedMs)],
     ])
