@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals'
 import { testApp } from '../app/app-fixture.ts'
 import type { IncomingRecord } from '../kafka/port.ts'
@@ -11,6 +12,7 @@ import { closeWindows } from './closing.ts'
 import { replayOperation } from './operations.ts'
 import { pruneStream } from './prune.ts'
 import { beginReplay, catchUp } from './rebuild.ts'
+import { generationsOf } from './state.ts'
 import type { Stream } from './stream.ts'
 import {
   emptyStream,
@@ -276,4 +278,15 @@ test('a key that is forgotten in the middle of a batch with an event of it is be
   await ownerOf({ ...stream, database: { ...database, transaction } })([order('a', 1_000)], 1)
   const rows = await database.query<{ key: string }>(statement('select key from kit.stream_state'))
   expect(rows).toEqual([{ key: 'a' }])
+})
+
+test("while a replay is behind, whether it has come as far is asked in nobody's way", async () => {
+  const stream = tallyStream(database)
+  await ownerOf(stream)([order('a', 0)])
+  await beginReplay(stream, { kind: 'beginning' })
+  await database.transaction(async (tx) => {
+    await generationsOf(tx, 'tally', 'share')
+    const asked = swapWhenReady(stream).then(() => 'answered')
+    expect(await Promise.race([asked, sleep(1_000, 'waits')])).toBe('answered')
+  })
 })

@@ -2,7 +2,7 @@
 import { type AnyTx, statement } from '../store/database.ts'
 import { closedWindow, makeResults, type ResultRow, watermarkOf } from './closing.ts'
 import { carrySeen } from './seen.ts'
-import { generationsOf, pairOf } from './state.ts'
+import { type Generation, generationsOf, pairOf } from './state.ts'
 import type { ClosedWindow, Stream } from './stream.ts'
 
 /** What came of a replay that has ended: the first window that is rebuilt, null where all are. */
@@ -12,17 +12,16 @@ export type Swapped = { readonly generation: number; readonly rebuiltFromMs: num
  * Puts a generation that has come as far in every partition into the active one's place; undefined where there is none. Windows that
  * begin before the replay does, or of which the log no longer holds every event, are taken over as they were.
  */
-export function swapWhenReady(stream: Stream): Promise<Swapped | undefined> {
-  return stream.database.transaction(async (tx) => {
-    const { name } = stream
+export async function swapWhenReady(stream: Stream): Promise<Swapped | undefined> {
+  const { name, database } = stream
+  // Asked often while a replay runs, so first without a lock, for which every batch would wait.
+  const { building: seen } = pairOf(await generationsOf(database, name))
+  if (!seen || (await isBehind(database, name, seen))) return undefined
+  return database.transaction(async (tx) => {
     await tx.query(patience)
     // No batch is under way while this is held.
     const { active, building } = pairOf(await generationsOf(tx, name, 'update'))
-    if (!active || !building) return undefined
-    const [{ behind } = { behind: true }] = await tx.query<{ behind: boolean }>(selectBehind, [
-      ...[name, building.generation],
-    ])
-    if (behind) return undefined
+    if (!active || !building || (await isBehind(tx, name, building))) return undefined
     const pair = [name, active.generation, building.generation]
     const [{ uncoveredMs } = { uncoveredMs: null }] = await tx.query<{ uncoveredMs: number | null }>(
       selectUncovered,
@@ -49,6 +48,15 @@ export function swapWhenReady(stream: Stream): Promise<Swapped | undefined> {
     await tx.query(activate, [name, building.generation, tx.at, rebuiltFromMs])
     return { generation: building.generation, rebuiltFromMs }
   })
+}
+
+async function isBehind(
+  from: Pick<AnyTx, 'query'>,
+  stream: string,
+  { generation }: Pick<Generation, 'generation'>,
+): Promise<boolean> {
+  const [row] = await from.query<{ behind: boolean }>(selectBehind, [stream, generation])
+  return row?.behind ?? true
 }
 
 const allWindows = 1_000_000
