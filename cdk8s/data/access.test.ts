@@ -163,7 +163,10 @@ test('production loses nothing that was acknowledged when one machine is gone', 
     'allow.everyone.if.no.acl.found': false,
   })
   for (const topic of of(objects(production, kafkaAccess), 'KafkaTopic'))
-    expect(topic.spec).toMatchObject({ replicas: 3, config: { 'min.insync.replicas': 2 } })
+    expect(topic.spec).toMatchObject({
+      replicas: 3,
+      config: { 'min.insync.replicas': 2, 'message.timestamp.type': 'LogAppendTime' },
+    })
   expect(at(only(objects(production, postgres), 'Cluster'), 'spec')).toMatchObject({
     instances: 3,
     postgresql: { synchronous: { method: 'any', number: 1, dataDurability: 'required' } },

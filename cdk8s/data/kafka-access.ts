@@ -56,7 +56,12 @@ function kafkaTopic(site: Site, topic: PlannedTopic): Manifest {
         topicName: name,
         partitions,
         replicas: replication,
-        config: { 'min.insync.replicas': minInSyncReplicas, 'retention.ms': retentionMs },
+        config: {
+          'min.insync.replicas': minInSyncReplicas,
+          'retention.ms': retentionMs,
+          // A producer whose clock is ahead must not close anybody's windows.
+          'message.timestamp.type': 'LogAppendTime',
+        },
       },
     },
   })

@@ -45,6 +45,28 @@ test('one that was given up meanwhile fails, and one that the log could not serv
   expect(told.at(-1)).toContain('rebuilt from 2026-11-21T09:00:00.000Z: the log no longer holds')
 })
 
+test('a service that is away for a moment goes on with its replay, and one that stays away is told of', async () => {
+  const told: string[] = []
+  const { ask } = processor({ state: 'done', rebuiltFrom: 'beginning' })
+  let asked = 0
+  const restarted: AskAdmin = async (...given) => {
+    asked += 1
+    if (asked === 3) throw new RunFailure('admin.sock does not answer')
+    return ask(...given)
+  }
+  expect(await replay(new Map([['a', restarted]]), 'a', { from: ['beginning'] }, (line) => told.push(line), 1)).toBe(
+    true,
+  )
+  expect(told).toContain('a does not answer now; its replay goes on with it.')
+  const gone: AskAdmin = async (verb, ...given) => {
+    if (verb === 'GET') throw new RunFailure('admin.sock does not answer')
+    return ask(verb, ...given)
+  }
+  await expect(replay(new Map([['a', gone]]), 'a', { from: ['beginning'] }, () => {}, 1, 20)).rejects.toThrow(
+    RunFailure,
+  )
+})
+
 test('what cannot be is said with the reason, and a service without a processor is no fault of the run', async () => {
   const answering =
     (status: number, message: string): AskAdmin =>

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
+import { RunFailure } from '#local/supervisor/failure.ts'
 import type { AdminAnswer, AskAdmin } from '#mesh/admin/ask.ts'
 import { type AdminOptions, type Admins, adminNamed, adminsOf, fineBody, withAdminOptions } from './admins.ts'
 import { exitCodes, UsageError } from './exit.ts'
@@ -42,6 +43,7 @@ export async function replay(
   { from, topic, cancel = false, wait = true }: Partial<ReplayOptions>,
   tell: (line: string) => void,
   everyMs = 500,
+  patienceMs = 60_000,
 ): Promise<boolean> {
   const ask = adminNamed(admins, service)
   if (cancel && from) throw new UsageError('Say --from or --cancel, not both.')
@@ -57,23 +59,31 @@ export async function replay(
   const body = { from: from.join(' '), ...(topic !== undefined && { topic }) }
   const begun = expectFine(service, await ask('POST', '/replay', body))
   tell(`${service} is rebuilt from ${begun.from}, as generation ${begun.generation}; what it knew is read until then.`)
-  return wait ? follow(service, ask, Number(begun.generation), tell, everyMs) : true
+  return wait ? follow({ service, ask, tell, everyMs, patienceMs }, Number(begun.generation)) : true
 }
 
-async function follow(
-  service: string,
-  ask: AskAdmin,
-  generation: number,
-  tell: (line: string) => void,
-  everyMs: number,
-): Promise<boolean> {
+type Followed = {
+  readonly service: string
+  readonly ask: AskAdmin
+  readonly tell: (line: string) => void
+  readonly everyMs: number
+  /** How long the service may be away: its replay outlives it. */
+  readonly patienceMs: number
+}
+
+async function follow({ service, ask, tell, everyMs, patienceMs }: Followed, generation: number): Promise<boolean> {
+  let answeredMs = performance.now()
   for (let told = ''; ; await sleep(everyMs)) {
-    const status = await statusOf(service, ask)
-    const ended = status.state !== 'running' || status.generation !== generation
-    const text = statusText(service, status)
+    const status = await statusOf(service, ask).catch((error: unknown) => {
+      if (!(error instanceof RunFailure) || performance.now() - answeredMs > patienceMs) throw error
+      return undefined
+    })
+    const ended = status !== undefined && (status.state !== 'running' || status.generation !== generation)
+    const text = status ? statusText(service, status) : `${service} does not answer now; its replay goes on with it.`
     if (text !== told) tell(text)
     told = text
     if (ended) return status.state === 'done' && status.generation === generation
+    if (status) answeredMs = performance.now()
   }
 }
 

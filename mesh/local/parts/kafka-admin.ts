@@ -163,7 +163,12 @@ async function alter(admin: Admin, topics: readonly PlannedTopic[]): Promise<voi
 }
 
 function configOf(topic: PlannedTopic): Record<string, string> {
-  return { 'retention.ms': String(topic.retentionMs), 'min.insync.replicas': String(topic.minInSyncReplicas) }
+  return {
+    'retention.ms': String(topic.retentionMs),
+    'min.insync.replicas': String(topic.minInSyncReplicas),
+    // A producer whose clock is ahead must not close anybody's windows.
+    'message.timestamp.type': 'LogAppendTime',
+  }
 }
 
 const anyAcl: AclFilter = {

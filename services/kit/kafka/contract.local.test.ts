@@ -81,6 +81,17 @@ describe.each(clients)('%s', (adapter) => {
     expect(Math.abs(Date.now() - (seen[0]?.timestampMs ?? 0))).toBeLessThan(60_000)
   })
 
+  it('tells when a record was written by the clock of the broker, not of its producer', async () => {
+    const { kafka, topic } = await setUp(adapter, 1)
+    const fast = new kafkajs.Kafka({ ...clientOptions('admin'), logLevel: kafkajs.logLevel.NOTHING }).producer()
+    await fast.connect()
+    await fast.send({ topic, messages: [{ value: 'early', timestamp: String(Date.now() + 1_800_000) }] })
+    await fast.disconnect()
+    const { seen } = await consume(kafka, topic)
+    await until(() => seen.length === 1, 'it is seen')
+    expect(Math.abs(Date.now() - (seen[0]?.timestampMs ?? 0))).toBeLessThan(60_000)
+  })
+
   it('puts a key where the Java client puts it', async () => {
     const { kafka, topic, send } = await setUp(adapter, 5)
     const keys = Array.from({ length: 40 }, (_, at) => `order-${at}`)
@@ -256,6 +267,8 @@ describe.each(clients)('%s', (adapter) => {
     const { seen } = await consume(kafka, topic, { groupId: first.group })
     await until(() => seen.length === 4, 'all four are seen')
     expect(seen.map(({ value }) => value.toString())).toEqual(['6', '7', '8', '9'])
+    expect(await kafka.beginnings([topic])).toEqual([{ topic, partition: 0, offset: 6n }])
+    await expect(kafka.beginnings(['forbidden'])).rejects.toMatchObject({ code: 'NOT_AUTHORIZED' })
   })
 
   it('begins where the member says, whatever the group has committed, and goes on with the rest where the group stands', async () => {
@@ -407,7 +420,9 @@ let names = 0
 async function setUp(adapter: KafkaClient, numPartitions: number) {
   names += 1
   const topic = `t-${adapter}-${names}`
-  await admin.createTopics({ topics: [{ topic, numPartitions }], waitForLeaders: true })
+  // As the mesh makes topics.
+  const configEntries = [{ name: 'message.timestamp.type', value: 'LogAppendTime' }]
+  await admin.createTopics({ topics: [{ topic, numPartitions, configEntries }], waitForLeaders: true })
   const kafka = await connectAs('app', adapter)
   const { send } = producer(kafka)
   const committed = async (groupId: string) => {

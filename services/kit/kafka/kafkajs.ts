@@ -2,11 +2,11 @@ import { connect as connectTcp, isIP } from 'node:net'
 import { connect as connectTls, type SecureContext } from 'node:tls'
 import kafkajs, { type ISocketFactory, type LogEntry, type RetryOptions } from 'kafkajs'
 import { membership, startConsumer } from './consumer.ts'
-import { createRefusal, type Refusal } from './failure.ts'
+import { createRefusal, kafkaError, type Refusal } from './failure.ts'
 import { mendKafkajs } from './kafkajs-mends.ts'
 import { type KafkajsClient, KafkajsSession } from './kafkajs-session.ts'
 import { partitionOf } from './partitioner.ts'
-import type { Kafka, KafkaOptions, OutgoingRecord } from './port.ts'
+import type { Kafka, KafkaOptions, OutgoingRecord, PartitionOffset } from './port.ts'
 import { createProducer, type ProducerSession } from './producer.ts'
 import { tlsSource } from './tls.ts'
 
@@ -33,6 +33,18 @@ export function connectKafkajs(options: KafkaOptions): Kafka {
         const client = createClient(options, secureContext, membership.sessionTimeoutMs, consumerRetry, refusal)
         return new KafkajsSession(client, consume, sink)
       })
+    },
+    async beginnings(topics) {
+      const doing = `Asking where ${topics.join(', ')} begin`
+      const refusal = createRefusal(doing)
+      const client = createClient(options, secureContext, membership.sessionTimeoutMs, retry, refusal)
+      try {
+        return await refusal.unless(beginningsOf(client.kafka.admin(), topics))
+      } catch (error) {
+        throw kafkaError(error, doing)
+      } finally {
+        client.close()
+      }
     },
   }
 }
@@ -119,6 +131,20 @@ async function openProducer(client: KafkajsClient, deliveryTimeoutMs: number): P
     await client.refusal.unless(producer.sendBatch({ acks: -1, topicMessages: topicMessages(records) }))
   }
   return { send, lastFailure: client.refusal.last, abandon, close }
+}
+
+async function beginningsOf(admin: kafkajs.Admin, topics: readonly string[]): Promise<PartitionOffset[]> {
+  try {
+    await admin.connect()
+    const found = await Promise.all(
+      topics.map(async (topic) =>
+        (await admin.fetchTopicOffsets(topic)).map(({ partition, low }) => ({ topic, partition, offset: BigInt(low) })),
+      ),
+    )
+    return found.flat()
+  } finally {
+    await admin.disconnect()
+  }
 }
 
 function topicMessages(records: readonly OutgoingRecord[]) {

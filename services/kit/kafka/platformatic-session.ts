@@ -211,10 +211,14 @@ type FetchResponse = Awaited<ReturnType<Consumer['fetch']>>
 type RecordsBatch = NonNullable<FetchResponse['responses'][number]['partitions'][number]['records']>[number]
 
 const controlBatch = 0b10_0000
+const logAppendTime = 0b1000
 const offsetOutOfRange = 1
 
-function incoming({ attributes, firstOffset, firstTimestamp, records }: RecordsBatch, from: bigint): IncomingRecord[] {
+function incoming(batch: RecordsBatch, from: bigint): IncomingRecord[] {
+  const { attributes, firstOffset, firstTimestamp, maxTimestamp, records } = batch
   if ((attributes & controlBatch) !== 0) return []
+  // The broker writes its own time into the batch, and leaves those of the records.
+  const appended = (attributes & logAppendTime) !== 0
   return (
     records
       .map(({ offsetDelta, timestampDelta, key, value, headers }) => ({
@@ -222,7 +226,7 @@ function incoming({ attributes, firstOffset, firstTimestamp, records }: RecordsB
         key: key?.toString() ?? '',
         value: value ?? Buffer.alloc(0),
         headers: Object.fromEntries(headers.map(([name, text]) => [String(name ?? ''), String(text ?? '')])),
-        timestampMs: Number(firstTimestamp + timestampDelta),
+        timestampMs: Number(appended ? maxTimestamp : firstTimestamp + timestampDelta),
       }))
       // A fetch begins with the whole batch that holds the offset.
       .filter(({ offset }) => offset >= from)

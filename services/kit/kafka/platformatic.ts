@@ -1,9 +1,9 @@
-import { type BaseOptions, Consumer, ProduceAcks, Producer } from '@platformatic/kafka'
+import { type BaseOptions, Consumer, ListOffsetTimestamps, ProduceAcks, Producer } from '@platformatic/kafka'
 import { membership, type SessionSink, startConsumer } from './consumer.ts'
-import { createRefusal, type Refusal } from './failure.ts'
+import { createRefusal, kafkaError, type Refusal } from './failure.ts'
 import { partitionOf } from './partitioner.ts'
 import { PlatformaticSession } from './platformatic-session.ts'
-import type { ConsumeOptions, Kafka, KafkaOptions, OutgoingRecord } from './port.ts'
+import type { ConsumeOptions, Kafka, KafkaOptions, OutgoingRecord, PartitionOffset } from './port.ts'
 import { createProducer, type ProducerSession } from './producer.ts'
 import { tlsSource } from './tls.ts'
 
@@ -20,6 +20,7 @@ export function connectPlatformatic(options: KafkaOptions): Kafka {
     producer: ({ deliveryTimeoutMs = defaultDeliveryTimeoutMs } = {}) =>
       createProducer(async () => openProducer(base, deliveryTimeoutMs), deliveryTimeoutMs),
     consume: (consume) => startConsumer(options, consume, (sink) => createSession(base, consume, sink)),
+    beginnings: (topics) => beginningsOf(base, topics),
   }
 }
 
@@ -71,6 +72,23 @@ function openProducer(base: Base, deliveryTimeoutMs: number): ProducerSession {
       producer.close(true).catch(() => undefined)
     },
     close: () => producer.close(true),
+  }
+}
+
+async function beginningsOf(base: Base, topics: readonly string[]): Promise<PartitionOffset[]> {
+  const doing = `Asking where ${topics.join(', ')} begin`
+  const refusal = createRefusal(doing)
+  // It joins no group: only a consumer of this library can ask.
+  const reader = new Consumer({ ...base(membership.sessionTimeoutMs, 4, refusal), groupId: 'none' })
+  watch(reader, refusal)
+  try {
+    const asked = reader.listOffsets({ topics: [...topics], timestamp: ListOffsetTimestamps.EARLIEST })
+    const found = [...(await refusal.unless(asked))]
+    return found.flatMap(([topic, offsets]) => offsets.map((offset, partition) => ({ topic, partition, offset })))
+  } catch (error) {
+    throw kafkaError(error, doing)
+  } finally {
+    await reader.close(true)
   }
 }
 

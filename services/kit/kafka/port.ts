@@ -25,6 +25,8 @@ export type Kafka = {
    * trusted certificate). Once it has started, a lost session is replaced by a new one, whatever the reason.
    */
   consume(options: ConsumeOptions): Promise<Consumer>
+  /** Where the logs of these topics begin now: what came before was deleted. Rejects with a {@link KafkaError}. */
+  beginnings(topics: readonly string[]): Promise<readonly PartitionOffset[]>
 }
 
 /** The limits of a producer. */

@@ -19,7 +19,11 @@ const memberships = membershipsOf([shippingConsumer({} as Database<EffectTables>
 
 /** A membership that comes when the test says so, and at the latest when it is given up. */
 function kafkaThat(consume: Kafka['consume']): Kafka {
-  return { consume, producer: () => ({ send: async () => undefined, close: async () => undefined }) }
+  return {
+    consume,
+    beginnings: async () => [],
+    producer: () => ({ send: async () => undefined, close: async () => undefined }),
+  }
 }
 const member: Consumer = { lag: () => [], assigned: () => [], close: async () => undefined }
 

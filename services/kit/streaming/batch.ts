@@ -11,7 +11,7 @@ import type { Log } from '../telemetry/log.ts'
 import { metric } from '../telemetry/semantics.ts'
 import { counter } from '../telemetry/telemetry.ts'
 import { bury, tellChanges } from './effects.ts'
-import { type Folded, type FoldInput, fold } from './fold.ts'
+import { eventsCounter, type Folded, type FoldInput, fold } from './fold.ts'
 import { markFailed, takeUnseen } from './seen.ts'
 import {
   type Generation,
@@ -26,12 +26,19 @@ import {
   writeFolded,
 } from './state.ts'
 import type { Stream } from './stream.ts'
+import { windowStart } from './window.ts'
 
 /** An event of a stream, with the record that it came in. */
 export type StreamEvent = FoldInput & { readonly record: IncomingRecord; readonly envelope: Envelope }
 
 /** A record that can never be applied. */
-export type Poison = { readonly record: IncomingRecord; readonly id: string; readonly reason: DeadLetterReason }
+export type Poison = {
+  readonly record: IncomingRecord
+  readonly id: string
+  /** As an event's, where it could be read. */
+  readonly timeMs: number
+  readonly reason: DeadLetterReason
+}
 
 /** What a record is to a stream: an event, poison, or nothing that it declared. */
 export type Entry = { readonly offset: bigint; readonly event?: StreamEvent; readonly poison?: Poison }
@@ -71,35 +78,37 @@ export function applyTo(
       claims.set(context.signal, epoch)
     }
     try {
-      await apply(entries)
+      await applyOrEach(entries, apply, context)
     } catch (thrown) {
-      if (thrown instanceof Fenced) {
-        // Whoever still owns it, by what the group says, takes it again after the backoff.
-        claims.delete(context.signal)
-        throw thrown
-      }
-      if (context.signal.aborted || isPassing(thrown)) throw thrown
-      await eachAlone(entries, apply, context)
+      // Whoever still owns it, by what the group says, takes it again after the backoff.
+      if (thrown instanceof Fenced) claims.delete(context.signal)
+      throw thrown
     }
     counter(metric.messagingConsumed).add(records.length, { destination: topic, outcome: 'handled' })
     if (records.length < batchMax) await pause(gatherMs, context.signal)
   }
 }
 
-/** Something in the batch cannot be written. Each record by itself shows which, and that one becomes a dead letter. */
-async function eachAlone(
+/** Where something in the batch cannot be written, each record by itself shows which, and that one becomes a dead letter. */
+export async function applyOrEach(
   entries: readonly Entry[],
   apply: (some: readonly Entry[]) => Promise<void>,
   { done, signal }: HandleContext,
 ): Promise<void> {
+  const isOfRecord = (thrown: unknown) => !(thrown instanceof Fenced || signal.aborted || isPassing(thrown))
+  try {
+    return await apply(entries)
+  } catch (thrown) {
+    if (!isOfRecord(thrown)) throw thrown
+  }
   for (const entry of entries) {
     signal.throwIfAborted()
     try {
       await apply([entry])
     } catch (thrown) {
-      if (thrown instanceof Fenced || isPassing(thrown) || !entry.event) throw thrown
-      const { record, id } = entry.event
-      await apply([{ offset: entry.offset, poison: { record, id, reason: reasonOf(thrown, 1) } }])
+      if (!isOfRecord(thrown) || !entry.event) throw thrown
+      const { record, id, timeMs } = entry.event
+      await apply([{ offset: entry.offset, poison: { record, id, timeMs, reason: reasonOf(thrown, 1) } }])
     }
     done(entry.offset)
   }
@@ -116,28 +125,30 @@ export function readRecord(
   const envelope = decodeEnvelope(record.headers, 'kafka')
   const readable = readMessage(envelope, record.value, reactions as ReadonlyMap<string, AnyHandler>)
   const id = envelope.ok ? envelope.value.id : `${topic}/${partition}/${offset}`
+  const timeMs = Math.min(envelope.ok ? envelope.value.time.getTime() : Infinity, record.timestampMs)
   if (!readable.ok) {
     const reason = { code: readable.code, message: readable.reason, exception: '', attempts: 0 }
-    return { offset, poison: { record, id, reason } }
+    return { offset, poison: { record, id, timeMs, reason } }
   }
   if (!readable.value) return { offset }
   const unkept = keyProblem(key)
   if (unkept !== undefined) {
     return {
       offset,
-      poison: { record, id, reason: { code: 'PERMANENT', message: unkept, exception: '', attempts: 0 } },
+      poison: { record, id, timeMs, reason: { code: 'PERMANENT', message: unkept, exception: '', attempts: 0 } },
     }
   }
   const { envelope: read, message } = readable.value
   const react = reactions.get(read.type)?.react
-  const at = { id, type: read.type, key, topic, timeMs: Math.min(read.time.getTime(), record.timestampMs) }
+  const at = { id, type: read.type, key, topic, timeMs }
   return {
     offset,
     event: { ...at, partition, offset, record, envelope: read, react: (state) => react(state, message, at) },
   }
 }
 
-type Where = { readonly stream: Stream; readonly place: Place; readonly log: Log }
+/** Where a batch is applied, and who is told. */
+export type Where = { readonly stream: Stream; readonly place: Place; readonly log: Log }
 
 /** Applies records to the active generation, and to one that is being built where that has come as far. Answers the owner's epoch. */
 async function applyLive(
@@ -158,25 +169,19 @@ async function applyLive(
     )
   }
   const epoch = claim ?? standing.epoch + 1n
-  const { folded } = await applyToGeneration(
-    tx,
-    where,
-    { of: active, active, standing: { ...standing, epoch } },
-    entries,
-  )
+  const to = { of: active, active, standing: { ...standing, epoch } }
+  const { folded, lost } = await applyToGeneration(tx, where, to, entries)
+  const letters = new Map(lost.map((each) => [each.id, each]))
   if (building) {
     // A statement of its own, after the lock was had: it sees a replay that came to this place a moment ago.
     const beside = await lockPartition(tx, place, building.generation)
-    if (beside?.joined)
-      await applyToGeneration(tx, where, { of: building, active, standing: { ...beside, epoch } }, entries)
+    if (beside?.joined) {
+      const applied = { of: building, active, standing: { ...beside, epoch } }
+      for (const each of (await applyToGeneration(tx, where, applied, entries)).lost) letters.set(each.id, each)
+    }
   }
   await tellChanges(tx, stream, folded.changes)
-  const poison = entries.flatMap((entry) => (entry.offset >= standing.nextOffset && entry.poison ? entry.poison : []))
-  const failed = folded.failed.map(({ input, error }): Poison => {
-    const { message, exception } = reasonOf(error, 1)
-    return { record: input.record, id: input.id, reason: { code: 'PERMANENT', message, exception, attempts: 1 } }
-  })
-  await bury(tx, where, [...poison, ...failed])
+  await bury(tx, where, [...letters.values()])
   tx.afterCommit(() => {
     if (folded.late.length > 0) counter(metric.streamLate).add(folded.late.length, { stream: stream.name })
   })
@@ -195,13 +200,20 @@ async function lockOrMake(tx: AnyTx, place: Place, generation: number): Promise<
 /** Where a generation stands, and which one is active. */
 export type Applied = { readonly of: Generation; readonly active: Generation; readonly standing: Standing }
 
-/** Applies to one generation what it has not had, and moves it on with the commit: answers what came of it, and where it then stands. */
+/** What came of a batch in one generation, which records are lost to it, and where it then stands. */
+export type AppliedTo = {
+  readonly folded: Folded<StreamEvent>
+  readonly lost: readonly Poison[]
+  readonly moved: Standing
+}
+
+/** Applies to one generation what it has not had, and moves it on with the commit. */
 export async function applyToGeneration(
   tx: AnyTx,
   { stream, place, log }: Where,
   { of, active, standing }: Applied,
   entries: readonly Entry[],
-): Promise<{ readonly folded: Folded<StreamEvent>; readonly moved: Standing }> {
+): Promise<AppliedTo> {
   const fresh = entries.filter(({ offset }) => offset >= standing.nextOffset)
   const events = fresh.flatMap(({ event }) => event ?? [])
   const inputs = await takeUnseen(tx, stream, of.generation, place.topic, events)
@@ -209,9 +221,15 @@ export async function applyToGeneration(
   const held = await takeStates(tx, stream.name, of, active.generation, keys)
   const counting = stream.counting.has(place.topic)
   const folded = fold(inputs, { held, newestMs: standing.newestMs, windows: stream.windows, counting })
-  writeFolded(tx, place, of.generation, folded, keys)
-  const failed = folded.failed.map(({ input }) => input.id)
-  markFailed(tx, stream, of.generation, failed)
+  const failed = folded.failed.map(({ input: { record, id, timeMs }, error }): Poison => {
+    const { message, exception } = reasonOf(error, 1)
+    return { record, id, timeMs, reason: { code: 'PERMANENT', message, exception, attempts: 1 } }
+  })
+  const lost = [...fresh.flatMap(({ poison }) => poison ?? []), ...failed]
+  const windows = withLost(folded.windows, lost, stream.windows.sizeMs)
+  writeFolded(tx, place, of.generation, { ...folded, windows }, keys)
+  const ids = failed.map(({ id }) => id)
+  markFailed(tx, stream, of.generation, ids)
   const [first, last] = [fresh[0], fresh.at(-1)]
   const missing = first && standing.nextOffset > 0n ? first.offset - standing.nextOffset : 0n
   if (missing > 0n) {
@@ -225,5 +243,17 @@ export async function applyToGeneration(
   const nextOffset = last ? last.offset + 1n : standing.nextOffset
   const moved = { ...standing, nextOffset, newestMs: folded.newestMs }
   moveTo(tx, place, moved)
-  return { folded, moved }
+  return { folded, lost, moved }
+}
+
+/** With the windows of what is lost: its letter may count there, so a replay of such a window has to begin at it. */
+function withLost(windows: Folded['windows'], lost: readonly Poison[], sizeMs: number): Folded['windows'] {
+  const parts = new Map(windows)
+  for (const { record, timeMs } of lost) {
+    const startsMs = windowStart(timeMs, sizeMs)
+    const part = parts.get(startsMs)
+    if (part && part.firstOffset < record.offset) continue
+    parts.set(startsMs, { firstOffset: record.offset, counts: part?.counts ?? new Map([[eventsCounter, 0n]]) })
+  }
+  return parts
 }

@@ -8,6 +8,7 @@ import type { Log } from '../telemetry/log.ts'
 import { inSpan } from '../telemetry/telemetry.ts'
 import type { Poison, StreamEvent } from './batch.ts'
 import type { Folded } from './fold.ts'
+import { forgetLetters } from './seen.ts'
 import type { Place } from './state.ts'
 import type { Stream } from './stream.ts'
 
@@ -43,7 +44,9 @@ export async function bury(
   { stream, place: { topic, partition }, log }: { readonly stream: Stream; readonly place: Place; readonly log: Log },
   letters: readonly Poison[],
 ): Promise<void> {
-  if (stream.inputs.get(topic)?.policy.deadLetter === false) return
+  if (letters.length === 0 || stream.inputs.get(topic)?.policy.deadLetter === false) return
+  const ids = letters.map(({ id }) => id)
+  await forgetLetters(tx, stream, ids)
   for (const { record, id, reason } of letters) {
     const burial = { group: stream.group, topic, partition, record, id, key: storedKey(record.key), reason }
     await buryRecord(tx, burial)

@@ -55,7 +55,7 @@ export type Folded<I extends FoldInput = FoldInput> = {
 }
 
 /** How many events of a window came in time, beside what reactions count. No part of a result. */
-const eventsCounter = ''
+export const eventsCounter = ''
 
 /** Where a partition stands before a batch; `counting` is false where the topic's events do not drive the windows. */
 export type FoldFrom = {

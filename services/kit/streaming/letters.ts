@@ -32,14 +32,17 @@ export async function applyLetter(
   }
   const place = { stream: stream.name, topic, partition: letterPartition }
   for (const generation of generations) {
-    if (!(await takeLetter(tx, stream, generation.generation, id))) continue
+    const fresh = await takeLetter(tx, stream, generation.generation, id)
+    if (!fresh && generation.generation !== active) continue
     const held = await takeStates(tx, stream.name, generation, active, [key])
     const from = { held, newestMs: 0, windows: stream.windows, counting: stream.counting.has(topic) }
-    const folded = fold([given], from)
+    const folded = fold(fresh ? [given] : [], from)
     const [failure] = folded.failed
     if (failure) throw failure.error
     writeFolded(tx, place, generation.generation, folded, [key])
     if (generation.generation !== active) continue
-    for (const { state } of folded.changes) stream.changed(tx, state, { at, id: followingId(stream.name, id) })
+    // One that a replay has counted meanwhile was not published by that: the key's fact is told as it is now.
+    const state = fresh ? folded.changes[0]?.state : held.get(key)?.state
+    if (state !== undefined) stream.changed(tx, state, { at, id: followingId(stream.name, id) })
   }
 }

@@ -1,9 +1,11 @@
 /** A replay: a second generation is filled from the log beside the active one, and takes its place when it has come as far. */
 import { ServiceError } from '../errors.ts'
-import type { Batch, HandleContext } from '../kafka/port.ts'
+import type { Batch, HandleContext, PartitionOffset, TopicPartition } from '../kafka/port.ts'
 import { type AnyTx, statement } from '../store/database.ts'
 import type { Log } from '../telemetry/log.ts'
-import { applyToGeneration, type Entry, readRecord } from './batch.ts'
+import { applyOrEach, applyToGeneration, type Entry, readRecord, type Where } from './batch.ts'
+import { bury } from './effects.ts'
+import { handledBy } from './seen.ts'
 import {
   type Generation,
   generationsOf,
@@ -17,7 +19,7 @@ import {
 import type { Stream } from './stream.ts'
 import { windowStart } from './window.ts'
 
-/** From where a stream is rebuilt. An offset stands for the window in which it lies, in each partition of the topic. */
+/** From where a stream is rebuilt. An offset stands for the earliest window in which it may lie, in each partition of the topic. */
 export type ReplayFrom =
   | { readonly kind: 'beginning' }
   | { readonly kind: 'time'; readonly timeMs: number }
@@ -83,7 +85,9 @@ async function startOf(tx: AnyTx, stream: Stream, active: number, from: ReplayFr
         from.topic,
         from.offset,
       ])
-      return row?.startsMs ?? null
+      // It may have come in time for a window before the newest that had begun.
+      const { sizeMs, latenessMs } = stream.windows
+      return row?.startsMs == null ? null : windowStart(row.startsMs - latenessMs, sizeMs)
     }
   }
 }
@@ -106,30 +110,73 @@ export function catchUp(
   log: Log,
   generation: number,
 ): (batch: Batch, context: HandleContext) => Promise<void> {
-  return (batch, { signal }) => {
+  return async (batch, context) => {
     const { topic, partition, records } = batch
-    const place = { stream: stream.name, topic, partition }
+    const where = { stream, log, place: { stream: stream.name, topic, partition } }
     const entries = records.map((record) => readRecord(stream, batch, record))
-    return stream.database.transaction(
-      async (tx) => {
-        const { active, building } = pairOf(await generationsOf(tx, stream.name, 'share'))
-        if (!active || building?.generation !== generation || signal.aborted) return
-        // The active one's row first, as whoever moves both does.
-        const near = (await nextOffsetOf(tx, place, active.generation)) ?? 0n
-        const first = entries[0]?.offset ?? 0n
-        if (near - first <= BigInt(nearMax)) await lockPartition(tx, place, active.generation)
-        const found = await lockPartition(tx, place, building.generation)
-        const target = (await nextOffsetOf(tx, place, active.generation)) ?? 0n
-        if (!found || found.joined) return
-        const standing = await skipDeleted(tx, place, found, first)
-        const behind = entries.filter(({ offset }) => offset < target)
-        const applied = { of: building, active, standing }
-        const { moved } = await applyToGeneration(tx, { stream, place, log }, applied, behind)
-        await join(tx, place, { active, mine: moved }, entries)
-      },
-      { attempts: 3 },
-    )
+    const apply = (some: readonly Entry[]) =>
+      stream.database.transaction(
+        async (tx) => {
+          const { active, building } = pairOf(await generationsOf(tx, stream.name, 'share'))
+          if (!active || building?.generation !== generation || context.signal.aborted) return
+          await catchUpWith(tx, where, { active, building }, some)
+        },
+        { attempts: 3 },
+      )
+    await applyOrEach(entries, apply, context)
   }
+}
+
+/**
+ * Joins the partitions of which the log holds nothing that the active generation has read, by where their logs begin: from
+ * those no batch would ever come. `beginningsOf` is asked only where a partition waits.
+ */
+export async function passDeleted(
+  stream: Stream,
+  generation: number,
+  beginningsOf: (topics: readonly string[]) => Promise<readonly PartitionOffset[]>,
+): Promise<void> {
+  const waiting = await stream.database.query<TopicPartition>(selectWaiting, [stream.name, generation])
+  if (waiting.length === 0) return
+  const waits = new Set(waiting.map(({ topic, partition }) => `${topic}/${partition}`))
+  for (const { topic, partition, offset } of await beginningsOf([...new Set(waiting.map((each) => each.topic))])) {
+    if (!waits.has(`${topic}/${partition}`)) continue
+    const place = { stream: stream.name, topic, partition }
+    await stream.database.transaction(async (tx) => {
+      const { active, building } = pairOf(await generationsOf(tx, stream.name, 'share'))
+      if (!active || building?.generation !== generation) return
+      const ahead = await lockPartition(tx, place, active.generation)
+      const found = await lockPartition(tx, place, generation)
+      if (!ahead || !found || found.joined || offset < ahead.nextOffset) return
+      const mine = await skipDeleted(tx, place, found, ahead.nextOffset)
+      await join(tx, place, { active, mine }, [])
+    })
+  }
+}
+
+async function catchUpWith(
+  tx: AnyTx,
+  where: Where,
+  { active, building }: { readonly active: Generation; readonly building: Generation },
+  entries: readonly Entry[],
+): Promise<void> {
+  const { stream, place } = where
+  // The active one's row first, as whoever moves both does.
+  const near = (await nextOffsetOf(tx, place, active.generation)) ?? 0n
+  const first = entries[0]?.offset ?? 0n
+  if (near - first <= BigInt(nearMax)) await lockPartition(tx, place, active.generation)
+  const found = await lockPartition(tx, place, building.generation)
+  const target = (await nextOffsetOf(tx, place, active.generation)) ?? 0n
+  if (!found || found.joined) return
+  const standing = await skipDeleted(tx, place, found, first)
+  const behind = entries.filter(({ offset }) => offset < target)
+  const { lost, moved } = await applyToGeneration(tx, where, { of: building, active, standing }, behind)
+  // All others are dead letters since the active one lost them.
+  const ids = lost.map(({ id }) => id)
+  const handled = await handledBy(tx, stream, active.generation, ids)
+  const letters = lost.filter(({ id }) => handled.has(id))
+  await bury(tx, where, letters)
+  await join(tx, place, { active, mine: moved }, entries)
 }
 
 /** So few records before the other generation, the replay holds it for a moment to come to the same place. */
@@ -149,8 +196,9 @@ async function join(
   if (gap && (next === undefined || next.offset < ahead.nextOffset)) return
   // What lay in between was deleted before it was read, so windows with any of it are taken over.
   if (gap) await tx.query(moveBeginning, [...placeOf(place), mine.generation, ahead.nextOffset])
-  const newestMs = gap ? Math.max(mine.newestMs, ahead.newestMs) : mine.newestMs
-  moveTo(tx, place, { ...mine, nextOffset: ahead.nextOffset, newestMs, joined: true })
+  // What was deleted may have been the newest. The epoch is the owner's, who goes on when this generation has become the active one.
+  const newestMs = Math.max(mine.newestMs, ahead.newestMs)
+  moveTo(tx, place, { ...mine, nextOffset: ahead.nextOffset, epoch: ahead.epoch, newestMs, joined: true })
 }
 
 /** The log may have been deleted up to an offset after the one that comes next: windows with any of that are taken over. */
@@ -169,15 +217,15 @@ const insertBuilding = statement(`
   select $1, max(generation) + 1, 'building', $2, clock_timestamp() from kit.streams where stream = $1
   returning generation`)
 const partitionColumns =
-  'stream, generation, topic, partition, first_offset, next_offset, newest_ms, heard_at, idle, joined'
+  'stream, generation, topic, partition, first_offset, next_offset, epoch, newest_ms, heard_at, idle, joined'
 const insertFromBeginning = statement(`
   insert into kit.stream_partitions (${partitionColumns})
-  select stream, $2, topic, partition, 0, 0, 0, $4, idle, next_offset = 0
+  select stream, $2, topic, partition, 0, 0, epoch, 0, $4, idle, next_offset = 0
   from kit.stream_partitions where stream = $1 and generation = $3`)
 // Where nothing of that time has come yet, there is nothing to read, and the generation goes on with the active one at once.
 const insertFromTime = statement(`
   insert into kit.stream_partitions (${partitionColumns})
-  select stream, $2, topic, partition, least(begins, next_offset), least(begins, next_offset),
+  select stream, $2, topic, partition, least(begins, next_offset), least(begins, next_offset), epoch,
     case when begins < next_offset then 0 else newest_ms end, $5, idle, begins >= next_offset
   from (
     select at.*, coalesce((
@@ -186,6 +234,8 @@ const insertFromTime = statement(`
         and part.partition = at.partition and part.starts_ms >= $4), at.next_offset) as begins
     from kit.stream_partitions as at where stream = $1 and generation = $3
   ) as standing`)
+const selectWaiting = statement(`
+  select topic, partition from kit.stream_partitions where stream = $1 and generation = $2 and not joined`)
 const moveBeginning = statement(`
   update kit.stream_partitions set first_offset = $5
   where stream = $1 and topic = $2 and partition = $3 and generation = $4`)

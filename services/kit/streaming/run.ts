@@ -11,7 +11,7 @@ import { applyTo } from './batch.ts'
 import { closeWindows, watermarkOf } from './closing.ts'
 import { replayOperation, replayWays } from './operations.ts'
 import { pruneStream } from './prune.ts'
-import { catchUp } from './rebuild.ts'
+import { catchUp, passDeleted } from './rebuild.ts'
 import { createStream, generationsOf, ownPartitions, pairOf } from './state.ts'
 import type { Stream } from './stream.ts'
 import { swapWhenReady } from './swap.ts'
@@ -33,6 +33,7 @@ const turnEveryMs = 1_000
 const pruneEveryMs = 60_000
 const afterFailureMs = 2_000
 const rejoinMs = 5_000
+const passDeletedEveryMs = 5_000
 
 /** Makes a stream ready to be joined to its group, and offers `replay` to operators. */
 export async function openStream(app: StreamApp, stream: Stream, kafka: Kafka): Promise<RunningStream> {
@@ -170,13 +171,28 @@ function joinReplay({ app, stream, kafka }: Attended, generation: number): Repla
     refused = true
     return undefined
   })
+  const passing = passDeletedUntil(closing.signal, { app, stream, kafka }, generation)
   return {
     generation,
     ended: () => refused,
     async close() {
       closing.abort()
+      await passing
       await (await joining)?.close()
     },
+  }
+}
+
+async function passDeletedUntil(
+  signal: AbortSignal,
+  { app, stream, kafka }: Pick<Attended, 'app' | 'stream' | 'kafka'>,
+  generation: number,
+): Promise<void> {
+  while (!signal.aborted) {
+    await passDeleted(stream, generation, kafka.beginnings).catch((error: unknown) => {
+      app.log.warn('Where the logs of a replay begin cannot be asked now; it is tried again.', { error })
+    })
+    await pause(passDeletedEveryMs, signal)
   }
 }
 

@@ -35,6 +35,28 @@ export function takeLetter(tx: AnyTx, stream: Of, generation: number, id: string
   return reclaim(tx, consumerOf(stream, generation), id)
 }
 
+const deleteLetters = statement('delete from kit.inbox where consumer = $1 and event_id = any($2::text[])')
+
+/** Events that are dead letters again, though they were replayed before: nobody is to take them for handled. */
+export async function forgetLetters(tx: AnyTx, { group }: Of, ids: readonly string[]): Promise<void> {
+  await tx.query(deleteLetters, [group, ids])
+}
+
+const selectHandled = statement(`
+  select event_id as id from kit.inbox where consumer = $1 and event_id = any($2::text[]) and outcome = 'handled'`)
+
+/** Those of some events that a generation has had, with their effect. */
+export async function handledBy(
+  tx: AnyTx,
+  stream: Of,
+  generation: number,
+  ids: readonly string[],
+): Promise<ReadonlySet<string>> {
+  if (ids.length === 0) return new Set()
+  const rows = await tx.query<{ id: string }>(selectHandled, [consumerOf(stream, generation), ids])
+  return new Set(rows.map(({ id }) => id))
+}
+
 const carry = statement(`
   update kit.inbox as before set consumer = $2
   where consumer = $1 and not exists (select from kit.inbox as mine where mine.consumer = $2 and mine.event_id = before.event_id)`)
@@ -44,6 +66,7 @@ export async function carrySeen(tx: AnyTx, stream: Of, from: number, to: number)
   await tx.query(carry, [consumerOf(stream, from), consumerOf(stream, to)])
 }
 
-function consumerOf({ group }: Of, generation: number): string {
+/** What the inbox knows a generation by. */
+export function consumerOf({ group }: Of, generation: number): string {
   return `${group} ${generation}`
 }

@@ -21,15 +21,15 @@ export type Standing = {
   readonly joined: boolean
 }
 
-const generationColumns = 'generation, state, from_ms::float as "fromMs"'
 const insertFirst = statement(`
   insert into kit.streams (stream, generation, state, began_at) values ($1, 1, 'active', clock_timestamp()) on conflict do nothing`)
 const selectGenerations = statement(`
-  select ${generationColumns} from kit.streams where stream = $1 and state <> 'retired' order by generation`)
+  select generation, state, from_ms::float as "fromMs" from kit.streams
+  where stream = $1 and state <> 'retired' order by generation`)
 const holdGenerations = statement(`
-  select ${generationColumns} from kit.streams where stream = $1 and state <> 'retired' order by generation for share`)
+  select from kit.streams where stream = $1 and state <> 'retired' order by generation for share`)
 const lockGenerations = statement(`
-  select ${generationColumns} from kit.streams where stream = $1 and state <> 'retired' order by generation for update`)
+  select from kit.streams where stream = $1 and state <> 'retired' order by generation for update`)
 
 /** Makes the first generation, where there is none. */
 export async function createStream(database: AnyDatabase, stream: string): Promise<void> {
@@ -37,13 +37,14 @@ export async function createStream(database: AnyDatabase, stream: string): Promi
 }
 
 /** The active generation, and the one that is being built, if any. */
-export function generationsOf(
+export async function generationsOf(
   from: Pick<AnyDatabase | AnyTx, 'query'>,
   stream: string,
   lock: 'none' | 'share' | 'update' = 'none',
 ): Promise<Generation[]> {
-  const by = { none: selectGenerations, share: holdGenerations, update: lockGenerations } as const
-  return from.query<Generation>(by[lock], [stream])
+  // The statement that waits for a lock does not see what was begun meanwhile: one after it does.
+  if (lock !== 'none') await from.query(lock === 'share' ? holdGenerations : lockGenerations, [stream])
+  return from.query<Generation>(selectGenerations, [stream])
 }
 
 /** The generation that is read, and the one that a replay builds. */
@@ -164,10 +165,13 @@ export async function takeStates(
   return new Map(rows.filter(({ state }) => state !== null).map(({ key, ...held }) => [key, held]))
 }
 
-const updateStates = statement(`
-  update kit.stream_state as held set state = new.state::jsonb, began_ms = new.began_ms, touched_ms = new.touched_ms
+// A row that was there may have been forgotten for its age since.
+const upsertStates = statement(`
+  insert into kit.stream_state (stream, generation, key, state, began_ms, touched_ms)
+  select $1, $2, key, state::jsonb, began_ms, touched_ms
   from unnest($3::text[], $4::text[], $5::bigint[], $6::bigint[]) as new (key, state, began_ms, touched_ms)
-  where held.stream = $1 and held.generation = $2 and held.key = new.key`)
+  on conflict (stream, generation, key) do update
+    set state = excluded.state, began_ms = excluded.began_ms, touched_ms = excluded.touched_ms`)
 const deleteEmpty = statement(`
   delete from kit.stream_state where stream = $1 and generation = $2 and key = any($3::text[]) and state is null`)
 const upsertParts = statement(`
@@ -195,7 +199,7 @@ export function writeFolded(
 ): void {
   if (states.size > 0) {
     const held = [...states.values()]
-    tx.lastly(updateStates, () => [
+    tx.lastly(upsertStates, () => [
       ...[stream, generation, [...states.keys()], held.map(({ state }) => JSON.stringify(state))],
       ...[held.map(({ beganMs }) => beganMs), held.map(({ touchedMs }) => touchedMs)],
     ])

@@ -244,3 +244,13 @@ test('where the log was deleted up to an offset, windows that it no longer holds
   const { rebuiltFrom } = (await app.ask('replay')) as { rebuiltFrom: string }
   expect(Date.parse(rebuiltFrom)).toBeGreaterThan(base)
 })
+
+test('where nothing is left of the log, a replay ends all the same', async () => {
+  const before = await outcomeOf(database)
+  await admin.deleteTopicRecords({
+    topic: orderEvents.name,
+    partitions: [0, 1, 2, 3].map((partition) => ({ partition, offset: '-1' })),
+  })
+  await replay('beginning')
+  expect(await outcomeOf(database)).toBe(before)
+})

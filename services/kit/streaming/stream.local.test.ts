@@ -14,14 +14,23 @@ import { type Database, openDatabase, statement } from '../store/database.ts'
 import { migrate } from '../store/migrations.ts'
 import { type PostgresFixture, startPostgres } from '../store/postgres-fixture.ts'
 import { silentLog } from '../telemetry/log.ts'
-import { applyTo, Fenced } from './batch.ts'
+import { Fenced } from './batch.ts'
 import { closeWindows, watermarkOf } from './closing.ts'
 import { windowsOperation } from './operations.ts'
 import { pruneStream } from './prune.ts'
 import { beginReplay, catchUp } from './rebuild.ts'
-import { createStream } from './state.ts'
 import type { Stream } from './stream.ts'
-import { incoming, orderEvents, outcomeOf, type Placed, tally, tallyStream, tallyWindows } from './streaming-fixture.ts'
+import {
+  emptyStream,
+  incoming,
+  order,
+  orderEvents,
+  outcomeOf,
+  ownerOf,
+  tally,
+  tallyStream,
+  tallyWindows,
+} from './streaming-fixture.ts'
 import { swapWhenReady } from './swap.ts'
 
 jest.setTimeout(60_000)
@@ -50,32 +59,10 @@ afterAll(async () => {
   rmSync(compileCache, { recursive: true, force: true })
 })
 
-async function empty(): Promise<void> {
-  const tables = ['streams', 'stream_partitions', 'stream_state', 'stream_windows', 'stream_results', 'stream_late']
-  await database.query(
-    statement(`truncate kit.outbox, kit.dead_letters, kit.inbox, ${tables.map((name) => `kit.${name}`)}`),
-  )
-  await createStream(database, 'tally')
-}
-
+const empty = () => emptyStream(database)
+const owner = ownerOf
 const minuteMs = 60_000
-const base = Date.parse('2026-11-21T10:00:00Z')
-const order = (key: string, afterMs: number, more: Partial<Placed> = {}): Placed => ({
-  key,
-  timeMs: base + afterMs,
-  ...more,
-})
-
-/** Someone who owns a partition: each call is a batch of it. */
-function owner(stream: Stream) {
-  const { signal } = new AbortController()
-  const handle = applyTo(stream, silentLog, 1)
-  return async (placed: readonly Placed[], from = 0, partition = 0) => {
-    const records = incoming(placed, from)
-    const batch = { topic: 'orders', partition, records, highWatermark: BigInt(from + records.length) }
-    await handle(batch, { signal, attempt: 1, done: () => undefined, postpone: () => undefined })
-  }
-}
+const base = order('', 0).timeMs
 
 const published = async () =>
   (await database.query<{ event_id: string }>(statement('select event_id from kit.outbox order by event_id'))).map(

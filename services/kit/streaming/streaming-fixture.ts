@@ -9,6 +9,9 @@ import { encodeEnvelope } from '../messaging/envelope.ts'
 import type { Transactions } from '../messaging/handling.ts'
 import { publisher } from '../messaging/publisher.ts'
 import { type AnyDatabase, statement } from '../store/database.ts'
+import { silentLog } from '../telemetry/log.ts'
+import { applyTo } from './batch.ts'
+import { createStream } from './state.ts'
 import { input, type Stream, type StreamSpec, stream } from './stream.ts'
 
 export const orderEvents = topic('orders', { carries: [OrderPlacedSchema, OrderConfirmedSchema], key: 'orderId' })
@@ -43,6 +46,7 @@ export function tallyStream(
       input(tally, orderEvents, {
         OrderPlaced: (seen: Seen | undefined, { customerId, total }, { id }) => {
           if (customerId === 'poison' && !bears) throw new Error('a customer that no reaction bears')
+          if (customerId === 'unwritable') return { counts: { 'placed.\u0000': 1n } }
           return {
             state: { ids: [...new Set([...(seen?.ids ?? []), id])].sort() },
             counts: { placed: 1n, 'revenue.EUR': (total?.minorUnits ?? 0n) * factor },
@@ -91,6 +95,34 @@ export function incoming(placed: readonly Placed[], from = 0): readonly Incoming
     const { key, value, headers } = outgoing(each)
     return { offset: BigInt(from + at), key, value, headers, timestampMs: Date.now() }
   })
+}
+
+const base = Date.parse('2026-11-21T10:00:00Z')
+
+/** An order so long after ten o'clock. */
+export const order = (key: string, afterMs: number, more: Partial<Placed> = {}): Placed => ({
+  ...{ key, timeMs: base + afterMs },
+  ...more,
+})
+
+/** Someone who owns a partition: each call is a batch of it. */
+export function ownerOf(stream: Stream) {
+  const { signal } = new AbortController()
+  const handle = applyTo(stream, silentLog, 1)
+  return async (placed: readonly Placed[], from = 0, partition = 0) => {
+    const records = incoming(placed, from)
+    const batch = { topic: 'orders', partition, records, highWatermark: BigInt(from + records.length) }
+    await handle(batch, { signal, attempt: 1, done: () => undefined, postpone: () => undefined })
+  }
+}
+
+/** Forgets everything, as before the first event. */
+export async function emptyStream(database: AnyDatabase): Promise<void> {
+  const tables = ['streams', 'stream_partitions', 'stream_state', 'stream_windows', 'stream_results', 'stream_late']
+  await database.query(
+    statement(`truncate kit.outbox, kit.dead_letters, kit.inbox, ${tables.map((name) => `kit.${name}`)}`),
+  )
+  await createStream(database, 'tally')
 }
 
 /** The windows of the active generation, byte by byte, with what else must be the same whatever happens. */

@@ -2,7 +2,7 @@
 import { type AnyTx, statement } from '../store/database.ts'
 import { closedWindow, makeResults, type ResultRow, watermarkOf } from './closing.ts'
 import { carrySeen } from './seen.ts'
-import { generationsOf, pairOf } from './state.ts'
+import { type Generation, generationsOf, pairOf } from './state.ts'
 import type { ClosedWindow, Stream } from './stream.ts'
 
 /** What came of a replay that has ended: the first window that is rebuilt, null where all are. */
@@ -12,26 +12,27 @@ export type Swapped = { readonly generation: number; readonly rebuiltFromMs: num
  * Puts a generation that has come as far in every partition into the active one's place; undefined where there is none. Windows that
  * begin before the replay does, or of which the log no longer holds every event, are taken over as they were.
  */
-export function swapWhenReady(stream: Stream): Promise<Swapped | undefined> {
-  return stream.database.transaction(async (tx) => {
-    const { name } = stream
+export async function swapWhenReady(stream: Stream): Promise<Swapped | undefined> {
+  const { name, database } = stream
+  // Asked often while a replay runs, so first without a lock, for which every batch would wait.
+  const { building: seen } = pairOf(await generationsOf(database, name))
+  if (!seen || (await isBehind(database, name, seen))) return undefined
+  return database.transaction(async (tx) => {
     await tx.query(patience)
     // No batch is under way while this is held.
     const { active, building } = pairOf(await generationsOf(tx, name, 'update'))
-    if (!active || !building) return undefined
-    const [{ behind } = { behind: true }] = await tx.query<{ behind: boolean }>(selectBehind, [
-      ...[name, building.generation],
-    ])
-    if (behind) return undefined
+    if (!active || !building || (await isBehind(tx, name, building))) return undefined
     const pair = [name, active.generation, building.generation]
     const [{ uncoveredMs } = { uncoveredMs: null }] = await tx.query<{ uncoveredMs: number | null }>(
       selectUncovered,
       pair,
     )
-    const rebuiltFromMs = later(building.fromMs, uncoveredMs === null ? null : uncoveredMs + stream.windows.sizeMs)
+    const wholeFromMs = uncoveredMs === null ? null : uncoveredMs + stream.windows.sizeMs
+    const rebuiltFromMs = later(building.fromMs, wholeFromMs)
     if (rebuiltFromMs !== null) {
       for (const takeOver of takeOvers) await tx.query(takeOver, [...pair, rebuiltFromMs])
-      for (const keep of olderStates) await tx.query(keep, pair)
+      await tx.query(deleteLesser, [...pair, wholeFromMs])
+      await tx.query(takeOlder, pair)
       await carrySeen(tx, stream, active.generation, building.generation)
     }
     await tx.query(carryIdle, pair)
@@ -49,6 +50,15 @@ export function swapWhenReady(stream: Stream): Promise<Swapped | undefined> {
   })
 }
 
+async function isBehind(
+  from: Pick<AnyTx, 'query'>,
+  stream: string,
+  { generation }: Pick<Generation, 'generation'>,
+): Promise<boolean> {
+  const [row] = await from.query<{ behind: boolean }>(selectBehind, [stream, generation])
+  return row?.behind ?? true
+}
+
 const allWindows = 1_000_000
 
 /** Of the rebuilt results only those are published that are not what they were: as corrections. */
@@ -60,6 +70,8 @@ async function tellDifferences(
 ): Promise<void> {
   const known = await tx.query<ResultRow & { changed: boolean }>(carryRevisions, pair)
   const before = new Map(known.map((row) => [row.startsMs, row]))
+  const emptied = await tx.query<ResultRow>(insertEmptied, [...pair, tx.at])
+  for (const row of emptied) stream.closed(tx, closedWindow(stream, row))
   for (const result of results) {
     const row = before.get(result.startsMs)
     if (!row) stream.closed(tx, result)
@@ -95,17 +107,15 @@ const takeOvers = [
   statement(`update kit.stream_late set generation = $3 where stream = $1 and generation = $2 and starts_ms < $4`),
   statement(`update kit.stream_results set generation = $3 where stream = $1 and generation = $2 and starts_ms < $4`),
 ]
-// What began before the log does is better known to the generation before.
-const olderStates = [
-  statement(`
-    delete from kit.stream_state as mine using kit.stream_state as before
-    where mine.stream = $1 and mine.generation = $3 and before.stream = mine.stream and before.generation = $2
-      and before.key = mine.key and before.began_ms < mine.began_ms`),
-  statement(`
-    update kit.stream_state as before set generation = $3
-    where stream = $1 and generation = $2 and not exists (
-      select from kit.stream_state as mine where mine.stream = $1 and mine.generation = $3 and mine.key = before.key)`),
-]
+// A key that began before the log is whole may have had events that are deleted: the generation before knows it better.
+const deleteLesser = statement(`
+  delete from kit.stream_state as mine using kit.stream_state as before
+  where mine.stream = $1 and mine.generation = $3 and before.stream = mine.stream and before.generation = $2
+    and before.key = mine.key and (before.began_ms < mine.began_ms or before.began_ms < $4::bigint)`)
+const takeOlder = statement(`
+  update kit.stream_state as before set generation = $3
+  where stream = $1 and generation = $2 and not exists (
+    select from kit.stream_state as mine where mine.stream = $1 and mine.generation = $3 and mine.key = before.key)`)
 // Both stand at the same place: where nothing waits for the one, nothing waits for the other. The watermark goes on from where it was.
 const carryIdle = statement(`
   update kit.stream_partitions as mine set idle = true
@@ -120,6 +130,18 @@ const carryRevisions = statement(`
   where mine.stream = $1 and mine.generation = $3 and before.stream = $1 and before.generation = $2
     and before.starts_ms = mine.starts_ms
   returning mine.starts_ms::float as "startsMs", mine.revision, mine.counts, mine.counts <> before.counts as changed`)
+// What is left of the generation before is of windows in which nothing counts any more.
+const insertEmptied = statement(`
+  with emptied as (
+    select starts_ms, counts <> '{}' as changed, revision + case when counts <> '{}' then 1 else 0 end as revision
+    from kit.stream_results as before where stream = $1 and generation = $2 and not exists (
+      select from kit.stream_results as mine
+      where mine.stream = $1 and mine.generation = $3 and mine.starts_ms = before.starts_ms)
+  ), kept as (
+    insert into kit.stream_results (stream, generation, starts_ms, revision, counts, closed_at)
+    select $1, $3, starts_ms, revision, '{}', $4 from emptied
+  )
+  select starts_ms::float as "startsMs", revision, '{}'::jsonb as counts from emptied where changed order by starts_ms`)
 const selectLastClosed = statement(`
   select max(starts_ms)::float as "closedMs" from kit.stream_results where stream = $1 and generation = $2`)
 const retire = statement(`update kit.streams set state = 'retired' where stream = $1 and generation = $2`)
