@@ -219,7 +219,7 @@ export async function settleDiscard(
 const deleteSettled = statement(`
   delete from kit.dead_letters where number = any(array(
     select number from kit.dead_letters
-    where state <> 'waiting' and settled_at < clock_timestamp() - $1::float * interval '1 ms' limit 1000))
+    where state <> 'waiting' and settled_at < now() - $1::float * interval '1 ms' order by settled_at limit 1000))
   returning 1`)
 
 /** Forgets what was settled so long ago, a thousand at a time. What waits is never forgotten. */
