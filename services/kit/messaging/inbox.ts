@@ -38,7 +38,7 @@ const insertFresh = statement(`
  * attempts that were counted: should this one fail, they are counted still.
  */
 export async function claim(
-  tx: AnyTx,
+  tx: Pick<AnyTx, 'query'>,
   { consumer, topic, ids, keys }: Claimed,
   outcome: 'handled' | 'dead' = 'handled',
 ): Promise<Claim> {

@@ -115,6 +115,24 @@ describe('a worker', () => {
     ])
   })
 
+  test('remembers also a task of which nothing else is written', async () => {
+    await start(() => undefined)
+    await running?.close()
+    const done: string[] = []
+    const prepare = async ({ emailId }: { emailId: string }) => void done.push(emailId)
+    running = await startMessaging(app, {
+      database,
+      workers: [worker(notifications, emails, database, { SendEmail: { prepare } })],
+    })
+    await ask('first', 'same')
+    await until(() => done.length === 1, 'the first')
+    await ask('again', 'same')
+    await ask('last')
+    await until(() => done.includes('last'), 'the last')
+    await sleep(100)
+    expect(done).toEqual(['first', 'last'])
+  })
+
   test('gives a hopeless task up with its reason, and a foreign message at once', async () => {
     await start(() => {
       throw new RangeError('no such mailbox')
