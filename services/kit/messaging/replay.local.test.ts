@@ -248,7 +248,7 @@ describe('a dead letter', () => {
     expect(handled).toEqual(many.map((event) => event.slice(2)))
     expect(calls.filter((orderId) => orderId === 'b')).toHaveLength(1)
     expect(await parked()).toEqual([{ key: 'b', event_id: 'failing' }])
-  })
+  }, 30_000)
 
   test('does not outlast the patience of whoever asked: the rest is told to come next', async () => {
     let broken = true
