@@ -107,7 +107,8 @@ function policiesOf(queue: PlannedQueue): readonly QueuePolicy[] {
     { name, definition: { ...bounded, 'delivery-limit': deliveryLimit - 1, ...(dead ? deadTo(dead) : {}) } },
     // A message without an expiration of its own waits the longest backoff.
     { name: retryQueue(name), definition: { ...bounded, 'message-ttl': backoff.maxMs, ...deadTo(name) } },
-    ...(dead ? [{ name: deadLetterQueue(name), definition: bounded }] : []),
+    // RabbitMQ 4 drops what was delivered more than 20 times, and a dead letter has nowhere else to go.
+    ...(dead ? [{ name: deadLetterQueue(name), definition: { ...bounded, 'delivery-limit': 1_000_000 } }] : []),
   ]
 }
 

@@ -1,4 +1,4 @@
-import { type Letter, listLetters, type Outcome, replayLetter } from '#mesh/cli/dead-letters.ts'
+import { type Letter, listLetters, type Outcome, replayNamed } from '#mesh/cli/dead-letters.ts'
 import { emailsAbout, orderIn, placeOrder } from '../orders.ts'
 import { must, type Row, type Visit } from '../row.ts'
 
@@ -68,7 +68,7 @@ async function waiting(visit: Visit, orderId: string): Promise<readonly Letter[]
 async function replayed(visit: Visit, id: string, shown = true): Promise<readonly string[]> {
   const outcomes: Outcome[] = []
   const replay = async () => {
-    await replayLetter(await visit.shop.admins(), id, (outcome) => outcomes.push(outcome))
+    await replayNamed(await visit.shop.admins(), [id], (outcome) => outcomes.push(outcome))
     return outcomes
   }
   if (shown) {

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals'
 import { RunFailure } from '#local/supervisor/failure.ts'
 import type { AskAdmin } from '#mesh/admin/ask.ts'
 import type { Admins } from './admins.ts'
-import { listLetters, type Outcome, replayLetter, replayLetters } from './dead-letters.ts'
+import { listLetters, type Outcome, replayLetters, replayNamed } from './dead-letters.ts'
 
 const down: AskAdmin = async () => {
   throw new RunFailure('nobody listens')
@@ -59,5 +59,17 @@ test('a list names who is down and who cannot tell, with the reason, and not who
 })
 
 test('one letter of a service that knows none is a failure with what it said', async () => {
-  await expect(replayLetter(admins, 'words/1', () => {})).rejects.toThrow(new RunFailure('ok'))
+  await expect(replayNamed(admins, ['words/1'], () => {})).rejects.toThrow(new RunFailure('ok'))
+})
+
+test('of letters that are named together, one that was replayed because of another is not asked for again', async () => {
+  const asked: string[] = []
+  const chain: AskAdmin = async (_verb, path) => {
+    asked.push(path)
+    if (!path.includes('/1/')) return { status: 400, body: { message: 'The dead letter 2 is replayed already.' } }
+    const outcomes = ['1', '2'].map((number) => ({ number, eventId: 'e', outcome: 'handled' }))
+    return { status: 200, body: { outcomes, next: null } }
+  }
+  await replayNamed(new Map([['shipping', chain]]), ['shipping/1', 'shipping/2'], () => {})
+  expect(asked).toEqual(['/dead-letters/1/replay'])
 })

@@ -98,8 +98,23 @@ export type Outcome = {
 
 type Replayed = { readonly outcomes: readonly Omit<Outcome, 'service'>[]; readonly next: string | null }
 
-/** Replays one, and what waited behind it; each outcome is told as it comes. */
-export async function replayLetter(admins: Admins, id: string, tell: (outcome: Outcome) => void): Promise<void> {
+/** Replays some, and what waited behind each; each outcome is told as it comes. One that came along with another is not asked for again. */
+export async function replayNamed(
+  admins: Admins,
+  ids: readonly string[],
+  tell: (outcome: Outcome) => void,
+): Promise<void> {
+  const told = new Set<string>()
+  for (const id of ids) {
+    if (told.has(id)) continue
+    await replayLetter(admins, id, (outcome) => {
+      told.add(`${outcome.service}/${outcome.number}`)
+      tell(outcome)
+    })
+  }
+}
+
+async function replayLetter(admins: Admins, id: string, tell: (outcome: Outcome) => void): Promise<void> {
   const { service, ask, number } = addressed(admins, id)
   for (let next: string | null = number; next !== null; ) {
     const replayed = expectFine(await ask('POST', `/dead-letters/${next}/replay`), 'outcomes') as unknown as Replayed

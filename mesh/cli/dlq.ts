@@ -7,8 +7,8 @@ import {
   type LetterList,
   listLetters,
   type Outcome,
-  replayLetter,
   replayLetters,
+  replayNamed,
   showLetter,
 } from './dead-letters.ts'
 import { exitCodes, UsageError } from './exit.ts'
@@ -68,7 +68,7 @@ async function replay(ids: string[], options: ReplayOptions): Promise<void> {
     print(outcomeText(outcome))
   }
   const unfinished = options.all ? await replayLetters(admins, filterOf(options), tell) : []
-  for (const id of ids) await replayLetter(admins, id, tell)
+  await replayNamed(admins, ids, tell)
   print(`${counts.handled + counts.repeat} handled, ${counts.failed} failed again, ${counts.busy} under way elsewhere.`)
   for (const { service, reason } of unfinished) print(`Not all of ${service} was replayed: ${reason}`)
   if (counts.failed > 0 || unfinished.length > 0) process.exitCode = exitCodes.failed

@@ -60,14 +60,13 @@ export const commands = {
 export type AddressOf = (customerId: string) => Promise<string | null>
 
 /**
- * Sends one e-mail; all that is left for the transaction is the note that it was. A crash in between sends a second copy,
+ * Sends one e-mail; all that is left is the note that it was. A crash in between sends a second copy,
  * under the same Message-ID. A task of which no e-mail can be made can never be done, so it is not tried again.
  */
-export async function deliver(task: SendEmail, mailer: Mailer, addressOf: AddressOf): Promise<() => Promise<void>> {
+export async function deliver(task: SendEmail, mailer: Mailer, addressOf: AddressOf): Promise<undefined> {
   // Somebody may order without having registered.
   const address = (await addressOf(task.customerId)) ?? `${task.customerId}@customers.example`
   await mailer.send(rendered(task, address))
-  return async () => {}
 }
 
 function rendered(task: SendEmail, to: string): Email {

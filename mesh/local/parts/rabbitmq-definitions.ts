@@ -135,6 +135,12 @@ function reachOf(service: string, name: string, operation: 'send' | 'work' | 'as
   }
 }
 
+/**
+ * RabbitMQ 4 drops what was delivered more than 20 times, as after restarts of a worker whose database is away. A dead letter
+ * has nowhere else to go.
+ */
+const deadDeliveriesMax = 1_000_000
+
 function queuesOf(queue: PlannedQueue): { name: string; policy: Record<string, string | number> }[] {
   const { name, deadLetterQueue: dead, lengthMax, deliveryLimit, backoff } = queue
   const bounded = { 'max-length': lengthMax, overflow: 'reject-publish' }
@@ -148,7 +154,7 @@ function queuesOf(queue: PlannedQueue): { name: string; policy: Record<string, s
     { name, policy: { ...bounded, 'delivery-limit': deliveryLimit - 1, ...(dead ? deadTo(dead) : {}) } },
     // A message without an expiration of its own waits the longest backoff.
     { name: retryQueue(name), policy: { ...bounded, 'message-ttl': backoff.maxMs, ...deadTo(name) } },
-    ...(dead ? [{ name: deadLetterQueue(name), policy: bounded }] : []),
+    ...(dead ? [{ name: deadLetterQueue(name), policy: { ...bounded, 'delivery-limit': deadDeliveriesMax } }] : []),
   ]
 }
 

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { type AsyncMessage, type Connection, ConsumerStatus } from 'rabbitmq-client'
 import { deadLetterQueue } from '#graph/names.ts'
 import { pause } from '../app/pause.ts'
@@ -6,7 +5,7 @@ import { StoreUnavailable } from '../store/errors.ts'
 import type { Log } from '../telemetry/log.ts'
 import { type DeadLetterReason, readDeadLetterHeaders } from './dead-letter.ts'
 import { keepDeadLetter } from './dead-letters.ts'
-import { bodyOf, textHeaders } from './task-message.ts'
+import { bodyOf, taskId, textHeaders } from './task-message.ts'
 import type { Worker } from './worker.ts'
 
 /** What takes the dead letters of a queue to where they are kept. */
@@ -40,7 +39,7 @@ async function keep(worker: Worker, task: AsyncMessage, log: Log, signal: AbortS
   const queue = worker.queue.name
   const { headers, reason } = readDeadLetterHeaders(textHeaders(task))
   const payload = bodyOf(task)
-  const eventId = task.messageId || headers['cloudEvents:id'] || contentId(headers, payload)
+  const eventId = taskId(task, headers)
   const from = { kind: 'queue', consumer: `queue ${queue}`, destination: queue, key: '', place: '' } as const
   const letter = { ...from, eventId, headers, payload, reason: reason ?? brokersReason(task) }
   while (!signal.aborted) {
@@ -57,12 +56,6 @@ async function keep(worker: Worker, task: AsyncMessage, log: Log, signal: AbortS
     }
   }
   return ConsumerStatus.REQUEUE
-}
-
-/** What has no id is known by its contents, so that it is kept once. */
-function contentId(headers: Readonly<Record<string, string>>, payload: Buffer): string {
-  const digest = createHash('sha256').update(JSON.stringify(headers)).update(payload).digest('hex')
-  return `content-${digest.slice(0, 32)}`
 }
 
 /** The broker notes in `x-death` why, and how often, a message died. */

@@ -29,7 +29,11 @@ export const deadLetterWays: readonly Way[] = [
   },
   { verb: 'GET', path: 'NUMBER', what: 'one, with headers, payload and decoded message' },
   { verb: 'POST', path: 'NUMBER/replay', what: 'handles it, and what waited behind it' },
-  { verb: 'POST', path: 'replay', what: 'handles all, a bounded number at a time; after=N destination=D' },
+  {
+    verb: 'POST',
+    path: 'replay',
+    what: 'handles all, a bounded number at a time; destination=D after=NEXT, as it answered',
+  },
   { verb: 'POST', path: 'NUMBER/discard', what: 'gives it up; reason=… is kept as the log of what was decided' },
 ]
 

@@ -112,16 +112,29 @@ const earlierOfKey = `
 
 const selectHeads = statement(`
   select number from kit.dead_letters as letter
-  where state = 'waiting' and number > $1 and ($2::text is null or destination = $2) and not exists (${earlierOfKey})
+  where state = 'waiting' and died_at < timestamptz 'epoch' + $1::float * interval '1 us'
+    and (replayed_until is null or replayed_until < timestamptz 'epoch' + $1::float * interval '1 us')
+    and ($2::text is null or destination = $2) and not exists (${earlierOfKey})
   order by number limit $3`)
 
-/** The waiting letters that are the first of their key, in their order. */
+/**
+ * The waiting letters that are the first of their key, in their order: of those that had died by this moment, in microseconds since
+ * 1970, the ones that nobody has tried since.
+ */
 export async function listHeads(
   database: AnyDatabase,
-  { after, destination, limit }: Pick<DeadLetterQuery, 'after' | 'destination' | 'limit'>,
+  { since, destination, limit }: { since: bigint; destination: string | null; limit: number },
 ): Promise<bigint[]> {
-  const rows = await database.query<{ number: bigint }>(selectHeads, [after, destination, limit])
+  const rows = await database.query<{ number: bigint }>(selectHeads, [since, destination, limit])
   return rows.map(({ number }) => number)
+}
+
+const selectNow = statement('select (extract(epoch from clock_timestamp()) * 1000000)::bigint as now')
+
+/** The moment by the clock that dates the letters, as `listHeads` takes it. */
+export async function readClock(database: AnyDatabase): Promise<bigint> {
+  const [row] = await database.query<{ now: bigint }>(selectNow)
+  return row?.now ?? 0n
 }
 
 const selectNext = statement(`
@@ -169,7 +182,7 @@ export async function settleReplayed(tx: AnyTx, { number, replay }: Lease): Prom
 
 const giveBack = statement(`
   update kit.dead_letters
-  set replayed_until = null, code = coalesce($3, code), reason = coalesce($4, reason),
+  set replayed_until = clock_timestamp(), code = coalesce($3, code), reason = coalesce($4, reason),
     exception = coalesce($5, exception), attempts = coalesce($6, attempts)
   where number = $1 and replays = $2 and state = 'waiting'`)
 
@@ -206,7 +219,7 @@ export async function settleDiscard(
 const deleteSettled = statement(`
   delete from kit.dead_letters where number = any(array(
     select number from kit.dead_letters
-    where state <> 'waiting' and settled_at < clock_timestamp() - $1::float * interval '1 ms' limit 1000))
+    where state <> 'waiting' and settled_at < now() - $1::float * interval '1 ms' order by settled_at limit 1000))
   returning 1`)
 
 /** Forgets what was settled so long ago, a thousand at a time. What waits is never forgotten. */

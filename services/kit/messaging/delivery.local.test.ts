@@ -1,10 +1,13 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals'
 import { type OrderPlaced, OrderPlacedSchema } from '#proto/parley/orders/v1/events_pb.ts'
-import { statement } from '../store/database.ts'
+import { type Statement, statement } from '../store/database.ts'
 import { StoreUnavailable } from '../store/errors.ts'
 import { silentLog } from '../telemetry/log.ts'
+import { until } from '../until-fixture.ts'
+import { pruneDeadLetters } from './dead-letters.ts'
 import { deliverTo } from './delivery.ts'
 import { handlersByType } from './handlers.ts'
+import { pruneInbox } from './inbox.ts'
 import { type Before, recordsOf, shippingConsumer } from './messaging-fixture.ts'
 import { type ShippingStore, startShippingStore } from './shipping-fixture.ts'
 
@@ -164,4 +167,42 @@ test('an error that quotes what Postgres cannot hold is counted like any other, 
   }
   const letters = statement('select event_id as id, attempts, reason from kit.dead_letters')
   expect(await database.query<object>(letters)).toEqual([{ id: 'bad', attempts: 3, reason: 'no such thing: \ufffd' }])
+})
+
+test('what is forgotten is found by its age, and not by reading all that is remembered', async () => {
+  const asked: { text: string; values: readonly unknown[] }[] = []
+  const spied = {
+    ...database,
+    query: <Row>(statement: Statement, values: readonly unknown[] = []) => {
+      asked.push({ text: statement.text, values })
+      return database.query<Row>(statement, values)
+    },
+  }
+  const remember = (at: string, count: number) => `
+    insert into kit.inbox (consumer, event_id, at)
+    select 'shipping', '${at}' || number, now() - interval '${at}' from generate_series(1, ${count}) as number`
+  await database.query(statement(remember('9 days', 6_000)))
+  await database.query(statement(remember('1 day', 20_000)))
+  await database.query(statement('analyze kit.inbox'))
+  jest.useFakeTimers({ now: Date.now(), doNotFake: ['setTimeout', 'setImmediate', 'nextTick', 'queueMicrotask'] })
+  const stop = pruneInbox(spied, 8 * 86_400_000, (error) => {
+    throw error
+  })
+  jest.advanceTimersByTime(60_000)
+  jest.useRealTimers()
+  stop()
+  await until(() => asked.length >= 3, 'two thousands and the rest')
+  await pruneDeadLetters(spied, 90 * 86_400_000)
+  expect(await outcomes()).toHaveLength(20_000)
+  const session = await database.session()
+  try {
+    // Small as the tables are here, reading them whole would do.
+    await session.query({ text: 'set enable_bitmapscan = off; set enable_seqscan = off' })
+    for (const { text, values } of [asked[0], asked.at(-1)].filter((one) => one !== undefined)) {
+      const { rows } = await session.query({ text: `explain ${text}`, values: [...values] })
+      expect(rows.map((row) => row['QUERY PLAN']).join('\n')).toMatch(/Index Cond: \((at|settled_at) </)
+    }
+  } finally {
+    session.release(true)
+  }
 })

@@ -65,6 +65,12 @@ describe('a malformed envelope', () => {
     expect(decodeEnvelope(headers, 'kafka')).toMatchObject({ ok: false, code })
   })
 
+  test('is one whose id AMQP would cut off: its properties end at 255 bytes, and an answer’s id is longer than its question’s', () => {
+    const sent = (id: string) => decodeEnvelope(encodeEnvelope({ ...envelope, id }, 'amqp'), 'amqp')
+    expect(sent('ü'.repeat(120))).toMatchObject({ ok: true })
+    expect(sent('ü'.repeat(121))).toMatchObject({ ok: false, code: 'ENVELOPE_ATTRIBUTE_MALFORMED' })
+  })
+
   test('never throws, whatever the headers hold', () => {
     const value = fc.oneof(fc.string({ unit: 'binary' }), fc.constant(undefined), fc.integer(), fc.object())
     const name = fc.oneof(fc.constantFrom(...Object.keys(good)), fc.string())

@@ -41,6 +41,8 @@ export type Decoded<T, Code> =
 /** The content type of every message of ours. */
 export const protobufType = 'application/protobuf'
 const textLengthMax = 512
+/** AMQP's clients cut an id off at 255 bytes without a word; what is derived from it, such as an answer's, is longer by some. */
+export const amqpIdBytesMax = 240
 
 /** The headers of a message in binary mode. AMQP has a property of its own for the content type; it is written there too. */
 export function encodeEnvelope(envelope: Envelope, binding: Binding): Record<string, string> {
@@ -74,6 +76,7 @@ export function decodeEnvelope(
       if (value === undefined) return required ? missing(prefix + name) : undefined
       return fits(value) ? undefined : malformed(prefix + name, value)
     }),
+    binding === 'amqp' ? idProblem(given(`${prefix}id`)) : undefined,
   ]
   const problem = problems.find((found) => found !== undefined)
   if (problem) return problem
@@ -119,6 +122,11 @@ function versionProblem(value: unknown): Problem | undefined {
   if (value === undefined) return missing('specversion')
   if (value === '1.0') return undefined
   return { ok: false, code: 'ENVELOPE_VERSION_UNKNOWN', reason: `specversion is ${show(value)}; only 1.0 is known` }
+}
+
+function idProblem(value: unknown): Problem | undefined {
+  const fits = typeof value !== 'string' || Buffer.byteLength(value) <= amqpIdBytesMax
+  return fits ? undefined : malformed(`${prefixes.amqp}id`, value)
 }
 
 function contentTypeProblem(value: unknown): Problem | undefined {

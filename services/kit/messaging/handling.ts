@@ -51,23 +51,28 @@ export function handleOnce(
     const found = await peek(database, claimed)
     if (found.parked.size > 0 || found.fresh.size === 0) return outcomeOf(found.parked, key)
     const apply = await prepare(message, meta)
-    return claimAndApply(database, claimed, (tx) => apply?.(tx))
+    return claimAndApply(database, claimed, apply)
   })
 }
 
 async function claimAndApply(
   database: Transactions,
   claimed: Claimed,
-  apply: (tx: AnyTx) => Promise<void> | undefined,
+  apply: ((tx: AnyTx) => Promise<void> | undefined) | undefined,
 ): Promise<Handled> {
   const [key = ''] = claimed.keys
+  // Where nothing can be in the way and nothing else is written, the note is a transaction by itself.
+  if (!apply && key === '') {
+    const { fresh } = await claim(database, claimed)
+    return { outcome: fresh.size > 0 ? 'handled' : 'repeat' }
+  }
   try {
     return await database.transaction(async (tx) => {
       const { fresh, parked } = await claim(tx, claimed)
       const behind = parked.get(key)
       if (behind !== undefined && fresh.size > 0) throw new Parked(behind)
       if (fresh.size === 0) return { outcome: 'repeat' }
-      await apply(tx)
+      await apply?.(tx)
       return { outcome: 'handled' }
     })
   } catch (thrown) {

@@ -133,7 +133,7 @@ function definitions(queue: string, deliveries: number): object {
   const policies = [
     { name: queue, definition: { ...bounded, ...deadTo(dead), 'delivery-limit': deliveries - 1 } },
     { name: retry, definition: { ...bounded, ...deadTo(queue), 'message-ttl': 5_000 } },
-    { name: dead, definition: bounded },
+    { name: dead, definition: { ...bounded, 'delivery-limit': 1_000_000 } },
   ]
   const pattern = (allowed: readonly string[]) => `^(${allowed.join('|')})$`
   const escaped = (name: string) => name.replaceAll('.', '\\.')

@@ -24,12 +24,12 @@ beforeEach(() => store.clear())
 afterAll(() => store?.stop())
 
 /** A group of one process: what the broker would bring, and what an operator asks. */
-function group(before: Before, schema: DescMessage = OrderPlacedSchema) {
+function group(before: Before, schema: DescMessage = OrderPlacedSchema, limits: { requestMs?: number } = {}) {
   const consumer = shippingConsumer(database, before)
   const consumers = new Map([['orders', consumer]])
   const deliver = deliverTo({ group: 'shipping', consumers, database, log: silentLog })
   const { signal } = new AbortController()
-  const replayer = createReplayer({ database, consumers: [consumer], workers: [], log: silentLog, signal })
+  const replayer = createReplayer({ database, consumers: [consumer], workers: [], log: silentLog, signal, ...limits })
   const operation = deadLetterOperation(database, replayer, silentLog)
   const ask = (path: string, body?: object) => {
     const [route = '', query = ''] = path.split('?')
@@ -224,5 +224,50 @@ describe('a dead letter', () => {
       ...['1 handled', '2 failed', '3 handled', '4 handled'],
     ])
     expect(await parked()).toEqual([{ key: 'b', event_id: '2' }])
+  })
+
+  test('is replayed with all others, however many there are of a key, and whatever each of them died of', async () => {
+    let broken: readonly string[] = ['a', 'b']
+    const calls: string[] = []
+    const { take, ask } = group((orderId) => {
+      calls.push(orderId)
+      if (broken.includes(orderId)) throw new Error('no')
+    })
+    const many = Array.from({ length: 130 }, (_, index) => `a/${index}`)
+    await take(...many, 'b/failing')
+    // As one in the middle that could not be read by the version that it met.
+    await database.query(statement(`update kit.dead_letters set code = 'PAYLOAD_MALFORMED' where event_id = '7'`))
+    broken = ['b']
+    calls.length = 0
+    const handled: string[] = []
+    for (let after: string | null = '0'; after !== null; ) {
+      const { outcomes, next } = (await ask('replay', { after })) as Replayed
+      handled.push(...outcomes.filter(({ outcome }) => outcome === 'handled').map(({ eventId }) => eventId))
+      after = next
+    }
+    expect(handled).toEqual(many.map((event) => event.slice(2)))
+    expect(calls.filter((orderId) => orderId === 'b')).toHaveLength(1)
+    expect(await parked()).toEqual([{ key: 'b', event_id: 'failing' }])
+  }, 30_000)
+
+  test('does not outlast the patience of whoever asked: the rest is told to come next', async () => {
+    let broken = true
+    const { take, replay, ask } = group(
+      async () => {
+        if (broken) throw new Error('no')
+        await new Promise((resolve) => setTimeout(resolve, 30))
+      },
+      OrderPlacedSchema,
+      { requestMs: 100 },
+    )
+    await take(...Array.from({ length: 12 }, (_, index) => `a/${index}`))
+    broken = false
+    const { outcomes, next } = await replay(1)
+    expect(outcomes.length).toBeLessThan(5)
+    expect(next).toBe(String(outcomes.length + 1))
+    const { outcomes: more, next: after } = (await ask('replay', {})) as Replayed
+    expect(more.length).toBeLessThan(5)
+    expect(after).not.toBeNull()
+    expect(await parked()).toHaveLength(1)
   })
 })

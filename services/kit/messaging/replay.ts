@@ -11,6 +11,7 @@ import {
   type Lease,
   leaseDeadLetter,
   listHeads,
+  readClock,
   returnDeadLetter,
   settleReplayed,
 } from './dead-letters.ts'
@@ -30,7 +31,7 @@ export type ReplayOutcome = {
   readonly reason?: string
 }
 
-/** What came of a replay, and where the next one goes on; `next` null when all were tried. */
+/** What came of a replay, and what to ask for next: a replay takes some seconds at most; `next` is null when all were tried. */
 export type Replayed = { readonly outcomes: readonly ReplayOutcome[]; readonly next: string | null }
 
 /** What replays dead letters. */
@@ -40,7 +41,7 @@ export type Replayer = {
    * nothing of it. Rejects with `failed-precondition` where it is not the first of its key or settled already.
    */
   replay(number: bigint): Promise<Replayed>
-  /** Handles the letters after this number, those of one topic or queue or all, so many keys at most. */
+  /** Handles all that wait, of one topic or queue or of all, each once: `after` is 0, and from then on what was answered as `next`. */
   replayAll(query: { readonly after: bigint; readonly destination: string | null }): Promise<Replayed>
   /** The descriptor of a letter's message; undefined where its envelope cannot be read or nobody here handles it. */
   schemaOf(letter: Pick<DeadLetterRow, 'kind' | 'consumer' | 'destination' | 'headers'>): DescMessage | undefined
@@ -53,6 +54,8 @@ export type ReplayParts = {
   readonly log: Log
   /** Aborts when the process stops. */
   readonly signal: AbortSignal
+  /** After so long a request begins no further letter: whoever asks waits for 10 s. Default 4,000. */
+  readonly requestMs?: number
 }
 
 /** A handler ends before the letter can be taken by somebody else. */
@@ -68,25 +71,26 @@ const lettersOfKeyMax = 100
 export function createReplayer(parts: ReplayParts): Replayer {
   return {
     async replay(number) {
-      const outcomes = await replayKey(parts, number)
-      const last = outcomes.at(-1)
-      const goesOn = outcomes.length >= lettersOfKeyMax && settled(last)
-      const letter = goesOn && last ? await findDeadLetter(parts.database, BigInt(last.number)) : undefined
-      const next = letter && (await firstOfKey(parts.database, letter))
-      return { outcomes, next: next ? String(next.number) : null }
+      const { outcomes, next } = await replayKey(parts, number, { all: false, endsAtMs: endOf(parts) })
+      return { outcomes, next: next === undefined ? null : String(next) }
     },
     async replayAll({ after, destination }) {
-      const heads = await listHeads(parts.database, { after, destination, limit: keysOfRequestMax })
+      const endsAtMs = endOf(parts)
+      const since = after === 0n ? await readClock(parts.database) : after
+      const heads = await listHeads(parts.database, { since, destination, limit: keysOfRequestMax })
       const outcomes: ReplayOutcome[] = []
       const left = [...heads]
+      let more = heads.length === keysOfRequestMax
       const work = async () => {
         for (let head = left.shift(); head !== undefined; head = left.shift()) {
-          outcomes.push(...(await replayKey(parts, head).catch((thrown: unknown) => movedOn(head, thrown))))
+          const replayed = await replayKey(parts, head, { all: true, endsAtMs })
+          outcomes.push(...replayed.outcomes)
+          more ||= replayed.next !== undefined
+          if (performance.now() >= endsAtMs) return
         }
       }
       await Promise.all(Array.from({ length: keysAtOnceMax }, work))
-      const last = heads.length < keysOfRequestMax ? undefined : heads.at(-1)
-      return { outcomes, next: last === undefined ? null : String(last) }
+      return { outcomes, next: more || left.length > 0 ? String(since) : null }
     },
     schemaOf(letter) {
       const envelope = decodeEnvelope(letter.headers, bindings[letter.kind])
@@ -98,31 +102,45 @@ export function createReplayer(parts: ReplayParts): Replayer {
 const bindings = { topic: 'kafka', queue: 'amqp' } as const
 const systems = { topic: 'kafka', queue: 'rabbitmq' } as const
 
-/** Between the list and its turn, a letter may have been settled by another. */
-function movedOn(number: bigint, thrown: unknown): ReplayOutcome[] {
+function endOf({ requestMs = 4_000 }: ReplayParts): number {
+  return performance.now() + requestMs
+}
+
+/** Before its turn, a letter may have been settled by another. */
+function movedOn(number: bigint, thrown: unknown): ReplayOutcome {
   if (thrown instanceof ServiceError && thrown.code === 'failed-precondition') {
-    return [{ number: String(number), eventId: '', outcome: 'busy', reason: thrown.message }]
+    return { number: String(number), eventId: '', outcome: 'busy', reason: thrown.message }
   }
   throw thrown
 }
 
-function settled(outcome: ReplayOutcome | undefined): boolean {
-  return outcome?.outcome === 'handled' || outcome?.outcome === 'repeat'
+function settled(outcome: ReplayOutcome): boolean {
+  return outcome.outcome === 'handled' || outcome.outcome === 'repeat'
 }
 
-/** One letter, and those that waited only because of it. */
-async function replayKey(parts: ReplayParts, head: bigint): Promise<ReplayOutcome[]> {
+/** `all`: also those that did not wait only because of the letters before them. */
+type Chain = { readonly all: boolean; readonly endsAtMs: number }
+
+/** One letter, and those of its key after it; `next` where there are more than this request has time for. */
+async function replayKey(
+  parts: ReplayParts,
+  head: bigint,
+  { all, endsAtMs }: Chain,
+): Promise<{ outcomes: ReplayOutcome[]; next?: bigint }> {
   const outcomes: ReplayOutcome[] = []
-  for (let number: bigint | undefined = head; number !== undefined && outcomes.length < lettersOfKeyMax; ) {
+  for (let number = head; ; ) {
     const letter = await findDeadLetter(parts.database, number)
     if (!letter) throw new ServiceError('not-found', `There is no dead letter ${number}.`)
-    const outcome = await replayOne(parts, letter)
+    const replayed = replayOne(parts, letter)
+    const asked = number === head && !all
+    const outcome = await (asked ? replayed : replayed.catch((thrown: unknown) => movedOn(letter.number, thrown)))
     outcomes.push(outcome)
-    if (!settled(outcome) || parts.signal.aborted) break
-    const next = await firstOfKey(parts.database, letter)
-    number = next?.code === 'BEHIND' ? next.number : undefined
+    const next = settled(outcome) ? await firstOfKey(parts.database, letter) : undefined
+    if (!next || !(all || next.code === 'BEHIND')) return { outcomes }
+    number = next.number
+    const cut = outcomes.length >= lettersOfKeyMax || performance.now() >= endsAtMs || parts.signal.aborted
+    if (cut) return { outcomes, next: number }
   }
-  return outcomes
 }
 
 type Letter = DeadLetterRow & { readonly payload: Buffer }

@@ -13,7 +13,7 @@ import { type Delivery, handleOnce } from './handling.ts'
 import { answersHeader, errorHeaders, replyToHeader, waitsMs } from './question.ts'
 import { confirmingPublisher, publishConfirmed } from './rabbitmq.ts'
 import { publishReply } from './relay-destinations.ts'
-import { bodyOf, textHeaders } from './task-message.ts'
+import { bodyOf, taskId, textHeaders } from './task-message.ts'
 import type { Worker } from './worker.ts'
 
 /** A worker at work. */
@@ -76,7 +76,7 @@ async function settle(work: Work, task: AsyncMessage): Promise<ConsumerStatus> {
     const code = readable.ok ? 'ENVELOPE_ATTRIBUTE_MALFORMED' : readable.code
     return bury(work, task, { code, message: readable.ok ? unknown : readable.reason, exception: '', attempts: 0 })
   }
-  const attempt = Number(headers[attemptsHeader] ?? 0) + deliveriesBefore(task) + 1
+  const attempt = retriesBefore(headers) + deliveriesBefore(task) + 1
   if (attempt > redelivery.attempts) {
     const ended = new Error('The process ended while it handled this task.')
     return bury(work, task, reasonOf(ended, attempt - 1), ended)
@@ -184,7 +184,7 @@ async function bury(
   const { worker, publisher, log } = work
   const { queue } = worker
   const original = textHeaders(task)
-  const eventId = task.messageId ?? original['cloudEvents:id'] ?? ''
+  const eventId = taskId(task, original)
   const origin = { consumer: queue.name, destination: queue.name, eventId }
   if (queue.deadLetter) {
     const headers = deadLetterHeaders(original, origin, reason, new Date())
@@ -211,6 +211,11 @@ async function handOver(
     log.error('A task could not be moved on; it goes back to its queue.', { exchange: target.exchange, error })
     return ConsumerStatus.REQUEUE
   }
+}
+
+/** How often it went to the retry queue. The header is the sender's at first, who may write what they like: none has more attempts. */
+function retriesBefore({ [attemptsHeader]: told = '' }: Readonly<Record<string, string>>): number {
+  return /^\d{1,9}$/.test(told) ? Number(told) : 0
 }
 
 /** How often the broker has delivered it before; a quorum queue counts. */

@@ -1,4 +1,6 @@
+import { createHash } from 'node:crypto'
 import type { AsyncMessage } from 'rabbitmq-client'
+import { amqpIdBytesMax } from './envelope.ts'
 import { replyToHeader } from './question.ts'
 
 /** The headers that are text, with the content type and who wants an answer among them. The broker's own notes are left out. */
@@ -17,4 +19,13 @@ export function textHeaders({ headers = {}, contentType, replyTo }: AsyncMessage
 export function bodyOf({ body }: AsyncMessage): Buffer {
   if (Buffer.isBuffer(body)) return body
   return Buffer.from(typeof body === 'string' ? body : JSON.stringify(body ?? null))
+}
+
+/** What a task is known by where it dies: its id, as in the inbox. What has none, or one that AMQP would cut off, is known by its contents. */
+export function taskId(task: AsyncMessage, headers: Readonly<Record<string, string>>): string {
+  const ids = [headers['cloudEvents:id'], task.messageId]
+  const id = ids.find((given) => given && Buffer.byteLength(given) <= amqpIdBytesMax)
+  if (id !== undefined) return id
+  const digest = createHash('sha256').update(JSON.stringify(headers)).update(bodyOf(task)).digest('hex')
+  return `content-${digest.slice(0, 32)}`
 }

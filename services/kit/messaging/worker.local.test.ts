@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals'
@@ -13,6 +14,7 @@ import { type Database, openDatabase, statement } from '../store/database.ts'
 import { migrate } from '../store/migrations.ts'
 import { type PostgresFixture, startPostgres } from '../store/postgres-fixture.ts'
 import { until } from '../until-fixture.ts'
+import { encodeEnvelope, protobufType } from './envelope.ts'
 import { type Messaging, startMessaging } from './messaging.ts'
 import { type EffectTables, effectTable, emails, notifications, orderEvents, orders } from './messaging-fixture.ts'
 import { publisher, sender } from './publisher.ts'
@@ -113,6 +115,24 @@ describe('a worker', () => {
     ])
   })
 
+  test('remembers also a task of which nothing else is written', async () => {
+    await start(() => undefined)
+    await running?.close()
+    const done: string[] = []
+    const prepare = async ({ emailId }: { emailId: string }) => void done.push(emailId)
+    running = await startMessaging(app, {
+      database,
+      workers: [worker(notifications, emails, database, { SendEmail: { prepare } })],
+    })
+    await ask('first', 'same')
+    await until(() => done.length === 1, 'the first')
+    await ask('again', 'same')
+    await ask('last')
+    await until(() => done.includes('last'), 'the last')
+    await sleep(100)
+    expect(done).toEqual(['first', 'last'])
+  })
+
   test('gives a hopeless task up with its reason, and a foreign message at once', async () => {
     await start(() => {
       throw new RangeError('no such mailbox')
@@ -139,6 +159,45 @@ describe('a worker', () => {
     expect(await app.ask('dead-letters', { path: [number] })).toMatchObject({ message: { emailId: 'hopeless' } })
     expect(letters.get('foreign')?.code).toMatch(/^ENVELOPE_/)
     expect(await effects()).toEqual([])
+  })
+
+  test('gives each of two up whose ids AMQP would cut off to the same', async () => {
+    await start(() => undefined)
+    const connection = connect()
+    const publisher = connection.createPublisher({ confirm: true })
+    const long = randomBytes(3_000).toString('base64')
+    for (const end of ['a', 'b']) {
+      const headers = { 'cloudEvents:id': long + end, 'cloudEvents:specversion': '1.0' }
+      await publisher.send({ exchange: emails.name, durable: true, headers }, Buffer.from(end))
+    }
+    await publisher.close()
+    await connection.close()
+    expect([...(await dead(2)).values()].map(({ code }) => code)).toEqual([
+      'ENVELOPE_CONTENT_TYPE_UNKNOWN',
+      'ENVELOPE_CONTENT_TYPE_UNKNOWN',
+    ])
+  })
+
+  test('a sender cannot give a task more attempts than the queue', async () => {
+    await start(() => {
+      throw new Error('no')
+    })
+    const connection = connect()
+    const publisher = connection.createPublisher({ confirm: true })
+    for (const attempts of ['-1000', 'many']) {
+      const about = { id: attempts, type: SendEmailSchema.typeName, source: '/x', subject: '', correlationId: '' }
+      const headers = { ...encodeEnvelope({ ...about, time: new Date(), dataVersion: '1' }, 'amqp') }
+      const properties = { messageId: attempts, contentType: protobufType, durable: true }
+      await publisher.send(
+        { exchange: emails.name, ...properties, headers: { ...headers, 'parley-attempts': attempts } },
+        Buffer.alloc(0),
+      )
+    }
+    await publisher.close()
+    await connection.close()
+    const letters = await dead(2)
+    expect(letters.get('-1000')).toMatchObject({ code: 'ATTEMPTS_USED_UP', attempts: 3 })
+    expect(letters.get('many')).toMatchObject({ code: 'ATTEMPTS_USED_UP', attempts: 3 })
   })
 
   test('a task that was given up has one effect, though it is replayed twice at once and lies in the queue twice', async () => {
