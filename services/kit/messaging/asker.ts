@@ -176,9 +176,9 @@ function questionOf(node: ServiceNode, schema: DescMessage, message: MessageShap
   return { id, payload, headers: injectTrace({ ...envelope, [waitsHeader]: String(Math.ceil(waitMs)) }) }
 }
 
+/** Why is in the cause alone: it may name what is inside, and the message may be shown outside. */
 function notAsked(queue: QueueNode, cause: unknown): ServiceError {
-  const reason = cause instanceof Error ? cause.message : String(cause)
-  return new ServiceError('unavailable', `${queue.name} cannot be asked: ${reason}`, { cause })
+  return new ServiceError('unavailable', `${queue.name} cannot be asked now.`, { cause })
 }
 
 /** The answer; throws what the worker answered instead of one. */

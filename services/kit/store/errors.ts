@@ -14,8 +14,8 @@ export class StoreUnavailable extends ServiceError {
 
 /** Classes of SQLSTATE that tell of the server, not of the statement: connection, resources, shutdown, system. */
 const serverClasses = new Set(['08', '53', '58'])
-/** Shutdown, crash, starting up; a lock not had in time; a replica that was promoted away. */
-const serverCodes = new Set(['57P01', '57P02', '57P03', '55P03', '25006'])
+/** Shutdown, crash, starting up; a lock not had in time; a transaction ended for its silence; a replica that was promoted away. */
+const serverCodes = new Set(['57P01', '57P02', '57P03', '55P03', '25P03', '25006'])
 const socketCodes = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', 'ETIMEDOUT', 'EAI_AGAIN', 'ENOTFOUND'])
 /** What `pg` says without a code. */
 const lostMessages =

@@ -26,6 +26,8 @@ describe('addresses', () => {
     ['loopback', '127.0.0.1'],
     ['loopback, all of it', '127.77.22.9'],
     ['private 10', '10.1.2.3'],
+    ['what a cloud tells its machines', '168.63.129.16'],
+    ['the same, as an address of version 6', '::ffff:168.63.129.16'],
     ['private 172', '172.31.255.255'],
     ['private 192', '192.168.0.1'],
     ['carrier grade NAT', '100.64.0.1'],

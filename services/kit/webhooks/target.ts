@@ -85,11 +85,14 @@ export async function addressesOf(
   return [first, ...rest]
 }
 
+/** Public by its number alone: behind it Azure answers each machine about itself. */
+const azurePlatform = '168.63.129.16'
+
 /** Whether an address belongs to the public internet. Whatever is not known to is inside. */
 export function isPublic(address: string): boolean {
   if (!ipaddr.isValid(address)) return false
   const parsed = ipaddr.process(address)
-  if (parsed.range() !== 'unicast') return false
+  if (parsed.range() !== 'unicast' || parsed.toString() === azurePlatform) return false
   // Of IPv6 only this much is given out; outside of it are also old ways to write an address of IPv4.
   return parsed.kind() === 'ipv4' || parsed.match(ipaddr.IPv6.parseCIDR('2000::/3'))
 }
