@@ -41,7 +41,11 @@ const effectTable = statement('create table effect (order_id text primary key)')
 const insertEffect = statement('insert into effect (order_id) values ($1)')
 
 async function main(): Promise<void> {
-  const [server, broker] = await Promise.all([startPostgres(), startBroker()])
+  const server = await startPostgres()
+  const broker = await startBroker().catch(async (error: unknown) => {
+    await server.stop()
+    throw error
+  })
   try {
     await createTopics(broker)
     const { caFile, certFile, keyFile } = broker.identity('admin')

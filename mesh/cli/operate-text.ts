@@ -1,24 +1,39 @@
-import type { ServiceOffers } from './operate.ts'
+import type { Offered, ServiceOffers } from './operate.ts'
 import { table } from './table.ts'
 
 const cellWidthMax = 60
 
-/** What services offer, as the words to type. */
+/** What services offer, as the words to type. What several of them offer is told once, with who they are. */
 export function offersText(services: readonly ServiceOffers[]): string {
-  const rows = services.flatMap(({ service, offers, silent }) => {
-    if (silent !== undefined) return [[service, `does not tell: ${silent}`]]
-    return offers.flatMap(({ name, ways }) => {
-      // A service may not say how; then it is asked by its name.
-      const known = ways.length > 0 ? ways : [{ verb: 'GET', path: '', what: '' }]
-      return known.map(({ path, what }) => [
-        `bin/parley operate ${service} ${[name, path].filter(Boolean).join('/')}`,
-        what,
-      ])
-    })
-  })
-  if (rows.length > 0) return table(rows).join('\n')
+  const offers = services.flatMap(({ service, offers }) => offers.map((offer) => ({ service, offer })))
+  const groups = [...Map.groupBy(offers, ({ offer }) => JSON.stringify(offer)).values()]
+  const shared = groups.filter((group) => group.length > 1)
+  const single = groups.filter((group) => group.length === 1)
+  const blocks = [
+    ...shared.map((group) => [
+      `At ${group.map(({ service }) => service).join(', ')}:`,
+      ...table(group.slice(0, 1).flatMap(({ offer }) => rowsOf('SERVICE', offer))),
+    ]),
+    table([
+      ...single.flatMap((group) => group.flatMap(({ service, offer }) => rowsOf(service, offer))),
+      ...services.flatMap(({ service, silent }) =>
+        silent === undefined ? [] : [[service, `does not tell: ${silent}`]],
+      ),
+    ]),
+  ]
+  const text = blocks.filter((lines) => lines.length > 0).map((lines) => lines.join('\n'))
+  if (text.length > 0) return text.join('\n\n')
   const names = services.map(({ service }) => service).join(', ')
   return `${names || 'Nobody'} offers nothing to operators.`
+}
+
+function rowsOf(service: string, { name, ways }: Offered): string[][] {
+  // A service may not say how; then it is asked by its name.
+  const known = ways.length > 0 ? ways : [{ path: '', what: '' }]
+  return known.map(({ path, what }) => [
+    `bin/parley operate ${service} ${[name, path].filter(Boolean).join('/')}`,
+    what,
+  ])
 }
 
 /** An answer for a person: lists as tables, everything else as one line a field. */

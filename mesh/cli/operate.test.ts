@@ -57,6 +57,13 @@ test('what all offer is told though one is down', async () => {
   expect(text).not.toContain('words')
 })
 
+test('what several offer is told once, with who they are', async () => {
+  const text = offersText(await offersOf(new Map([...admins, ['shipping', echo]])))
+  expect(text).toContain('At orders, shipping:')
+  expect(text.match(/letters\/NUMBER/g)).toHaveLength(1)
+  expect(text).toContain('bin/parley operate SERVICE letters/NUMBER')
+})
+
 test('an answer is shown with its lists as tables', () => {
   const body = {
     lag: 3,

@@ -63,12 +63,17 @@ function refusing(owner: string): AskAdmin {
 async function listText(options: SagaOptions & { status?: string }): Promise<string> {
   const query = options.status === undefined ? '' : `?status=${encodeURIComponent(options.status)}`
   const found: SagaSummary[] = []
+  let more = false
   for (const { name, ask } of await ledSagas(options)) {
     const answer = await ask('GET', `/sagas/${name}${query}`)
     if (answer.status !== 200 || !Array.isArray(answer.body.sagas)) throw refusalIn(answer)
     found.push(...answer.body.sagas)
+    more ||= answer.body.more === true
   }
-  return options.json ? JSON.stringify(found, null, 2) : sagaTable(found)
+  if (options.json) return JSON.stringify(found, null, 2)
+  return more
+    ? `${sagaTable(found)}\n\nThere are more. --status running or --status stuck tells fewer.`
+    : sagaTable(found)
 }
 
 /** Asks whichever leader knows the saga. */

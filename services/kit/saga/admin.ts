@@ -36,7 +36,8 @@ export function sagasOperation(...orchestrators: readonly Led[]): Operation {
       if (status !== null && !statuses.includes(status)) {
         throw invalidArgument(`There is no status ${status.slice(0, 64)}, only: ${statuses.join(', ')}.`)
       }
-      return { sagas: await list(database, course.name, status, listMax) }
+      const found = await list(database, course.name, status, listMax + 1)
+      return { sagas: found.slice(0, listMax), more: found.length > listMax }
     }
     switch (`${verb} ${wish}`) {
       case 'GET ':

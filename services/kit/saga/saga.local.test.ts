@@ -259,12 +259,12 @@ describe('a saga that nobody answers', () => {
     laterMs = 10_001
     expect(await sagas.wake('silent')).toBe(true)
     expect((await take('silent')).map(({ message }) => message)).toEqual(['ReleaseStock', 'RefundPayment'])
-    expect(await ask('GET')).toEqual({ sagas: [] })
+    expect(await ask('GET')).toEqual({ sagas: [], more: false })
     const misspelt = operation({ verb: 'GET', path: ['fulfil'], query: new URLSearchParams('status=stuk'), body: {} })
     await expect(misspelt).rejects.toMatchObject({ code: 'invalid-argument' })
     laterMs += stuckAfterMs
     await sagas.wake('silent')
-    expect(await ask('GET')).toEqual({ sagas: [expect.objectContaining({ sagaId: 'silent', status: 'compensating' })] })
+    expect(await ask('GET')).toMatchObject({ sagas: [{ sagaId: 'silent', status: 'compensating' }] })
     expect(errors).toEqual([
       expect.objectContaining({ sagaId: 'silent', why: expect.stringContaining('undoing reserve') }),
     ])
