@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
-import { type ClientHttp2Session, connect, constants } from 'node:http2'
+import { type ClientHttp2Session, constants } from 'node:http2'
 import { type ConnectionOptions, connect as connectTls } from 'node:tls'
 import type { CertFiles, Endpoint } from '#local/layout.ts'
 import type { MethodRef } from '#plan/plan.ts'
+import { http2Session } from '../http2-session.ts'
 
 /** What the callee's side of the mesh said to an attempt: `unknown` where it acts as if there were no such gRPC method. */
 export type Verdict = 'allowed' | 'denied' | 'unknown' | 'no connection'
@@ -24,19 +25,13 @@ export async function attempt(
   wire: Wire,
   method: MethodRef,
 ): Promise<Verdict> {
-  const scheme = identity ? 'https' : 'http'
-  const session = connect(`${scheme}://${callee.address}:${callee.port}`, {
-    ...identity,
-    ALPNProtocols: ['h2'],
-    // The mesh's certificates name identities, not hosts; here the callee's own is not what is tested.
-    rejectUnauthorized: false,
-  })
+  const { session, close } = http2Session(callee, identity)
   try {
     return await ask(session, wire, method)
   } catch {
     return 'no connection'
   } finally {
-    session.destroy()
+    close()
   }
 }
 

@@ -1,7 +1,6 @@
 /** Both ends of a call, on the wire: applications whose answers a test decides, and callers honest and otherwise. */
 import { readFileSync, realpathSync } from 'node:fs'
 import { createServer, type IncomingHttpHeaders, request } from 'node:http'
-import { connect } from 'node:http2'
 import type { Server } from 'node:net'
 import { dirname, join } from 'node:path'
 import {
@@ -13,6 +12,7 @@ import {
   type ServerUnaryCall,
 } from '@grpc/grpc-js'
 import type { CertFiles, Endpoint } from '#local/layout.ts'
+import { http2Session } from '#test/http2-session.ts'
 
 export const checkStock = '/parley.inventory.v1.InventoryService/CheckStock'
 export const createOrder = '/parley.orders.v1.OrderService/CreateOrder'
@@ -137,11 +137,7 @@ export function papersOf(files: CertFiles): { cert: string; key: string } {
  * answer came. The server's certificate is not checked: it is the caller that is on trial.
  */
 export function knock(at: Endpoint, path: string, papers: Papers): Promise<string> {
-  const scheme = papers === 'plain text' ? 'http' : 'https'
-  const session = connect(`${scheme}://${at.address}:${at.port}`, {
-    rejectUnauthorized: false,
-    ...(typeof papers === 'object' ? papers : {}),
-  })
+  const { session, close } = http2Session(at, papers === 'plain text' ? null : papers === 'none' ? {} : papers)
   return new Promise<string>((resolve) => {
     const refused = () => resolve('refused')
     session.on('error', refused).on('close', refused)
@@ -157,5 +153,5 @@ export function knock(at: Endpoint, path: string, papers: Papers): Promise<strin
     }
     stream.on('response', status).on('trailers', status).resume()
     stream.end(Buffer.from([0, 0, 0, 0, 0]))
-  }).finally(() => session.destroy())
+  }).finally(close)
 }
