@@ -19,6 +19,7 @@ import { invalidArgument, isServiceError, type ServiceError } from '../errors.ts
 import { client } from './client.ts'
 import type { Handlers } from './implementation.ts'
 import { implement } from './implementation.ts'
+import { silentOrders } from './orders-fixture.ts'
 import { grpcServer } from './server.ts'
 
 const inventory = service('inventory', { exposes: [InventoryService] })
@@ -43,18 +44,6 @@ afterEach(async () => {
 afterAll(() => sockets.remove())
 
 type StockHandlers = Handlers<typeof InventoryService>
-type OrderHandlers = Handlers<typeof OrderService>
-const noOrders: OrderHandlers = {
-  createOrder: async () => ({}),
-  getOrder: async () => ({}),
-  getOrderDetail: async () => ({}),
-  batchGetOrderDetails: async () => ({}),
-  listRecentOrders: async () => ({}),
-  listOrders: async function* () {},
-  streamOrderUpdates: async function* () {},
-  uploadOrders: async () => ({}),
-  processOrders: async function* () {},
-}
 
 async function startInventory(handlers: StockHandlers) {
   const app = testApp(inventory, { listen: socket('inventory') })
@@ -77,7 +66,7 @@ async function startChain(leaf: StockHandlers, getOrder: (stock: ReturnType<type
   await startInventory(leaf)
   const app = ordersApp()
   const stock = stockClient(app)
-  await app.add('grpc', grpcServer(app, implement(OrderService, { ...noOrders, getOrder: () => getOrder(stock) })))
+  await app.add('grpc', grpcServer(app, implement(OrderService, { ...silentOrders, getOrder: () => getOrder(stock) })))
   const api = OrderService.typeName
   const outer = testApp(gateway, { calls: { [api]: { callee: 'orders', address: socket('orders') } } })
   return client(outer, OrderService)

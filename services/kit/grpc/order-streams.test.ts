@@ -10,6 +10,7 @@ import { isServiceError, ServiceError } from '../errors.ts'
 import { client } from './client.ts'
 import { type Handlers, implement } from './implementation.ts'
 import { inOrder } from './in-order.ts'
+import { silentOrders } from './orders-fixture.ts'
 import { grpcServer } from './server.ts'
 
 const orders = service('orders', { exposes: [OrderService] })
@@ -23,25 +24,13 @@ const sockets = socketFolder()
 let app: TestApp<typeof orders> | undefined
 let sequence = 0
 
-const handlers: Handlers<typeof OrderService> = {
-  createOrder: async () => ({}),
-  getOrder: async () => ({}),
-  getOrderDetail: async () => ({}),
-  batchGetOrderDetails: async () => ({}),
-  listRecentOrders: async () => ({}),
-  listOrders: async function* () {},
-  streamOrderUpdates: async function* () {},
-  uploadOrders: async () => ({}),
-  processOrders: async function* () {},
-}
-
 afterEach(() => app?.stop())
 afterAll(() => sockets.remove())
 
 async function start(given: Partial<Handlers<typeof OrderService>>) {
   const address = sockets.at(`orders${++sequence}`)
   app = testApp(orders, { listen: address })
-  await app.add('grpc', grpcServer(app, implement(OrderService, { ...handlers, ...given })))
+  await app.add('grpc', grpcServer(app, implement(OrderService, { ...silentOrders, ...given })))
   const target = { callee: 'orders', address }
   const calling = testApp(caller, { calls: { [OrderService.typeName]: target, [ServerReflection.typeName]: target } })
   const reflection = client(calling, ServerReflection)

@@ -6,6 +6,7 @@ import { socketFolder, type TestApp, testApp } from '../app/app-fixture.ts'
 import { invalidArgument, notFound, type ServiceError } from '../errors.ts'
 import { client } from './client.ts'
 import { type Handlers, implement } from './implementation.ts'
+import { silentOrders } from './orders-fixture.ts'
 import { grpcServer } from './server.ts'
 
 const orders = service('orders', { exposes: [OrderService] })
@@ -19,22 +20,10 @@ let sequence = 0
 afterEach(() => app?.stop())
 afterAll(() => sockets.remove())
 
-const handlers: Handlers<typeof OrderService> = {
-  createOrder: async () => ({}),
-  getOrder: async () => ({}),
-  getOrderDetail: async () => ({}),
-  batchGetOrderDetails: async () => ({}),
-  listRecentOrders: async () => ({}),
-  listOrders: async function* () {},
-  streamOrderUpdates: async function* () {},
-  uploadOrders: async () => ({}),
-  processOrders: async function* () {},
-}
-
 async function start(given: Partial<Handlers<typeof OrderService>>) {
   const address = sockets.at(`orders${++sequence}`)
   app = testApp(orders, { listen: address })
-  await app.add('grpc', grpcServer(app, implement(OrderService, { ...handlers, ...given })))
+  await app.add('grpc', grpcServer(app, implement(OrderService, { ...silentOrders, ...given })))
   const calling = testApp(caller, { calls: { [OrderService.typeName]: { callee: 'orders', address } } })
   return client(calling, OrderService)
 }

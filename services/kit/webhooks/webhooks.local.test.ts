@@ -80,6 +80,20 @@ async function attemptsAt(endpoint: string, number: bigint, count: number): Prom
 const idOf = ({ headers }: Receiver['arrivals'][number]) => String(headers['webhook-id'])
 const state = async (id: string) => (await listDeliveries(database, id, { limit: 1 }))[0]
 
+/** An endpoint's past: so many that arrived, but for one that failed, if any, and one that waits. */
+async function deliverMany(id: string, count: number, failed = 0): Promise<void> {
+  await tell(database, 'e0')
+  await database.query(
+    statement(`
+      with e as (
+        insert into kit.webhook_events select webhook, 'e' || n, type, payload, correlation_id, null, created_at
+        from kit.webhook_events, generate_series(1, $3::int) n returning event_id)
+      insert into kit.webhook_deliveries (endpoint_id, webhook, event_id, state, next_at, created_at)
+      select $1, $2, event_id, case when event_id = 'e' || $4::int then 'failed' else 'delivered' end, now(), now() from e`),
+    [id, hooks.name, count, failed],
+  )
+}
+
 describe('delivery', () => {
   test('arrives signed, in public words, is logged, and telling the same event again changes nothing', async () => {
     const { id, secret } = await subscribed(database, receiver)
@@ -320,16 +334,8 @@ describe('its owner', () => {
 
   test('finds what failed without reading what arrived', async () => {
     const { id } = await subscribed(database, receiver)
-    await tell(database, 'e0')
+    await deliverMany(id, 5_000, 9)
     const session = await database.session()
-    await session.query({
-      text: `with e as (
-          insert into kit.webhook_events select webhook, 'e' || n, type, payload, correlation_id, null, created_at
-          from kit.webhook_events, generate_series(1, 5000) n returning event_id)
-        insert into kit.webhook_deliveries (endpoint_id, webhook, event_id, state, next_at, created_at)
-        select $1, $2, event_id, case when event_id = 'e9' then 'failed' else 'delivered' end, now(), now() from e`,
-      values: [id, hooks.name],
-    })
     await session.query({ text: 'analyze' })
     session.release()
     const read = async () => {
@@ -369,16 +375,8 @@ describe('its owner', () => {
 
   test('ends it however much was delivered to it, and no statement has more to forget than its time allows', async () => {
     const { id } = await subscribed(database, receiver)
-    await tell(database, 'e0')
+    await deliverMany(id, 12_000)
     const session = await database.session()
-    await session.query({
-      text: `with e as (
-          insert into kit.webhook_events select webhook, 'e' || n, type, payload, correlation_id, null, created_at
-          from kit.webhook_events, generate_series(1, 12000) n returning event_id)
-        insert into kit.webhook_deliveries (endpoint_id, webhook, event_id, state, next_at, created_at)
-        select $1, $2, event_id, 'delivered', now(), now() from e`,
-      values: [id, hooks.name],
-    })
     await session.query({
       text: `create table forgotten (deliveries integer);
         create function note() returns trigger language plpgsql as $$
