@@ -1,3 +1,4 @@
+import { phaseInWords } from '#mesh/cli/saga-text.ts'
 import { ask, askShown } from '../operations.ts'
 import { chargeOf, orderIn, placeOrder } from '../orders.ts'
 import { must, type Row, type Visit } from '../row.ts'
@@ -41,9 +42,6 @@ async function ended(visit: Visit, orderId: string, wanted: string): Promise<Sto
   const story = () => ask<Story>(visit, 'fulfilment', `sagas/fulfil/${orderId}`)
   await visit.until(`The saga ${orderId} was not ${wanted}`, story, ({ status }) => status === wanted)
   return askShown<Story>(visit, 'fulfilment', `sagas/fulfil/${orderId}`, [], ({ status, steps }) =>
-    [
-      `${status}:`,
-      steps.map(({ name, phase }) => `${name} ${phase === 'waiting' ? 'not reached' : phase}`).join(', '),
-    ].join(' '),
+    [`${status}:`, steps.map(({ name, phase }) => `${name} ${phaseInWords(phase, true)}`).join(', ')].join(' '),
   )
 }

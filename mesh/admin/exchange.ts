@@ -3,8 +3,8 @@ import { type RequestOptions, request } from 'node:http'
 const answerBytesMax = 16 * 1024 * 1024
 
 /**
- * One request over a connection of its own, whatever leads to the service, and the text of its answer, whatever the status. `payload` is JSON. Rejects where the
- * connection fails, the `signal` aborts, or the answer has more than 16 MiB.
+ * One request over a connection of its own, whatever leads to the service, and the text of its answer, whatever the status.
+ * `payload` is JSON. Rejects where the connection fails, the `signal` aborts, or the answer has more than 16 MiB.
  */
 export function exchange(
   options: Pick<RequestOptions, 'method' | 'path' | 'createConnection' | 'signal'>,

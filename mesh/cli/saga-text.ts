@@ -38,12 +38,16 @@ export function sagaTable(sagas: readonly SagaSummary[]): string {
   return table([['SAGA', 'ID', 'STATUS', 'STARTED', 'TOOK', ''], ...rows]).join('\n')
 }
 
+/** How a step stands: what has not begun when all is over never will. */
+export function phaseInWords(phase: string, ended: boolean): string {
+  return phase === 'waiting' && ended ? 'not reached' : phase
+}
+
 /** One saga for a person: its steps, then its log. */
 export function sagaStoryText(story: SagaStory): string {
   const steps = story.steps.map(({ name, phase, attempts = 1 }) => [
     name,
-    // What has not begun when all is over never will.
-    phase === 'waiting' && story.endedAt !== null ? 'not reached' : phase,
+    phaseInWords(phase, story.endedAt !== null),
     attempts > 1 ? `${attempts} attempts` : '',
   ])
   const log = story.log.map(({ at, event, commands }) => [

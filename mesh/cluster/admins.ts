@@ -7,7 +7,8 @@ import { ClusterError } from './failure.ts'
 
 /**
  * The services of a plan on a cluster, by name, each with the way to ask it: through the API server by a forwarded port, so that the
- * admin address stays closed to everyone else, at whichever of its pods is ready; rejects with a ClusterError where there is none. Those that Parley's kit does not start may have none, and are left out.
+ * admin address stays closed to everyone else, at whichever of its pods is ready; rejects with a ClusterError where there is
+ * none. Those that Parley's kit does not start may have none, and are left out.
  */
 export function adminsOnCluster(connection: Connection, { namespace, services }: Plan): ReadonlyMap<string, AskAdmin> {
   return new Map(

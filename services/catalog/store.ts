@@ -1,5 +1,6 @@
 import type { Kysely, Selectable } from 'kysely'
 import type { Tx } from '#kit/store/database.ts'
+import { anyOf } from '#kit/store/kysely.ts'
 import type { NewProduct, Product } from './product.ts'
 
 /** The tables of the catalogue's database. */
@@ -33,8 +34,7 @@ export async function readProducts(db: Db, productIds: readonly string[]): Promi
   const rows = await db
     .selectFrom('product')
     .select(productColumns)
-    // One parameter, whatever their number: one prepared statement.
-    .where(({ eb, fn, val }) => eb('product_id', '=', fn.any(val([...productIds]))))
+    .where('product_id', '=', anyOf(productIds))
     .orderBy('product_id')
     .execute()
   return rows.map(productOf)

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { notFound, ServiceError } from '#kit/errors.ts'
 import { entityTag } from '#kit/http/conditional.ts'
-import { readIdempotencyKey } from '#kit/http/idempotency.ts'
+import { idempotencyKeptMs, readIdempotencyKey } from '#kit/http/idempotency.ts'
 import type { RestRequest, RestResponse } from '#kit/http/server.ts'
 import { publisher } from '#kit/messaging/publisher.ts'
 import type { Database } from '#kit/store/database.ts'
@@ -71,11 +71,9 @@ export async function getCustomer(customerId: string, database: Database<Custome
   return { status: 200, body: customer, headers: { etag: entityTag(customer), 'cache-control': cacheControl } }
 }
 
-const rememberedMs = 24 * 3_600_000
-
 /** Forgets idempotency keys after a day. A client that asks again later than that finds its address taken. */
 export async function forgetRequests(database: Database<CustomersTables>, now: Date): Promise<void> {
-  await deleteRequests(database.db, new Date(now.getTime() - rememberedMs))
+  await deleteRequests(database.db, new Date(now.getTime() - idempotencyKeptMs))
 }
 
 /** The key first: a repeat is recognised by it, not by the address that it took itself. */

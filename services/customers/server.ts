@@ -1,5 +1,6 @@
 import type { Closable } from '#kit/app/admin.ts'
 import type { App } from '#kit/app/lifecycle.ts'
+import { idempotencyHeaders } from '#kit/http/idempotency.ts'
 import { restServer } from '#kit/http/server.ts'
 import type { Database } from '#kit/store/database.ts'
 import { customersApi } from '#mesh/shop/interfaces.ts'
@@ -18,18 +19,9 @@ const customerSchema = {
   },
 } as const
 
-const registrationHeaders = {
-  type: 'object',
-  required: ['idempotency-key'],
-  properties: {
-    'idempotency-key': {
-      type: 'string',
-      minLength: 1,
-      maxLength: 255,
-      description: "New for each new customer. A second request with it gives the first one's customer, for 24 hours.",
-    },
-  },
-} as const
+const registrationHeaders = idempotencyHeaders(
+  "New for each new customer. A second request with it gives the first one's customer, for 24 hours.",
+)
 
 /** Serves the routes of customers. */
 export function customersServer(app: App<typeof customers>, database: Database<CustomersTables>): Promise<Closable> {

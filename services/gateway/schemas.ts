@@ -1,3 +1,5 @@
+import { idempotencyHeaders } from '#kit/http/idempotency.ts'
+
 /** What orders takes as the name of a customer, a product or a means of payment. */
 const name = {
   type: 'string',
@@ -44,18 +46,9 @@ export const newOrderSchema = {
 } as const
 
 /** The headers of a new order. */
-export const newOrderHeaders = {
-  type: 'object',
-  required: ['idempotency-key'],
-  properties: {
-    'idempotency-key': {
-      type: 'string',
-      minLength: 1,
-      maxLength: 255,
-      description: "New for each new order. A second request with it gives the first one's order, for 24 hours.",
-    },
-  },
-} as const
+export const newOrderHeaders = idempotencyHeaders(
+  "New for each new order. A second request with it gives the first one's order, for 24 hours.",
+)
 
 /** The headers of a stream of updates. */
 export const updatesHeaders = {

@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import type { Tx } from '#kit/store/database.ts'
+import { anyOf } from '#kit/store/kysely.ts'
 import type { Line } from './stock.ts'
 
 /** The tables of inventory's database. */
@@ -51,7 +52,7 @@ export async function lockStock(tx: InventoryTx, productIds: readonly string[]):
   const rows = await tx.db
     .selectFrom('stock')
     .select(['product_id', 'available'])
-    .where('product_id', '=', sql<string>`any(${productIds}::text[])`)
+    .where('product_id', '=', anyOf(productIds))
     .orderBy('product_id')
     .forUpdate()
     .execute()
@@ -63,7 +64,7 @@ export async function readStock(db: InventoryTx['db'], productIds: readonly stri
   const rows = await db
     .selectFrom('stock')
     .select(['product_id', 'available'])
-    .where('product_id', '=', sql<string>`any(${productIds}::text[])`)
+    .where('product_id', '=', anyOf(productIds))
     .execute()
   return new Map(rows.map(({ product_id, available }) => [product_id, available]))
 }

@@ -2,7 +2,7 @@ import { create, toBinary } from '@bufbuild/protobuf'
 import { describe, expect, test } from '@jest/globals'
 import { runInContext } from '#kit/context.ts'
 import { type ErrorCode, errorCodes, invalidArgument, ServiceError } from '#kit/errors.ts'
-import { messageBytesMax } from '#kit/grpc/server.ts'
+import { messageBytesMax } from '#kit/grpc/limits.ts'
 import { silentLog } from '#kit/telemetry/log.ts'
 import {
   OrderSchema,

@@ -1,7 +1,7 @@
 import { currentContext } from '#kit/context.ts'
 import { errorCodes, invalidArgument, ServiceError } from '#kit/errors.ts'
 import { inOrder } from '#kit/grpc/in-order.ts'
-import { messageBytesMax } from '#kit/grpc/server.ts'
+import { messageBytesMax } from '#kit/grpc/limits.ts'
 import type { Log } from '#kit/telemetry/log.ts'
 import type {
   CreateOrderRequest,

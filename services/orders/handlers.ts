@@ -1,4 +1,5 @@
 import type { App } from '#kit/app/lifecycle.ts'
+import { idempotencyKeptMs } from '#kit/http/idempotency.ts'
 import { PermanentFailure } from '#kit/messaging/dead-letter.ts'
 import { sender } from '#kit/messaging/publisher.ts'
 import { done, refused, replying, undone } from '#kit/saga/participant.ts'
@@ -91,9 +92,7 @@ export async function cancelOverdue(
   } while (last && !stopping.aborted)
 }
 
-const rememberedMs = 24 * 3_600_000
-
 /** Forgets idempotency keys after a day: a client that asks again later than that places a new order. */
 export async function forgetRequests(database: Database<OrdersTables>, now: Date): Promise<void> {
-  await deleteRequests(database.db, new Date(now.getTime() - rememberedMs))
+  await deleteRequests(database.db, new Date(now.getTime() - idempotencyKeptMs))
 }

@@ -1,6 +1,7 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { type RawBuilder, sql } from 'kysely'
 import { ServiceError } from '#kit/errors.ts'
+import { anyOf } from '#kit/store/kysely.ts'
 import type { Projection } from '#kit/store/projection.ts'
 import type { OrderPlaced } from '#proto/parley/orders/v1/events_pb.ts'
 import {
@@ -84,7 +85,7 @@ export const orderDetail: Projection<OrdersTables, OrderEvent, 'order_detail'> =
     const found = await db
       .selectFrom(table)
       .select(['order_id', 'content'])
-      .where(({ eb, fn, val }) => eb('order_id', '=', fn.any(val(orderIds))))
+      .where('order_id', '=', anyOf(orderIds))
       .execute()
     const details = new Map(
       found.map(({ order_id, content }) => [order_id, fromBinary(GetOrderDetailResponseSchema, content)]),

@@ -4,6 +4,7 @@ import { publisher } from '#kit/messaging/publisher.ts'
 import { type Decided, decideAndAppend, decideIn, fold } from '#kit/store/aggregate.ts'
 import { type Database, statement, type Tx } from '#kit/store/database.ts'
 import { type EventStore, eventStore, upcast } from '#kit/store/event-store.ts'
+import { anyOf } from '#kit/store/kysely.ts'
 import { orderEvents } from '#mesh/shop/messages.ts'
 import { orders } from '#mesh/shop.ts'
 import {
@@ -176,12 +177,7 @@ export async function readDetail(db: Kysely<OrdersTables>, orderId: string): Pro
 
 /** The details of many orders in one question; an unknown one is missing. */
 export async function readDetails(db: Kysely<OrdersTables>, orderIds: readonly string[]): Promise<Buffer[]> {
-  // As one array, so that the statement has the same text for any number of orders.
-  const found = await db
-    .selectFrom('order_detail')
-    .select('content')
-    .where('order_id', '=', sql<string>`any(${orderIds}::text[])`)
-    .execute()
+  const found = await db.selectFrom('order_detail').select('content').where('order_id', '=', anyOf(orderIds)).execute()
   return found.map(({ content }) => content)
 }
 
@@ -212,7 +208,7 @@ export async function readPrices(
   const rows = await db
     .selectFrom('price')
     .select(['product_id', 'currency', 'minor_units'])
-    .where('product_id', '=', sql<string>`any(${productIds}::text[])`)
+    .where('product_id', '=', anyOf(productIds))
     .execute()
   return new Map(
     rows.map(({ product_id, currency, minor_units }) => [product_id, { currency, minorUnits: minor_units }]),

@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely'
 import type { Tx } from '#kit/store/database.ts'
+import { anyOf } from '#kit/store/kysely.ts'
 
 /** The tables of the storefront's database: names alone, for it shows nothing else of customers. */
 export type StorefrontTables = { customer: { customer_id: string; name: string } }
@@ -14,8 +15,7 @@ export async function readNames(
   const rows = await db
     .selectFrom('customer')
     .select(['customer_id', 'name'])
-    // One parameter, whatever their number: one prepared statement.
-    .where(({ eb, fn, val }) => eb('customer_id', '=', fn.any(val(wanted))))
+    .where('customer_id', '=', anyOf(wanted))
     .execute()
   return new Map(rows.map(({ customer_id, name }) => [customer_id, name]))
 }

@@ -1,3 +1,4 @@
+import { idempotencyHeaders } from '#kit/http/idempotency.ts'
 import { eventTypes } from './events.ts'
 
 const url = {
@@ -22,11 +23,9 @@ export const newWebhookSchema = {
 } as const
 
 /** What names a request that makes one, so that it can be repeated. */
-export const newWebhookHeaders = {
-  type: 'object',
-  required: ['idempotency-key'],
-  properties: { 'idempotency-key': { type: 'string', minLength: 1, maxLength: 255 } },
-} as const
+export const newWebhookHeaders = idempotencyHeaders(
+  'New for each new subscription. A second request with it gives the first one and its secret, for 24 hours.',
+)
 
 /** What may be changed of one. */
 export const changeSchema = {

@@ -17,6 +17,7 @@ import {
   outgoingMetadata,
 } from './call.ts'
 import { streamingCall } from './client-streams.ts'
+import { messageBytesMax } from './limits.ts'
 
 type Init<D extends DescMessage> = MessageInitShape<D>
 type Shape<D extends DescMessage> = MessageShape<D>
@@ -63,7 +64,6 @@ function callEdges(node: ServiceNode, api: string): readonly CallEdge[] {
   return (node.spec.edges ?? []).filter((edge) => edge.kind === 'calls').filter((edge) => apiName(edge.api) === api)
 }
 
-const messageBytesMax = 4 * 1024 * 1024
 const channels = new Map<string, Channel>()
 
 /** The process's one connection to a callee. It reconnects by itself, quickly, because the sidecar is on this machine. */

@@ -19,18 +19,10 @@ import { invalidArgument, ServiceError } from '../errors.ts'
 import { toGrpcStatus } from './errors.ts'
 import { healthService } from './health.ts'
 import type { Call, Implementation, Implementations } from './implementation.ts'
+import { messageBytesMax, requestBytesMax } from './limits.ts'
 import { reflectionServices } from './reflection.ts'
 import { type Incoming, incoming, type Layer, serverStack, through, untilDeadline } from './stack.ts'
 import { writeAll } from './stream-writing.ts'
-
-/** The largest answer. */
-export const messageBytesMax = 4 * 1024 * 1024
-
-/**
- * The largest request. Two bytes are enough for an empty part of a list, and it takes forty times as many once it is read:
- * 4 MiB of them are more than the memory that a service has.
- */
-const requestBytesMax = 256 * 1024
 
 /** How long streams under way have to end by themselves when the server closes; within the time that a process has to drain. */
 const streamsDrainMs = 3_000

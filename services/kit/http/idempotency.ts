@@ -6,6 +6,20 @@ const idempotencyHeader = 'idempotency-key'
 /** The longest key. */
 const idempotencyKeyCharactersMax = 255
 
+/** How long a key is remembered. A client that asks again later than that makes something new. */
+export const idempotencyKeptMs = 24 * 3_600_000
+
+/** The schema of a request's headers where it needs a key; `description` tells what the same key stands for. */
+export function idempotencyHeaders(description: string) {
+  return {
+    type: 'object',
+    required: [idempotencyHeader],
+    properties: {
+      [idempotencyHeader]: { type: 'string', minLength: 1, maxLength: idempotencyKeyCharactersMax, description },
+    },
+  } as const
+}
+
 /**
  * Reads the idempotency key of a request: 1 to 255 printable ASCII characters.
  * @throws ServiceError `invalid-argument` when it is missing or malformed

@@ -8,6 +8,8 @@ import {
   PostgresIntrospector,
   PostgresQueryCompiler,
   type QueryResult,
+  type RawBuilder,
+  sql,
 } from 'kysely'
 import type { Session } from './database.ts'
 
@@ -70,6 +72,11 @@ function connectionOn(session: Asked): DatabaseConnection {
 }
 
 /** Statements whose texts vary without end, such as lists of values, must not fill the server's memory. */
+/** Any of these texts, in a comparison: one parameter whatever their number, and so one prepared statement. */
+export function anyOf(texts: readonly string[]): RawBuilder<string> {
+  return sql<string>`any(${texts}::text[])`
+}
+
 const namesMax = 300
 const names = new Map<string, string>()
 

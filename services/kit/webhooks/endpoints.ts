@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { withDeadline } from '../deadline.ts'
 import { invalidArgument, notFound, ServiceError } from '../errors.ts'
+import { idempotencyKeptMs } from '../http/idempotency.ts'
 import { type AnyDatabase, type AnyTx, statement } from '../store/database.ts'
 import { violates } from '../store/errors.ts'
 import { type Health, type HealthRow, healthColumns, healthOf, healthy } from './health.ts'
@@ -49,9 +50,6 @@ const columns = `endpoint_id, url, types, ${healthColumns}, created_at`
 const waitingOf = `(
   select count(*)::int from kit.webhook_deliveries d where d.endpoint_id = e.endpoint_id and d.state = 'waiting') as waiting`
 
-/** For so long a request that is repeated under its key is known, and hears the secret again. */
-const rememberedMs = 24 * 3_600_000
-
 // The lock keeps two that subscribe at once from exceeding what there may be, and lets one of two with one key wait for the other.
 const lockWebhook = statement(`select pg_advisory_xact_lock(hashtextextended('webhook ' || $1, 0))`)
 type Known = { id: string; hash: string; secret: string | null }
@@ -89,7 +87,7 @@ export async function subscribe(
   return conflicting(() =>
     database.transaction(async (tx) => {
       await tx.query(lockWebhook, [rules.webhook])
-      const remembered = new Date(tx.at.getTime() - rememberedMs)
+      const remembered = new Date(tx.at.getTime() - idempotencyKeptMs)
       const [known] = await tx.query<Known>(selectKnown, [rules.webhook, key, remembered, tx.at])
       if (known) return repeated(known, hash)
       const [id, secret] = [`we_${randomUUID()}`, newSecret()]
