@@ -1,6 +1,7 @@
 /** Tests carry their cost in their name: `.test.ts` needs no process, `.local.test.ts` starts the real parts. */
 export default {
   testEnvironment: 'node',
+  reporters: ['default', './test/left-open.ts'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
     '^.+\\.ts$': [
