@@ -14,7 +14,7 @@ import type { JsonSchema, JsonType } from './json-schema.ts'
 import { HttpRefusal, httpProblem, type Problem, problemOf } from './problem.ts'
 import { sendProblem } from './problem-answer.ts'
 import { fastifyPath, matchesTemplate, type PathParams } from './route-template.ts'
-import { askedPathOf, type Exchange, exchangeOf, observe, pathOf, within } from './stack.ts'
+import { askedPathOf, type Exchange, exchangeOf, inContextOf, observe, pathOf, within } from './stack.ts'
 import { type Translated, type Translation, translated } from './translation.ts'
 import { answerBadPath, answerNoHttp } from './unreadable.ts'
 import { ofVersion, refusedVersion, versionHooks } from './version-hooks.ts'
@@ -224,9 +224,11 @@ export function answerProblems(
   server.setErrorHandler((thrown: unknown, request, reply) => {
     const exchange = exchangeOf(request)
     const problem = problemFor(thrown, request, exchange)
-    // Logged within the request, so that the line carries its ids.
-    const log = async () => app.log.error(`${request.method} ${pathOf(request)} failed.`, { error: thrown })
-    if (problem.code === 'internal') void within(exchange, log)
+    // Of a request that broke off nobody is left to be told, and it is no fault of ours.
+    if (problem.code === 'internal' && !request.raw.readableAborted) {
+      // Logged within the request, so that the line carries its ids.
+      inContextOf(exchange, () => app.log.error(`${request.method} ${pathOf(request)} failed.`, { error: thrown }))
+    }
     return sendProblem(reply, problem)
   })
   server.setNotFoundHandler((request, reply) => {
