@@ -11,6 +11,18 @@ export function startBrowser(executablePath: string): Promise<Browser> {
   return launch({ executablePath, headless: true, args: [...args, '--disable-gpu', '--disable-dev-shm-usage'] })
 }
 
+/** Ends a browser and its helpers: one that outlives it holds the pipes of its output, and with them the process that reads them. */
+export async function stopBrowser(browser: Browser): Promise<void> {
+  const leader = browser.process()
+  await browser.close()
+  for (const pipe of leader?.stdio ?? []) pipe?.destroy()
+  try {
+    if (leader?.pid) process.kill(-leader.pid, 'SIGKILL')
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== 'ESRCH') throw thrown
+  }
+}
+
 /** Serves one page whose script is the bundle of a module, from an address of its own. */
 export async function servePage(module: string, address: string) {
   const script = await bundle(join(rootDir, module))

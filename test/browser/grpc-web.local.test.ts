@@ -16,7 +16,7 @@ import { OrderService } from '#proto/parley/orders/v1/orders_pb.ts'
 import { startSidecars, type Testbed } from '#providers/envoy/testdata/testbed.ts'
 import { rootDir } from '../sources.ts'
 import { missingNeeds, pathOf, testWith } from '../tools/need.ts'
-import { servePage, startBrowser } from './browser.ts'
+import { servePage, startBrowser, stopBrowser } from './browser.ts'
 import type { Outcome, Page } from './page.ts'
 
 const startMsMax = 60_000
@@ -95,7 +95,7 @@ beforeAll(async () => {
 }, startMsMax)
 
 afterAll(async () => {
-  await browser?.close()
+  if (browser) await stopBrowser(browser)
   await app?.stop()
   await bed?.stop()
   await Promise.all([declared?.close(), undeclared?.close()])

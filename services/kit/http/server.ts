@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import swagger from '@fastify/swagger'
 import { type FastifyError, type FastifyInstance, type FastifyRequest, fastify } from 'fastify'
 import { descriptionPath, type RestApi } from '#graph/api.ts'
@@ -14,7 +15,7 @@ import type { JsonSchema, JsonType } from './json-schema.ts'
 import { HttpRefusal, httpProblem, type Problem, problemOf } from './problem.ts'
 import { sendProblem } from './problem-answer.ts'
 import { fastifyPath, matchesTemplate, type PathParams } from './route-template.ts'
-import { askedPathOf, type Exchange, exchangeOf, observe, pathOf, within } from './stack.ts'
+import { askedPathOf, type Exchange, exchangeOf, inContextOf, observe, pathOf, within } from './stack.ts'
 import { type Translated, type Translation, translated } from './translation.ts'
 import { answerBadPath, answerNoHttp } from './unreadable.ts'
 import { ofVersion, refusedVersion, versionHooks } from './version-hooks.ts'
@@ -115,12 +116,36 @@ export async function restServer<
   return listen(server, address)
 }
 
-/** Opens the server where `PARLEY_LISTEN` says, for this user alone. Closing lets requests under way finish. */
+/** How often a server that closes looks whether somebody is still to be answered. */
+const drainLookMs = 20
+
+/** Opens the server where `PARLEY_LISTEN` says, for this user alone. Closing lets requests under way finish, and waits for nothing else. */
 export async function listen(server: FastifyInstance, address: Address): Promise<Closable> {
+  const underWay = new Set<ServerResponse>()
+  server.server.on('request', (_request, response) => {
+    underWay.add(response)
+    response.once('close', () => underWay.delete(response))
+  })
   clearSocket(address)
   await server.listen(listenOptions(address))
   protectSocket(address)
-  return { close: () => server.close() }
+  return { close: () => drain(server, underWay) }
+}
+
+/**
+ * A server of Node that closes no longer looks after connections that are kept for another request, nor after those on which one
+ * has come in part: it would wait for their clients without end.
+ */
+async function drain(server: FastifyInstance, underWay: ReadonlySet<ServerResponse>): Promise<void> {
+  const lateAtMs = performance.now() + server.server.requestTimeout
+  const looking = setInterval(() => {
+    if (underWay.size === 0 || performance.now() > lateAtMs) server.server.closeAllConnections()
+  }, drainLookMs)
+  try {
+    await server.close()
+  } finally {
+    clearInterval(looking)
+  }
 }
 
 /** A server of fastify with the kit's bounds, that converts and drops nothing behind a client's back. */
@@ -224,9 +249,11 @@ export function answerProblems(
   server.setErrorHandler((thrown: unknown, request, reply) => {
     const exchange = exchangeOf(request)
     const problem = problemFor(thrown, request, exchange)
-    // Logged within the request, so that the line carries its ids.
-    const log = async () => app.log.error(`${request.method} ${pathOf(request)} failed.`, { error: thrown })
-    if (problem.code === 'internal') void within(exchange, log)
+    // Of a request that broke off nobody is left to be told, and it is no fault of ours.
+    if (problem.code === 'internal' && !request.raw.readableAborted) {
+      // Logged within the request, so that the line carries its ids.
+      inContextOf(exchange, () => app.log.error(`${request.method} ${pathOf(request)} failed.`, { error: thrown }))
+    }
     return sendProblem(reply, problem)
   })
   server.setNotFoundHandler((request, reply) => {

@@ -49,10 +49,14 @@ export function observe(server: FastifyInstance, deadlineOf: (request: FastifyRe
 }
 
 /** Runs a handler within its request: trace, correlation id and deadline. Answers when the time is up, whether or not it listens. */
-export function within<T>({ correlationId, timer, span, parent }: Exchange, handle: () => Promise<T>): Promise<T> {
+export function within<T>(exchange: Exchange, handle: () => Promise<T>): Promise<T> {
+  return inContextOf(exchange, () => abortable(exchange.timer.signal, handle()))
+}
+
+/** Runs what belongs to a request, such as a line of the log about it, also when its time is up or its client is gone. */
+export function inContextOf<T>({ correlationId, timer, span, parent }: Exchange, run: () => T): T {
   const { deadline, signal } = timer
-  const run = () => runInContext({ correlationId, deadline, signal }, () => abortable(signal, handle()))
-  return context.with(trace.setSpan(parent, span), run)
+  return context.with(trace.setSpan(parent, span), () => runInContext({ correlationId, deadline, signal }, run))
 }
 
 function begin(request: FastifyRequest, deadlineMs: number): Exchange {
