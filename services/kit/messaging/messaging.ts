@@ -58,6 +58,8 @@ export async function startMessaging(app: MessagingApp, parts: MessagingParts): 
   assertOwnGroups(consumers, streams)
   const { log } = app
   const kafka = await openKafka(app)
+  // All that may fail comes before anything that would have to be closed again.
+  const opened = await Promise.all(streams.map((stream) => openStream(app, stream, need(kafka, app.node))))
   const rabbitmq = app.configuration.rabbitmq && connectRabbitmq(app.configuration.rabbitmq, app.node.name, log)
 
   const topics = topicsOf(app.node).map((topic) => ({
@@ -77,7 +79,6 @@ export async function startMessaging(app: MessagingApp, parts: MessagingParts): 
     log.warn('The inbox could not be pruned.', { error }),
   )
   const deadLetters = startDeadLetters(app, { database, consumers: letters, workers, rabbitmq })
-  const opened = await Promise.all(streams.map((stream) => openStream(app, stream, need(kafka, app.node))))
   const memberships = [...membershipsOf(consumers, log), ...opened.map(({ membership }) => membership)]
   const groups = startGroups(app, memberships.length > 0 ? need(kafka, app.node) : null, memberships)
   for (const { membership, attend } of opened) attend(() => groups.member(membership.groupId))

@@ -12,6 +12,7 @@ import { QuoteRequestSchema, QuoteSchema } from '#proto/parley/shipping/v1/quote
 import { testApp } from '../app/app-fixture.ts'
 import { until } from '../until-fixture.ts'
 import { openAsker } from './asker.ts'
+import { startMessaging } from './messaging.ts'
 
 const questions = queue('questions', { carries: [QuoteRequestSchema], replies: QuoteSchema })
 const planning = service('planning', { edges: [asks(questions, { deadlineMs: 800 })] })
@@ -41,6 +42,8 @@ beforeAll(async () => {
   const subject = { name: 'rabbitmq', spiffe: null, dnsNames: [], addresses: ['127.0.0.1'] }
   const { cert, key } = await issue(authority, subject, 3_600_000)
   writeFileSync(file('ca'), authority.cert)
+  writeFileSync(file('cert'), cert)
+  writeFileSync(file('key'), key)
   writeFileSync(file('password'), 'secret')
   // A peer that does not close of itself because the other side has.
   server = createServer({ cert, key, allowHalfOpen: true }, serve)
@@ -94,11 +97,12 @@ function send(socket: Socket, channel: number, id: string, fields: string): void
   socket.write(Buffer.concat([head, payload, Buffer.from([0xce])]))
 }
 
-function open() {
+function configuration() {
   const tls = { authorityFile: file('ca') }
-  const at = { host: '127.0.0.1', port, virtualHost: 'test', username: 'planning', passwordFile: file('password'), tls }
-  return openAsker(testApp(planning, { rabbitmq: at }), questions)
+  return { host: '127.0.0.1', port, virtualHost: 'test', username: 'planning', passwordFile: file('password'), tls }
 }
+
+const open = () => openAsker(testApp(planning, { rabbitmq: configuration() }), questions)
 
 /** Whoever has closed a connection as a whole refuses what still comes. */
 const gone = () =>
@@ -140,4 +144,16 @@ describe('closing leaves no connection', () => {
     expect(performance.now() - beganMs).toBeLessThan(500)
     await gone()
   })
+})
+
+test('messaging that cannot start has opened no connection', async () => {
+  const tls = { authorityFile: file('ca'), certFile: file('cert'), keyFile: file('key') }
+  const kafka = { brokers: ['127.0.0.1:9'], client: 'kafkajs', tls } as const
+  const query = () => Promise.reject(new Error('no database'))
+  const database = { query, session: query, transaction: query } as never
+  const stream = { name: 'sales', group: 'sales', letters: [], database } as never
+  const app = testApp(planning, { rabbitmq: configuration(), kafka })
+  await expect(startMessaging(app, { database, streams: [stream] })).rejects.toThrow('no database')
+  await sleep(200)
+  expect(connections).toBe(0)
 })
