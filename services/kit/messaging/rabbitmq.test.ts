@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createServer, type TLSSocket } from 'node:tls'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals'
 import { asks, queue } from '#graph/queue.ts'
 import { service } from '#graph/service.ts'
 import { issue, newAuthority } from '#local/certificates/authority.ts'
@@ -13,6 +13,8 @@ import { testApp } from '../app/app-fixture.ts'
 import { until } from '../until-fixture.ts'
 import { openAsker } from './asker.ts'
 import { startMessaging } from './messaging.ts'
+
+jest.setTimeout(15_000)
 
 const questions = queue('questions', { carries: [QuoteRequestSchema], replies: QuoteSchema })
 const planning = service('planning', { edges: [asks(questions, { deadlineMs: 800 })] })
@@ -141,7 +143,7 @@ describe('closing leaves no connection', () => {
     await until(() => connections > 1, 'it connects again')
     const beganMs = performance.now()
     await asker.close()
-    expect(performance.now() - beganMs).toBeLessThan(500)
+    expect(performance.now() - beganMs).toBeLessThan(2_000)
     await gone()
   })
 })
