@@ -1,4 +1,4 @@
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, createServer } from 'node:net'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { SMTPServer } from 'smtp-server'
 import { PermanentFailure } from '#kit/messaging/dead-letter.ts'
@@ -53,4 +53,25 @@ test('a server that takes no e-mail at all says nothing of this one', async () =
   await expect(refused.send(email)).rejects.toMatchObject({ code: 'unavailable' })
   await refused.close()
   isClosed = false
+})
+
+test('closing ends what is under way, and a server that says nothing keeps nothing open', async () => {
+  const connected = Promise.withResolvers<void>()
+  const ended = Promise.withResolvers<void>()
+  const silent = createServer((socket) => {
+    socket.on('error', () => undefined).on('close', ended.resolve)
+    socket.resume()
+    connected.resolve()
+  })
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
+  const mailer = openMailer({ host: '127.0.0.1', port: (silent.address() as AddressInfo).port })
+  const email = { messageId: '<3@shop>', from: 'shop@x.example', to: 'somebody@x.example', subject: 's', text: 't' }
+  const sending = expect(mailer.send(email)).rejects.toMatchObject({ code: 'unavailable' })
+  await connected.promise
+  const beganMs = performance.now()
+  await mailer.close()
+  await Promise.all([sending, ended.promise])
+  expect(performance.now() - beganMs).toBeLessThan(1_500)
+  await expect(mailer.send(email)).rejects.toMatchObject({ code: 'unavailable' })
+  silent.close()
 })

@@ -58,6 +58,8 @@ function overTls(
   signal: AbortSignal,
   use: (socket: TLSSocket, end: (answer: boolean) => void) => void,
 ): Promise<boolean> {
+  // A signal that has aborted aborts no more, and a server may accept and say nothing for ever.
+  if (signal.aborted) return Promise.resolve(false)
   return new Promise((resolve) => {
     const socket = connect({ host: address, port, ...tls }, () => use(socket, end))
     const end = (answer: boolean): void => {

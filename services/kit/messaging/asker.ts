@@ -22,7 +22,15 @@ import { counter, durations, injectTrace, inSpan } from '../telemetry/telemetry.
 import { dataVersion, decodeEnvelope, encodeEnvelope, newId } from './envelope.ts'
 import { payloadBytesMax } from './publisher.ts'
 import { answersHeader, errorOf, waitsHeader } from './question.ts'
-import { confirmingPublisher, connectRabbitmq, publishConfirmed } from './rabbitmq.ts'
+import {
+  closeConsumer,
+  closePublisher,
+  closeRabbitmq,
+  confirmingPublisher,
+  connectRabbitmq,
+  giveUpWhereAway,
+  publishConfirmed,
+} from './rabbitmq.ts'
 import { bodyOf, textHeaders } from './task-message.ts'
 
 /** Asks over a queue. */
@@ -104,9 +112,11 @@ export function openAsker<const S extends ServiceNode, const Q extends QueueOf<S
     ready: replies.ready,
     ask: (schema, question) => observed(queue, () => ask(schema, create(schema, question))) as never,
     async close() {
-      await replies.close()
-      await publisher.close()
-      await connection.close()
+      giveUpWhereAway(connection)
+      await replies
+        .close()
+        .finally(() => closePublisher(publisher, log))
+        .finally(() => closeRabbitmq(connection))
     },
   }
 }
@@ -156,7 +166,7 @@ function consumeReplies(
       if (!ready || !connection.ready) throw notAsked(queue, 'the broker is away')
     },
     on: (event: 'error', listener: (error: unknown) => void) => consumer.on(event, listener),
-    close: () => consumer.close(),
+    close: () => closeConsumer(consumer),
   }
 }
 

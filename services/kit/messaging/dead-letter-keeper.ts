@@ -5,6 +5,7 @@ import { StoreUnavailable } from '../store/errors.ts'
 import type { Log } from '../telemetry/log.ts'
 import { type DeadLetterReason, readDeadLetterHeaders } from './dead-letter.ts'
 import { keepDeadLetter } from './dead-letters.ts'
+import { closeConsumer } from './rabbitmq.ts'
 import { bodyOf, taskId, textHeaders } from './task-message.ts'
 import type { Worker } from './worker.ts'
 
@@ -30,7 +31,7 @@ export function startKeeper(worker: Worker, connection: Connection, log: Log): D
   return {
     async close() {
       closing.abort()
-      await consumer.close()
+      await closeConsumer(consumer)
     },
   }
 }

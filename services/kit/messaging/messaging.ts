@@ -1,5 +1,6 @@
 import { deadLetterTopic, replyExchange } from '#graph/names.ts'
 import type { ServiceNode } from '#graph/service.ts'
+import type { Closable } from '../app/admin.ts'
 import type { Configuration } from '../app/configuration.ts'
 import type { App } from '../app/lifecycle.ts'
 import type { Kafka } from '../kafka/port.ts'
@@ -11,7 +12,7 @@ import { startDeadLetters } from './dead-letter-office.ts'
 import { membershipsOf, startGroups } from './groups.ts'
 import type { Transactions } from './handling.ts'
 import { pruneInbox } from './inbox.ts'
-import { confirmingPublisher, connectRabbitmq } from './rabbitmq.ts'
+import { closePublisher, closeRabbitmq, confirmingPublisher, connectRabbitmq, giveUpWhereAway } from './rabbitmq.ts'
 import { type RelayOptions, startRelay } from './relay.ts'
 import { queueDestination, replyDestination, topicDestination } from './relay-destinations.ts'
 import { startWorker } from './task-delivery.ts'
@@ -57,6 +58,8 @@ export async function startMessaging(app: MessagingApp, parts: MessagingParts): 
   assertOwnGroups(consumers, streams)
   const { log } = app
   const kafka = await openKafka(app)
+  // All that may fail comes before anything that would have to be closed again.
+  const opened = await Promise.all(streams.map((stream) => openStream(app, stream, need(kafka, app.node))))
   const rabbitmq = app.configuration.rabbitmq && connectRabbitmq(app.configuration.rabbitmq, app.node.name, log)
 
   const topics = topicsOf(app.node).map((topic) => ({
@@ -76,7 +79,6 @@ export async function startMessaging(app: MessagingApp, parts: MessagingParts): 
     log.warn('The inbox could not be pruned.', { error }),
   )
   const deadLetters = startDeadLetters(app, { database, consumers: letters, workers, rabbitmq })
-  const opened = await Promise.all(streams.map((stream) => openStream(app, stream, need(kafka, app.node))))
   const memberships = [...membershipsOf(consumers, log), ...opened.map(({ membership }) => membership)]
   const groups = startGroups(app, memberships.length > 0 ? need(kafka, app.node) : null, memberships)
   for (const { membership, attend } of opened) attend(() => groups.member(membership.groupId))
@@ -84,18 +86,32 @@ export async function startMessaging(app: MessagingApp, parts: MessagingParts): 
   for (const { worker, run } of running) {
     app.readyWhen(`queue ${worker.queue.name}`, () => (run.ready() ? undefined : 'not consuming yet'))
   }
-  const close = async () => {
-    stopPruning()
-    await Promise.all([deadLetters.close(), groups.close(), ...running.map(({ run }) => run.close())])
-    await Promise.all(opened.map((each) => each.close()))
-    await relay.close()
-    await Promise.all([
-      ...topics.map(({ producer }) => producer.close()),
-      ...[...queues, ...replies].map(({ publisher }) => publisher.close()),
-    ])
-    await rabbitmq?.close()
+  return {
+    close() {
+      stopPruning()
+      if (rabbitmq) giveUpWhereAway(rabbitmq)
+      return closeInOrder([
+        [deadLetters, groups, ...running.map(({ run }) => run)],
+        opened,
+        [relay],
+        topics.map(({ producer }) => producer),
+        rabbitmq
+          ? [...queues, ...replies].map(({ publisher }) => ({ close: () => closePublisher(publisher, log) }))
+          : [],
+        rabbitmq ? [{ close: () => closeRabbitmq(rabbitmq) }] : [],
+      ])
+    },
   }
-  return { close }
+}
+
+/** Closes one group of parts after the other. What fails to close keeps nothing open that comes after it; it is thrown at the end. */
+async function closeInOrder(groups: readonly (readonly Closable[])[]): Promise<void> {
+  const failures: unknown[] = []
+  for (const parts of groups) {
+    const outcomes = await Promise.allSettled(parts.map((part) => part.close()))
+    for (const outcome of outcomes) if (outcome.status === 'rejected') failures.push(outcome.reason)
+  }
+  if (failures.length > 0) throw failures[0]
 }
 
 /** A group's members all read the same, so a stream shares none. */

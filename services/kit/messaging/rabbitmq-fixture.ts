@@ -187,6 +187,7 @@ function answers(host: string): Promise<boolean> {
     socket.once('secureConnect', () => socket.write(Buffer.from('AMQP\x00\x00\x09\x01', 'latin1')))
     socket.once('data', () => settle(true))
     socket.once('error', () => settle(false))
+    socket.once('close', () => settle(false))
     socket.setTimeout(2_000, () => settle(false))
   })
 }

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { Connection, type Publisher, type ReturnedMessage } from 'rabbitmq-client'
+import type { Closable } from '../app/admin.ts'
 import type { RabbitmqConfiguration } from '../app/configuration.ts'
+import { pause } from '../app/pause.ts'
 import { abortable, startTimer } from '../deadline.ts'
 import type { Log } from '../telemetry/log.ts'
 import { protobufType } from './envelope.ts'
@@ -22,6 +24,8 @@ export type TaskEnvelope = {
 const reconnect = { retryLow: 100, retryHigh: 2_000 } as const
 /** A confirmation that does not come in this time counts as a failure; the outcome is unknown. */
 const confirmTimeoutMs = 10_000
+/** A broker has this long to say goodbye; then nobody waits for it. */
+const goodbyeMsMax = 2_000
 
 /** Connects over TLS, and again whenever the connection is lost. Declares nothing: all is there, or it is an error. */
 export function connectRabbitmq(configuration: RabbitmqConfiguration, name: string, log: Log): Connection {
@@ -46,6 +50,38 @@ export function connectRabbitmq(configuration: RabbitmqConfiguration, name: stri
   connection.on('error', (error) => log.warn('The connection to RabbitMQ was lost; it is opened again.', { error }))
   connection.on('connection.blocked', (reason) => log.warn('RabbitMQ takes no messages for now.', { reason }))
   return connection
+}
+
+/**
+ * Gives a connection up at once where the broker is away, or takes nothing: whatever waits for it fails then, where it would
+ * wait for seconds. For the beginning of a closing, before what uses the connection is closed.
+ */
+export function giveUpWhereAway(connection: Connection): void {
+  if (!connection.ready) connection.unsafeDestroy()
+}
+
+/** Closes a connection; whatever the broker does, nothing of it is left. What uses it is closed before, well or not. */
+export async function closeRabbitmq(connection: Connection): Promise<void> {
+  const limit = new AbortController()
+  await Promise.race([connection.close(), pause(goodbyeMsMax, limit.signal)])
+  limit.abort()
+  // The client waits for a broker's goodbye without end, and not at all for that of one that has begun to close.
+  connection.unsafeDestroy()
+}
+
+/**
+ * Closes a consumer, and waits for its messages in hand. The client stops short of that where the connection is lost while
+ * it takes leave; by then it has forgotten of whom, so that it closes the rest when it is told again.
+ */
+export async function closeConsumer(consumer: Closable): Promise<void> {
+  await consumer.close().catch(() => consumer.close())
+}
+
+/** Closes a publisher. One that is still opening a channel, on a connection that is lost, has none to close. */
+export async function closePublisher(publisher: Closable, log: Log): Promise<void> {
+  await publisher
+    .close()
+    .catch((error: unknown) => log.debug('A channel of RabbitMQ was gone before it was closed.', { error }))
 }
 
 const returned = new WeakMap<Publisher, Set<string>>()

@@ -11,7 +11,7 @@ import { decodeEnvelope } from './envelope.ts'
 import { readMessage } from './handlers.ts'
 import { type Delivery, handleOnce } from './handling.ts'
 import { answersHeader, errorHeaders, replyToHeader, waitsMs } from './question.ts'
-import { confirmingPublisher, publishConfirmed } from './rabbitmq.ts'
+import { closeConsumer, closePublisher, confirmingPublisher, publishConfirmed } from './rabbitmq.ts'
 import { publishReply } from './relay-destinations.ts'
 import { bodyOf, taskId, textHeaders } from './task-message.ts'
 import type { Worker } from './worker.ts'
@@ -57,8 +57,7 @@ export function startWorker(worker: Worker, connection: Connection, log: Log): R
     ready: () => ready && connection.ready,
     async close() {
       closing.abort()
-      await consumer.close()
-      await publisher.close()
+      await closeConsumer(consumer).finally(() => closePublisher(publisher, log))
     },
   }
 }
