@@ -60,7 +60,8 @@ export type Orchestrator<I> = {
 /**
  * Leads the sagas of a declaration: its steps, their order, compensations and times come from the node, only what the commands
  * say comes from here. Each decision is one transaction with its log and its commands, so a crash at any point repeats nothing
- * and forgets nothing; each command goes out with a message id of its own and always under the same key, the `StepRef`.
+ * and forgets nothing; each command goes out with a message id of its own and always under the same key, the `StepRef`. However
+ * often one dies, its participant keeps a single dead letter of it.
  */
 export function orchestrator<const S extends readonly CommandStep[], const D extends DescMessage>(
   app: Pick<App, 'node' | 'log'>,
@@ -183,7 +184,9 @@ function outgoingOf(
     const way = ways.get(`${does} ${step}`)
     if (!way) throw new Error(`The saga ${saga.name} has no way to ${does} ${step}.`)
     const ref = { saga: saga.name, sagaId: about.sagaId, step }
-    way.send(tx, way.schema, { ...way.say(about as About<never>), step: ref } as MessageInitShape<DescMessage>)
+    way.send(tx, way.schema, { ...way.say(about as About<never>), step: ref } as MessageInitShape<DescMessage>, {
+      work: `${saga.name}/${about.sagaId}/${does} ${step}`,
+    })
   }
 }
 

@@ -228,6 +228,29 @@ test('of which many are due, as after an outage, all are looked at in one turn',
   await until(all, 'all have turned back', 5_900, 50).finally(() => watching.close())
 })
 
+test('asks again under other ids and tells that it is for the same, so that one dead letter of it is kept', async () => {
+  const sagas = sagasOn(database)
+  const placed = create(OrderPlacedSchema, { orderId: 'repeats' })
+  await database.transaction((tx) => sagas.start(tx, 'repeats', placed))
+  await sagas.retry('repeats')
+  await sagas.cancel('repeats', 'too late')
+  await sagas.retry('repeats')
+  type Row = { id: string; work: string }
+  const rows = await database.query<Row>(
+    statement(`
+      select event_id as id, headers->>'parley-work' as work from kit.outbox
+      where position('repeats'::bytea in payload) > 0 order by id`),
+  )
+  const works = rows.map(({ work }) => work)
+  expect(works.slice(0, 2)).toEqual(['fulfil/repeats/act reserve', 'fulfil/repeats/act charge'])
+  expect(works.slice(2, 4)).toEqual(works.slice(0, 2))
+  expect(works.slice(4).toSorted()).toEqual(
+    ['charge', 'charge', 'reserve', 'reserve'].map((step) => `fulfil/repeats/undo ${step}`),
+  )
+  expect(new Set(rows.map(({ id }) => id)).size).toBe(8)
+  await take('repeats')
+})
+
 test('that cannot be looked at because the database is busy is looked at again as soon as it is not', async () => {
   await database.transaction((tx) =>
     sagasOn(database).start(tx, 'busy', create(OrderPlacedSchema, { orderId: 'busy' })),
