@@ -1,8 +1,9 @@
-import { expect, test } from '@jest/globals'
+import { expect, jest, test } from '@jest/globals'
+import { Command } from 'commander'
 import { RunFailure } from '#local/supervisor/failure.ts'
 import type { AskAdmin } from '#mesh/admin/ask.ts'
 import { UsageError } from './exit.ts'
-import { replay } from './replay.ts'
+import { replay, replayCommand } from './replay.ts'
 
 /** A processor whose replay takes three looks. */
 function processor(end: object): { ask: AskAdmin; asked: unknown[] } {
@@ -82,3 +83,31 @@ test('what cannot be is said with the reason, and a service without a processor 
   await expect(asked('nobody')).rejects.toThrow(UsageError)
   await expect(asked('down')).rejects.toThrow(new RunFailure('its database is away'))
 })
+
+test.each([
+  ['analytics --from beginning --no-wait', 'beginning'],
+  ['--from beginning analytics --no-wait', 'beginning'],
+  ['--from 2026-11-21T09:30:00Z --no-wait analytics', '2026-11-21T09:30:00Z'],
+  ['--no-wait --from offset 42 analytics', 'offset 42'],
+  ['--no-wait analytics --from offset 42', 'offset 42'],
+])('the words may come in any order: replay %s', async (words, from) => {
+  const { ask, asked } = processor({ state: 'done' })
+  const program = new Command()
+  replayCommand(program, async () => new Map([['analytics', ask]]))
+  const printed = jest.spyOn(process.stdout, 'write').mockReturnValue(true)
+  await program.parseAsync(['replay', ...words.split(' ')], { from: 'user' })
+  printed.mockRestore()
+  expect(asked).toEqual([['POST', '/replay', { from }]])
+})
+
+test.each(['--from beginning', '--from offset 42', '--cancel', '', 'analytics --from beginning orders'])(
+  'one service must be named: replay %s',
+  async (words) => {
+    const { ask, asked } = processor({ state: 'done' })
+    const program = new Command()
+    replayCommand(program, async () => new Map([['analytics', ask]]))
+    const said = ['replay', ...words.split(' ').filter((word) => word !== '')]
+    await expect(program.parseAsync(said, { from: 'user' })).rejects.toThrow(UsageError)
+    expect(asked).toEqual([])
+  },
+)

@@ -23,17 +23,33 @@ type ReplayStatus = {
 }
 
 /** `parley replay SERVICE`: rebuilds what a stream processor knows from its topics, beside the old until it has come as far. */
-export function replayCommand(program: Command): void {
-  withAdminOptions(program.command('replay <service>'))
+export function replayCommand(program: Command, admins: (options: AdminOptions) => Promise<Admins> = adminsOf): void {
+  withAdminOptions(program.command('replay'))
+    .usage('[options] <service>')
+    .argument('[service]', 'before or after the options')
     .description('rebuild the state of a stream processor from its topics; without --from: how far its last replay is')
     .option('--from <point...>', 'beginning, a time such as 2026-11-21T09:30:00Z, or offset N')
     .option('--topic <name>', 'of which topic the offset is; all that the service reads are replayed')
     .option('--cancel', 'give up the replay under way')
     .option('--no-wait', 'return once it has begun')
-    .action(async (service: string, options: ReplayOptions) => {
-      const done = await replay(await adminsOf(options), service, options, print)
+    .action(async (service: string | undefined, options: ReplayOptions) => {
+      const { name, from } = toldApart(service, options.from)
+      const done = await replay(await admins(options), name, { ...options, ...(from && { from }) }, print)
       if (!done) process.exitCode = exitCodes.failed
     })
+}
+
+/** `--from` takes all words up to the next option: those that are no longer of the point name the service. */
+function toldApart(
+  service: string | undefined,
+  from: readonly string[] | undefined,
+): { readonly name: string; readonly from: readonly string[] | undefined } {
+  const words = from?.[0] === 'offset' ? 2 : 1
+  const [name, ...more] = [service ?? [], from?.slice(words) ?? []].flat()
+  if (name === undefined) throw new UsageError('Say which service is to be rebuilt: parley replay SERVICE.')
+  if (more.length > 0)
+    throw new UsageError(`One service at a time can be rebuilt, not ${[name, ...more].join(' and ')}.`)
+  return { name, from: from?.slice(0, words) }
 }
 
 /** Does what the options say, and tells. False where the replay did not come to its end. */

@@ -1,5 +1,5 @@
 import { fromBinary } from '@bufbuild/protobuf'
-import { invalidArgument, notFound } from '#kit/errors.ts'
+import { invalidArgument, notFound, withFields } from '#kit/errors.ts'
 import type { Database } from '#kit/store/database.ts'
 import type { EventFeed, Followed } from '#kit/store/event-feed.ts'
 import { type LoggedEvent, logPositionPattern, logStart, UnknownEvent } from '#kit/store/event-store.ts'
@@ -90,8 +90,12 @@ export async function* streamOrderUpdates(
     throw wrong('after_position', 'Use a position that an earlier answer gave, or nothing')
   }
   const after = afterPosition === '' ? logStart : afterPosition
-  for await (const heard of feed.follow({ after, untilNow, ...(orderId !== '' && { streamId: orderId }) })) {
-    yield updateOf(heard)
+  try {
+    for await (const heard of feed.follow({ after, untilNow, ...(orderId !== '' && { streamId: orderId }) })) {
+      yield updateOf(heard)
+    }
+  } catch (thrown) {
+    throw withFields(thrown, () => 'after_position')
   }
 }
 

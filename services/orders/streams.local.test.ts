@@ -235,6 +235,27 @@ describe('what happens to orders', () => {
     })
   })
 
+  test('is not told after a position that this log never gave; its own newest is one, and of the whole log', async () => {
+    const orderId = await placeOrder()
+    await placeOrder()
+    const [, newest] = await updates(calling.streamOrderUpdates({}), 2)
+    const [transaction = '', number = ''] = newest?.position.split(':') ?? []
+    const foreign = [
+      `${transaction}:${Number(number) + 1}`,
+      `${BigInt(transaction) + 1_000_000n}:1`,
+      `${'9'.repeat(19)}:1`,
+    ]
+    for (const afterPosition of foreign)
+      await expect(updates(calling.streamOrderUpdates({ afterPosition }), 1)).rejects.toMatchObject({
+        code: 'invalid-argument',
+        violations: [{ field: 'after_position', code: 'out-of-range' }],
+      })
+    const follower = updates(calling.streamOrderUpdates({ orderId, afterPosition: newest?.position ?? '' }), 1)
+    await sleep(50)
+    await command(database, orderId, { kind: 'confirm' })
+    expect(await follower).toMatchObject([{ update: { orderId, version: 2n } }])
+  })
+
   test('is told to 50 readers at once while 8 write; each hears each event once, in its order’s order', async () => {
     const readers = Array.from({ length: 50 }, () => updates(calling.streamOrderUpdates({}), 200))
     const upload = Array.from({ length: 100 }, () => wanted())

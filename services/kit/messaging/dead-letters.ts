@@ -1,6 +1,7 @@
 import { type AnyDatabase, type AnyTx, statement } from '../store/database.ts'
 import type { DeadLetterReason } from './dead-letter.ts'
 import { storableText as text } from './storable.ts'
+import { workHeader } from './task-message.ts'
 
 /** A message that could not be handled, whole, with the reason. */
 export type NewDeadLetter = {
@@ -8,6 +9,7 @@ export type NewDeadLetter = {
   /** As in the inbox: the group, or `queue <name>`. */
   readonly consumer: string
   readonly destination: string
+  /** Of a task that says what it is for: that. */
   readonly eventId: string
   /** Empty where nothing waits behind it. */
   readonly key: string
@@ -36,15 +38,18 @@ export type DeadLetterRow = Omit<NewDeadLetter, 'reason' | 'payload'> & {
   readonly payloadBytes: number
 }
 
-// One that died before and dies again, because it was sent again, waits again: better seen twice than lost.
+// One that died before and dies again, because it was sent again, waits again: better seen twice than lost. What died for the same
+// work under another id takes the place of the one before, and its attempts are added to those.
 const upsert = statement(`
   insert into kit.dead_letters as earlier
     (consumer, event_id, kind, destination, key, place, headers, payload, code, reason, exception, attempts)
   select $1, $2, $3, $4, $5, $6, $7::json, $8, $9, $10, $11, $12
-  where not exists (select from kit.inbox where consumer = $1 and event_id = $2 and outcome = 'handled')
+  where not exists (select from kit.inbox where consumer = $1 and event_id = $13 and outcome = 'handled')
   on conflict (consumer, event_id) do update set
     headers = excluded.headers, payload = excluded.payload, place = excluded.place, code = excluded.code,
-    reason = excluded.reason, exception = excluded.exception, attempts = excluded.attempts, died_at = excluded.died_at,
+    reason = excluded.reason, exception = excluded.exception, attempts = excluded.attempts +
+      case when earlier.state = 'waiting' and $2 <> $13 then earlier.attempts else 0 end,
+    died_at = excluded.died_at,
     state = 'waiting', note = '', settled_at = null
   returning number`)
 
@@ -54,9 +59,10 @@ const reasonLengthMax = 1_000
 export async function keepDeadLetter(tx: AnyTx, letter: NewDeadLetter): Promise<boolean> {
   const { consumer, eventId, kind, destination, key, place, headers, payload, reason } = letter
   const { code, message, exception, attempts } = reason
+  const messageId = headers[workHeader] === eventId ? (headers['cloudEvents:id'] ?? eventId) : eventId
   const rows = await tx.query(upsert, [
     ...[consumer, text(eventId), kind, destination, key, place, JSON.stringify(headers), payload],
-    ...[code, text(message).slice(0, reasonLengthMax), text(exception), attempts],
+    ...[code, text(message).slice(0, reasonLengthMax), text(exception), attempts, text(messageId)],
   ])
   return rows.length > 0
 }

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals'
 import { type OrderPlaced, OrderPlacedSchema } from '#proto/parley/orders/v1/events_pb.ts'
-import { type Statement, statement } from '../store/database.ts'
+import { type AnyTx, type Statement, statement } from '../store/database.ts'
 import { StoreUnavailable } from '../store/errors.ts'
+import { StreamConflict } from '../store/event-store.ts'
 import { silentLog } from '../telemetry/log.ts'
 import { until } from '../until-fixture.ts'
 import { pruneDeadLetters } from './dead-letters.ts'
@@ -99,6 +100,51 @@ describe('what says nothing about a message costs it no attempt', () => {
     await deliver(batchOf(['healthy']), { signal, attempt: 5, done: () => undefined, postpone: () => undefined })
     expect(await outcomes()).toEqual([{ event_id: 'healthy', outcome: 'handled' }])
   }, 30_000)
+})
+
+describe('others that are in the way', () => {
+  const contended = (hinder: (tx: AnyTx, tries: number) => Promise<unknown>) => {
+    let tries = 0
+    const handlers = handlersByType([OrderPlacedSchema], {
+      OrderPlaced: async (_order: OrderPlaced, tx: AnyTx) => {
+        tries += 1
+        await hinder(tx, tries)
+      },
+    })
+    const shipping = { ...shippingConsumer(database, () => undefined), handlers }
+    const consumers = new Map([['orders', shipping]])
+    return { deliver: deliverTo({ group: 'shipping', consumers, database, log: silentLog }), tries: () => tries }
+  }
+  const { signal } = new AbortController()
+  const raise = (code: string) => (tx: AnyTx) =>
+    tx.query(statement(`do $$ begin raise exception 'in the way' using errcode = '${code}'; end $$`))
+
+  test.each([
+    ['a deadlock', raise('40P01')],
+    ['a serialization failure', raise('40001')],
+    [
+      'a statement that took too long',
+      (tx: AnyTx) => tx.query(statement('select pg_cancel_backend(pg_backend_pid())')),
+    ],
+    ['another that wrote to the stream first', () => Promise.reject(new StreamConflict('order', 1))],
+  ])('cost a message no attempt: %s', async (_, hinder) => {
+    const { deliver, tries } = contended(async (tx, tries) => tries < 5 && hinder(tx))
+    const postpone = jest.fn()
+    await deliver(batchOf(['healthy']), { signal, attempt: 1, done: () => undefined, postpone })
+    expect(postpone).not.toHaveBeenCalled()
+    expect(tries()).toBe(5)
+    expect(await outcomes()).toEqual([{ event_id: 'healthy', outcome: 'handled' }])
+  })
+
+  test('do not hold it up for ever: after so many tries it has used an attempt up', async () => {
+    const { deliver, tries } = contended(raise('40P01'))
+    for (let attempt = 1; attempt <= 3; attempt += 1) {
+      await deliver(batchOf(['bad']), { signal, attempt, done: () => undefined, postpone: () => undefined })
+      expect(tries()).toBe(5 * attempt)
+    }
+    const letters = statement('select event_id as id, attempts, reason from kit.dead_letters')
+    expect(await database.query<object>(letters)).toEqual([{ id: 'bad', attempts: 3, reason: 'in the way' }])
+  })
 })
 
 test('a key that fails is postponed with what follows it; the others of the batch have their effect', async () => {

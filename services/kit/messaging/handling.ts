@@ -1,7 +1,10 @@
 import { type Attributes, SpanKind } from '@opentelemetry/api'
+import { pause } from '../app/pause.ts'
 import { runAsMessage } from '../context.ts'
 import { abortable, startTimer } from '../deadline.ts'
 import type { AnyDatabase, AnyTx, TransactionOptions } from '../store/database.ts'
+import { isCancelled, isConflict } from '../store/errors.ts'
+import { StreamConflict } from '../store/event-store.ts'
 import { attribute, metric } from '../telemetry/semantics.ts'
 import { counter, durations, extractTrace, inSpan, linkTo } from '../telemetry/telemetry.ts'
 import type { Envelope } from './envelope.ts'
@@ -36,7 +39,10 @@ export type Handled =
   | { readonly outcome: 'handled' | 'repeat' }
   | { readonly outcome: 'parked'; readonly behind: string }
 
-/** Handles one message: claim and effect in one transaction. Throws what the handler threw; nothing is then written. */
+/**
+ * Handles one message: claim and effect in one transaction. Throws what the handler threw; nothing is then written. While
+ * others are in its way it is tried again at once, a few times, within the same attempt.
+ */
 export function handleOnce(
   database: Transactions,
   delivery: Delivery,
@@ -46,7 +52,7 @@ export function handleOnce(
   const { consumer, destination, key, envelope, handler, message } = delivery
   const claimed: Claimed = { consumer, topic: destination, ids: [envelope.id], keys: key ? [key] : [] }
   const { prepare, effect } = handler
-  return traced(delivery, attempt, signal, async (meta) => {
+  return uncontended(delivery, attempt, signal, async (meta) => {
     if (!prepare) return claimAndApply(database, claimed, (tx) => effect?.(message, tx, meta))
     const found = await peek(database, claimed)
     if (found.parked.size > 0 || found.fresh.size === 0) return outcomeOf(found.parked, key)
@@ -94,7 +100,7 @@ export function handleAgain(
 ): Promise<Handled> {
   const { consumer, envelope, handler, message } = delivery
   const { prepare, effect } = handler
-  return traced(delivery, attempt, signal, async (meta) => {
+  return uncontended(delivery, attempt, signal, async (meta) => {
     const known = prepare !== undefined && (await isHandled(database, consumer, envelope.id))
     const prepared = known ? undefined : await prepare?.(message, meta)
     return database.transaction(async (tx): Promise<Handled> => {
@@ -180,6 +186,38 @@ export function processSpan({ system, destination, consumer, headers, attributes
       [attribute.correlationId]: envelope.correlationId,
     },
   }
+}
+
+/** Tries within one attempt at most, while others are in the way. */
+const triesMax = 5
+
+/**
+ * As `traced`, and again after short waits where other transactions were in the way, which says nothing about the message. The time
+ * limit is that of all tries together. What still fails after the last is a failure like any other: a handler whose statement
+ * never ends in time must not hold up its partition for ever.
+ */
+function uncontended<T>(
+  delivery: Delivery,
+  attempt: number,
+  signal: AbortSignal,
+  run: (meta: MessageMeta) => Promise<T>,
+): Promise<T> {
+  return traced(delivery, attempt, signal, async (meta) => {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await run(meta)
+      } catch (thrown) {
+        if (tries >= triesMax || !isContention(thrown)) throw thrown
+        await pause(Math.random() * 20 * 2 ** tries, meta.signal)
+        if (meta.signal.aborted) throw thrown
+      }
+    }
+  })
+}
+
+/** A deadlock, a serialization failure, a stream that another wrote to first, or a statement that waited for too long. */
+function isContention(thrown: unknown): boolean {
+  return thrown instanceof StreamConflict || isConflict(thrown) || isCancelled(thrown)
 }
 
 /** Runs work for a message within the trace and the correlation id that came with it, and within the time limit. */

@@ -11,6 +11,7 @@ import { injectTrace, tracer } from '../telemetry/telemetry.ts'
 import { type Binding, dataVersion, decodeEnvelope, encodeEnvelope, newId } from './envelope.ts'
 import { enqueue } from './outbox.ts'
 import { answersHeader } from './question.ts'
+import { workHeader } from './task-message.ts'
 
 /** How one message differs from the default. */
 export type PublishOptions = {
@@ -29,12 +30,21 @@ export type Publish<T extends TopicNode> = <const M extends T['carries'][number]
   options?: PublishOptions,
 ) => string
 
+/** How one task differs from the default. */
+export type SendOptions = PublishOptions & {
+  /**
+   * What it is for, where the same may be asked for again under another id: of all tasks that die for it one dead letter is
+   * kept, the newest. Default: only for itself.
+   */
+  readonly work?: string
+}
+
 /** Sends a task with a transaction's commit, and answers the task's id. */
 export type Send<Q extends QueueNode> = <const M extends Q['carries'][number]>(
   tx: AnyTx,
   schema: M,
   payload: MessageInitShape<M>,
-  options?: PublishOptions,
+  options?: SendOptions,
 ) => string
 
 /** The most that a payload may hold: what brokers take, less room for headers. */
@@ -60,9 +70,10 @@ export function sender<const S extends ServiceNode, const Q extends QueueOf<S, '
 
 /** As `sender`, where the queue comes from a declaration and not from the caller's types. */
 export function taskSender<const Q extends QueueNode>(node: ServiceNode, queue: Q): Send<Q> {
-  return (tx, schema, payload, { id = newId(tx.at) } = {}) => {
+  return (tx, schema, payload, { id = newId(tx.at), work } = {}) => {
     const message = create(schema, payload)
-    put(tx, { node, kind: 'queue', destination: queue.name, schema, message, id, key: '' })
+    const extra = work === undefined ? {} : { [workHeader]: work }
+    put(tx, { node, kind: 'queue', destination: queue.name, schema, message, id, key: '', extra })
     return id
   }
 }

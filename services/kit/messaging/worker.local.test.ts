@@ -98,7 +98,7 @@ async function dead(count: number): Promise<ReadonlyMap<string, Letter>> {
   }, `${count} dead letters`)
   return new Map(letters.map((letter) => [letter.eventId, letter]))
 }
-type Letter = { readonly number: string; readonly eventId: string; readonly code: string }
+type Letter = Readonly<Record<'number' | 'eventId' | 'code' | 'reason', string>> & { readonly attempts: number }
 
 describe('a worker', () => {
   test('does every task once, and tries a failed one again later', async () => {
@@ -214,6 +214,27 @@ describe('a worker', () => {
     await until(async () => (await effects()).length > 0, 'an effect')
     await sleep(200)
     expect((await effects()).map((row) => row.event_id)).toEqual(['given up'])
+  })
+
+  test('of a work that is asked for again and again under new ids, one letter is kept: the newest', async () => {
+    let broken = 'at first'
+    await start((_emailId, attempt) => {
+      if (broken !== '') throw new Error(`${broken} ${attempt}`)
+    })
+    const again = (id: string, work: string) =>
+      database.transaction(async (tx) => send(tx, SendEmailSchema, { emailId: id }, { id, work }))
+    await again('first', 'undo/a')
+    const number = (await dead(1)).get('undo/a')?.number ?? ''
+    broken = 'and still'
+    await again('second', 'undo/a')
+    await again('other', 'undo/b')
+    await until(async () => (await dead(2)).get('undo/a')?.attempts === 6, 'both have died for it')
+    expect((await dead(2)).get('undo/a')).toMatchObject({ number, code: 'ATTEMPTS_USED_UP', reason: 'and still 3' })
+    expect([...(await dead(2)).keys()]).toEqual(['undo/a', 'undo/b'])
+    broken = ''
+    await app.ask('dead-letters', { verb: 'POST', path: [number, 'replay'] })
+    expect((await effects()).map((row) => row.event_id)).toEqual(['second'])
+    expect([...(await dead(1)).keys()]).toEqual(['undo/b'])
   })
 
   test('what the broker itself gave up is kept, with its reason', async () => {

@@ -1,7 +1,10 @@
 import { hasEnded, mayTurnBack, type SagaCourse, type SagaState, type StepCourse, type StepState } from './state.ts'
 
-/** What happens to a saga. Times are passed in. */
-export type SagaEvent = { readonly atMs: number } & (
+/** What happens to a saga, and when. */
+export type SagaEvent = SagaNews & { readonly atMs: number }
+
+/** What happens to a saga. */
+export type SagaNews =
   | { readonly kind: 'started' }
   | { readonly kind: 'done'; readonly step: string; readonly results: Readonly<Record<string, string>> }
   | { readonly kind: 'refused'; readonly step: string; readonly reason: string }
@@ -12,7 +15,6 @@ export type SagaEvent = { readonly atMs: number } & (
   | { readonly kind: 'retried' }
   /** Somebody wants it to turn back. Past the point of no return it changes nothing. */
   | { readonly kind: 'cancelled'; readonly reason: string }
-)
 
 /** What a participant is told. `attempt` counts from 1; the key is the same for all of them. */
 export type SagaCommand = { readonly step: string; readonly does: 'act' | 'undo'; readonly attempt: number }

@@ -15,7 +15,7 @@ import type { AnyTx } from '../store/database.ts'
 import type { Log } from '../telemetry/log.ts'
 import { metric } from '../telemetry/semantics.ts'
 import { counter, durations } from '../telemetry/telemetry.ts'
-import { decide, type SagaCommand, type SagaEvent } from './decide.ts'
+import { decide, type SagaCommand, type SagaNews } from './decide.ts'
 import { courseOf, hasEnded, mayTurnBack, type SagaCourse, type SagaState } from './state.ts'
 import { insert, type LockedSaga, lock, lockDue, update } from './store.ts'
 
@@ -60,7 +60,8 @@ export type Orchestrator<I> = {
 /**
  * Leads the sagas of a declaration: its steps, their order, compensations and times come from the node, only what the commands
  * say comes from here. Each decision is one transaction with its log and its commands, so a crash at any point repeats nothing
- * and forgets nothing; each command goes out with a message id of its own and always under the same key, the `StepRef`.
+ * and forgets nothing; each command goes out with a message id of its own and always under the same key, the `StepRef`. However
+ * often one dies, its participant keeps a single dead letter of it.
  */
 export function orchestrator<const S extends readonly CommandStep[], const D extends DescMessage>(
   app: Pick<App, 'node' | 'log'>,
@@ -71,46 +72,38 @@ export function orchestrator<const S extends readonly CommandStep[], const D ext
 ): Orchestrator<MessageShape<D>> {
   const course = courseOf(saga)
   const outgoing = outgoingOf(app.node, saga, commands as Readonly<Record<string, Partial<Record<string, Say>>>>)
-  const step = (tx: AnyTx, sagaId: string, found: LockedSaga, event: SagaEvent) =>
-    take(tx, { course, outgoing, input, log: app.log }, sagaId, found, event)
-  const ask = (sagaId: string, event: (atMs: number) => SagaEvent, refuse: (state: SagaState) => Asked | undefined) =>
+  const step = (tx: AnyTx, sagaId: string, found: LockedSaga, news: SagaNews) =>
+    take(tx, { course, outgoing, input, log: app.log }, sagaId, found, news)
+  const ask = (sagaId: string, news: SagaNews, refuse: (state: SagaState) => Asked | undefined) =>
     database.transaction(async (tx): Promise<Asked> => {
       const found = await lock(tx, course, sagaId)
       if (!found) return 'unknown'
       const refused = hasEnded(found.state) ? 'ended' : refuse(found.state)
       if (refused) return refused
-      await step(tx, sagaId, found, event(tx.at.getTime()))
+      await step(tx, sagaId, found, news)
       return 'done'
     })
   return {
     course,
     database,
-    replies: repliesOf(app.node, saga, database, async (tx, sagaId, event) => {
+    replies: repliesOf(app.node, saga, database, async (tx, sagaId, news) => {
       const found = await lock(tx, course, sagaId)
       if (!found) throw new PermanentFailure(`There is no saga ${saga.name} ${sagaId.slice(0, 64)}`)
-      await step(tx, sagaId, found, event)
+      await step(tx, sagaId, found, news)
     }),
     async start(tx, sagaId, started) {
       const found = await insert(tx, course, sagaId, Buffer.from(toBinary(input, started)))
-      if (found) await step(tx, sagaId, found, { kind: 'started', atMs: tx.at.getTime() })
+      if (found) await step(tx, sagaId, found, { kind: 'started' })
     },
     cancel: (sagaId, reason) =>
-      ask(
-        sagaId,
-        (atMs) => ({ kind: 'cancelled', reason: wordsOf(reason), atMs }),
-        (state) =>
-          state.status === 'running' && !mayTurnBack(course, state) ? 'past the point of no return' : undefined,
+      ask(sagaId, { kind: 'cancelled', reason: wordsOf(reason) }, (state) =>
+        state.status === 'running' && !mayTurnBack(course, state) ? 'past the point of no return' : undefined,
       ),
-    retry: (sagaId) =>
-      ask(
-        sagaId,
-        (atMs) => ({ kind: 'retried', atMs }),
-        () => undefined,
-      ),
+    retry: (sagaId) => ask(sagaId, { kind: 'retried' }, () => undefined),
     wake: (sagaId) =>
       database.transaction(async (tx) => {
         const found = await lockDue(tx, course, sagaId)
-        if (found) await step(tx, sagaId, found, { kind: 'due', atMs: tx.at.getTime() })
+        if (found) await step(tx, sagaId, found, { kind: 'due' })
         return found !== null
       }),
   }
@@ -131,9 +124,10 @@ async function take(
   { course, outgoing, input, log }: Leading,
   sagaId: string,
   found: LockedSaga,
-  event: SagaEvent,
+  news: SagaNews,
 ): Promise<void> {
   const before = found.state
+  const event = { ...news, atMs: found.atMs }
   const { state, commands } = decide(course, before, event)
   const onlyTime = event.kind === 'due' && state.stuck === before.stuck && state.status === before.status
   const repeats = onlyTime || isDeepStrictEqual(state, before)
@@ -141,10 +135,10 @@ async function take(
   const { results, reason } = state
   const about: About<unknown> = { sagaId, input: fromBinary(input, found.input), results, reason }
   for (const command of commands) outgoing(tx, command, about)
-  tx.afterCommit(() => tell(log, course.name, sagaId, before, state, tx.at))
+  tx.afterCommit(() => tell(log, course.name, sagaId, before, state, found.atMs))
 }
 
-function tell(log: Log, saga: string, sagaId: string, before: SagaState, state: SagaState, at: Date): void {
+function tell(log: Log, saga: string, sagaId: string, before: SagaState, state: SagaState, atMs: number): void {
   const about = { saga, sagaId }
   if (state.status === 'compensating' && before.status === 'running') {
     log.warn('A saga turned back.', { ...about, reason: state.reason })
@@ -155,7 +149,7 @@ function tell(log: Log, saga: string, sagaId: string, before: SagaState, state: 
   if (state.stuck === '' && before.stuck !== '') log.warn('A saga is no longer stuck.', about)
   if (!hasEnded(state) || hasEnded(before)) return
   counter(metric.sagasEnded).add(1, { saga, outcome: state.status })
-  durations(metric.sagaDuration).record((at.getTime() - state.startedMs) / 1_000, { saga, outcome: state.status })
+  durations(metric.sagaDuration).record((atMs - state.startedMs) / 1_000, { saga, outcome: state.status })
 }
 
 /** How each command is sent. Throws at the start where a step has no words, or its message no place for the key. */
@@ -183,7 +177,9 @@ function outgoingOf(
     const way = ways.get(`${does} ${step}`)
     if (!way) throw new Error(`The saga ${saga.name} has no way to ${does} ${step}.`)
     const ref = { saga: saga.name, sagaId: about.sagaId, step }
-    way.send(tx, way.schema, { ...way.say(about as About<never>), step: ref } as MessageInitShape<DescMessage>)
+    way.send(tx, way.schema, { ...way.say(about as About<never>), step: ref } as MessageInitShape<DescMessage>, {
+      work: `${saga.name}/${about.sagaId}/${does} ${step}`,
+    })
   }
 }
 
@@ -192,7 +188,7 @@ function repliesOf(
   node: ServiceNode,
   saga: OrchestrationNode<readonly CommandStep[]>,
   database: Transactions,
-  handle: (tx: AnyTx, sagaId: string, event: SagaEvent) => Promise<void>,
+  handle: (tx: AnyTx, sagaId: string, news: SagaNews) => Promise<void>,
 ): Worker {
   const { replies: queue } = saga
   if (!queue) throw new Error(`The saga ${saga.name} has no queue of replies: declare \`replies\`.`)
@@ -202,7 +198,7 @@ function repliesOf(
     if (step?.saga !== saga.name || !names.has(step.step)) {
       throw new PermanentFailure(`This answers no step of ${saga.name}: ${step?.saga}/${step?.step}`.slice(0, 200))
     }
-    await handle(tx, step.sagaId, eventOf(reply, step.step, tx.at.getTime()))
+    await handle(tx, step.sagaId, newsOf(reply, step.step))
   }
   return {
     queue,
@@ -213,14 +209,14 @@ function repliesOf(
   }
 }
 
-function eventOf({ outcome }: StepReply, step: string, atMs: number): SagaEvent {
+function newsOf({ outcome }: StepReply, step: string): SagaNews {
   switch (outcome.case) {
     case 'done':
-      return { kind: 'done', step, results: storable(outcome.value.results), atMs }
+      return { kind: 'done', step, results: storable(outcome.value.results) }
     case 'refused':
-      return { kind: 'refused', step, reason: wordsOf(outcome.value.reason), atMs }
+      return { kind: 'refused', step, reason: wordsOf(outcome.value.reason) }
     case 'undone':
-      return { kind: 'undone', step, atMs }
+      return { kind: 'undone', step }
     case undefined:
       throw new PermanentFailure(`The reply to ${step} has no outcome.`)
   }

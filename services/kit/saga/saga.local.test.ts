@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
-import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals'
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals'
 import { OrderPlacedSchema } from '#proto/parley/orders/v1/events_pb.ts'
 import { type StepRef, type StepReply, StepReplySchema } from '#proto/parley/saga/v1/saga_pb.ts'
 import { testApp } from '../app/app-fixture.ts'
@@ -25,18 +25,13 @@ jest.setTimeout(60_000)
 let server: PostgresFixture
 let at: PostgresConfiguration
 let database: Database<object>
-let laterMs = 0
 
 beforeAll(async () => {
   server = await startPostgres()
   at = server.create('leader')
-  database = openDatabase(testApp(leader, { postgres: at }), { clock: () => new Date(Date.now() + laterMs) })
+  database = openDatabase(testApp(leader, { postgres: at }))
   await migrate(database)
 }, 60_000)
-
-afterEach(() => {
-  laterMs = 0
-})
 
 afterAll(async () => {
   await database?.close()
@@ -48,6 +43,17 @@ type Command = { readonly message: string; readonly ref: StepRef }
 const takeRows = statement(
   `delete from kit.outbox where position($1::bytea in payload) > 0 returning id, headers->>'cloudEvents:type' as type, payload`,
 )
+
+/** As if so much time had passed for the sagas whose ids begin so. */
+async function pass(ms: number, begins: string): Promise<void> {
+  type Row = { id: string; state: object }
+  const open = statement('select saga_id as id, state from kit.sagas where starts_with(saga_id, $1)')
+  const age = statement(`update kit.sagas set state = $2, due_at = due_at - $3 * interval '1 ms' where saga_id = $1`)
+  for (const { id, state } of await database.query<Row>(open, [begins])) {
+    const older = JSON.stringify(state, (key, value) => (/Ms$/.test(key) ? value - ms : value))
+    await database.query(age, [id, older, ms])
+  }
+}
 
 /** What the relay would send for a saga. Every command has its key in the first field. */
 async function take(sagaId: string): Promise<Command[]> {
@@ -217,7 +223,7 @@ test('of which many are due, as after an outage, all are looked at in one turn',
   await database.transaction(async (tx) => {
     for (const id of ids) await sagas.start(tx, id, create(OrderPlacedSchema, { orderId: id }))
   })
-  laterMs = 20_000
+  await pass(20_000, 'many-')
   await sleep(200)
   const watching = await watchSagas({ log: silentLog }, sagas, { pollMs: 3_000 })
   const turned = statement(
@@ -226,6 +232,53 @@ test('of which many are due, as after an outage, all are looked at in one turn',
   const all = async () => (await database.query<{ count: bigint }>(turned))[0]?.count === 250n
   // The turn after the first one does not begin before 6 s.
   await until(all, 'all have turned back', 5_900, 50).finally(() => watching.close())
+})
+
+test.each([600_000, -600_000])(
+  'keeps the time of the database: replicas whose clocks are %d ms apart neither turn it back too soon nor too late',
+  async (aheadMs) => {
+    const clock = () => new Date(Date.now() + aheadMs)
+    const skewed = openDatabase<object>(testApp(leader, { postgres: at }), { clock })
+    for (const [index, [first, second]] of [[database, skewed] as const, [skewed, database] as const].entries()) {
+      const id = `skewed${aheadMs}/${index}`
+      await first.transaction((tx) => sagasOn(first).start(tx, id, create(OrderPlacedSchema, { orderId: id })))
+      expect(await sagasOn(second).wake(id)).toBe(false)
+      const [command] = await take(id)
+      const reply = create(StepReplySchema, { ...(command && { step: command.ref }), outcome: done() })
+      await deliverReply(first, sagasOn(first), reply, id)
+      await pass(10_001, id)
+      expect(await sagasOn(second).wake(id)).toBe(true)
+      const found = await story(database, 'fulfil', id)
+      expect(found).toMatchObject({ status: 'compensating', reason: 'not done within 10 s' })
+      const times = [found?.startedAt, ...(found?.log ?? []).map((line) => line.at)]
+      for (const time of times) expect(Math.abs(Date.now() - (time?.getTime() ?? 0))).toBeLessThan(30_000)
+      await take(id)
+    }
+    await skewed.close()
+  },
+)
+
+test('asks again under other ids and tells that it is for the same, so that one dead letter of it is kept', async () => {
+  const sagas = sagasOn(database)
+  const placed = create(OrderPlacedSchema, { orderId: 'repeats' })
+  await database.transaction((tx) => sagas.start(tx, 'repeats', placed))
+  await sagas.retry('repeats')
+  await sagas.cancel('repeats', 'too late')
+  await sagas.retry('repeats')
+  type Row = { id: string; work: string }
+  const rows = await database.query<Row>(
+    statement(`
+      select event_id as id, headers->>'parley-work' as work from kit.outbox
+      where position('repeats'::bytea in payload) > 0 order by outbox.id`),
+  )
+  const works = rows.map(({ work }) => work)
+  expect(works.slice(0, 2)).toEqual(['fulfil/repeats/act reserve', 'fulfil/repeats/act charge'])
+  expect(works.slice(2, 4)).toEqual(works.slice(0, 2))
+  expect(works.slice(4).toSorted()).toEqual(
+    ['charge', 'charge', 'reserve', 'reserve'].map((step) => `fulfil/repeats/undo ${step}`),
+  )
+  expect(new Set(rows.map(({ id }) => id)).size).toBe(8)
+  await take('repeats')
 })
 
 test('that cannot be looked at because the database is busy is looked at again as soon as it is not', async () => {
@@ -240,7 +293,7 @@ test('that cannot be looked at because the database is busy is looked at again a
       return failures <= 2 ? Promise.reject(new StoreUnavailable(new Error('busy'))) : database.transaction(run)
     },
   }
-  laterMs = 20_000
+  await pass(20_000, 'busy')
   const watching = await watchSagas({ log: silentLog }, sagasOn(busy), { pollMs: 10 })
   const back = async () => (await story(database, 'fulfil', 'busy'))?.status === 'compensating'
   await until(back, 'it has turned back', 5_000).finally(() => watching.close())
@@ -256,13 +309,13 @@ describe('a saga that nobody answers', () => {
       operation({ verb, path: ['fulfil', ...path], query: new URLSearchParams({ status: 'stuck' }), body: {} })
     await database.transaction((tx) => sagas.start(tx, 'silent', create(OrderPlacedSchema, { orderId: 'silent' })))
     const commands = await take('silent')
-    laterMs = 10_001
+    await pass(10_001, 'silent')
     expect(await sagas.wake('silent')).toBe(true)
     expect((await take('silent')).map(({ message }) => message)).toEqual(['ReleaseStock', 'RefundPayment'])
     expect(await ask('GET')).toEqual({ sagas: [], more: false })
     const misspelt = operation({ verb: 'GET', path: ['fulfil'], query: new URLSearchParams('status=stuk'), body: {} })
     await expect(misspelt).rejects.toMatchObject({ code: 'invalid-argument' })
-    laterMs += stuckAfterMs
+    await pass(stuckAfterMs, 'silent')
     await sagas.wake('silent')
     expect(await ask('GET')).toMatchObject({ sagas: [{ sagaId: 'silent', status: 'compensating' }] })
     expect(errors).toEqual([
@@ -296,7 +349,7 @@ describe('a saga that nobody answers', () => {
       await deliverReply(database, sagas, create(StepReplySchema, { step: ref, outcome: done() }), `late-${index}`)
     }
     expect(await sagas.cancel('late', 'changed their mind')).toBe('past the point of no return')
-    laterMs = 60_000
+    await pass(60_000, 'late')
     await sagas.wake('late')
     expect((await take('late')).map(({ message }) => message)).toEqual(['ConfirmOrder', 'ConfirmOrder'])
     expect(await list(database, 'fulfil', 'running', 50)).toContainEqual(expect.objectContaining({ sagaId: 'late' }))
@@ -323,7 +376,6 @@ test('a reply that comes after the end changes nothing of it, and one that is to
   expect(ended).toMatchObject({ status: 'completed' })
   expect(ended?.log.length).toBeLessThan(35)
   expect(ended?.log.at(-1)).toMatchObject({ event: { kind: 'done', step: 'ship' } })
-  laterMs = 3_600_000
   await answer(ship, done(), 'told-late')
   expect((await story(database, 'fulfil', 'told'))?.endedAt).toEqual(ended?.endedAt)
 })

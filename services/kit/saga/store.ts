@@ -6,6 +6,8 @@ import { hasEnded, type SagaCourse, type SagaState, type SagaStatus } from './st
 
 /** A saga that is locked for one decision. */
 export type LockedSaga = {
+  /** Now, by the clock of the database: replicas may have different ones, and one may decide on the times of another. */
+  readonly atMs: number
   readonly state: SagaState
   readonly input: Buffer
   readonly correlationId: string
@@ -13,28 +15,32 @@ export type LockedSaga = {
 }
 
 type SagaRow = {
+  readonly at_ms: number
   readonly state: SagaState
   readonly input: Buffer
   readonly correlation_id: string
   readonly traceparent: string | null
 }
 
+// Of the moment at which a row is had; what an index is asked by must be the same for all rows, so that is the statement's time.
+const atMs = 'floor(extract(epoch from clock_timestamp()) * 1000)::float8 as at_ms'
+// The state comes with the first decision, which is a part of the same transaction.
 const insertSaga = statement(`
   insert into kit.sagas (saga, saga_id, status, stuck, state, input, correlation_id, traceparent, started_at)
-  values ($1, $2, $3, '', $4, $5, $6, $7, $8) on conflict do nothing returning saga_id`)
+  values ($1, $2, 'running', '', '{}', $3, $4, $5, clock_timestamp()) on conflict do nothing returning ${atMs}`)
 
 /** Writes a new saga; null where it is there already. */
 export async function insert(tx: AnyTx, course: SagaCourse, sagaId: string, input: Buffer): Promise<LockedSaga | null> {
-  const state = beginning(course, tx.at.getTime())
   const traceparent = injectTrace({}).traceparent ?? null
   const id = correlationId()
-  const values = [course.name, sagaId, state.status, JSON.stringify(state), input, id, traceparent, tx.at]
-  const rows = await tx.query(insertSaga, values)
-  return rows.length === 0 ? null : { state, input, correlationId: id, traceparent }
+  const values = [course.name, sagaId, input, id, traceparent]
+  const [row] = await tx.query<Pick<SagaRow, 'at_ms'>>(insertSaga, values)
+  return row ? { atMs: row.at_ms, state: beginning(course, row.at_ms), input, correlationId: id, traceparent } : null
 }
 
 const selectSaga = statement(`
-  select state, input, correlation_id, traceparent from kit.sagas where saga = $1 and saga_id = $2 for update`)
+  select state, input, correlation_id, traceparent, ${atMs} from kit.sagas
+  where saga = $1 and saga_id = $2 for update`)
 
 /** Takes a saga for this transaction; whoever else wants it waits. Null where there is none. */
 export async function lock(tx: AnyTx, course: SagaCourse, sagaId: string): Promise<LockedSaga | null> {
@@ -43,12 +49,12 @@ export async function lock(tx: AnyTx, course: SagaCourse, sagaId: string): Promi
 
 // Another replica that looks at the same time has the row locked, and has moved `due_at` on once it lets go of it.
 const selectDueSaga = statement(`
-  select state, input, correlation_id, traceparent from kit.sagas
-  where saga = $1 and saga_id = $2 and due_at <= $3 for update skip locked`)
+  select state, input, correlation_id, traceparent, ${atMs} from kit.sagas
+  where saga = $1 and saga_id = $2 and due_at <= statement_timestamp() for update skip locked`)
 
 /** As `lock`, but only a saga that is due, and that nobody else is at. */
 export async function lockDue(tx: AnyTx, course: SagaCourse, sagaId: string): Promise<LockedSaga | null> {
-  return locked(course, await tx.query<SagaRow>(selectDueSaga, [course.name, sagaId, tx.at]))
+  return locked(course, await tx.query<SagaRow>(selectDueSaga, [course.name, sagaId]))
 }
 
 function locked(course: SagaCourse, [row]: readonly SagaRow[]): LockedSaga | null {
@@ -56,7 +62,7 @@ function locked(course: SagaCourse, [row]: readonly SagaRow[]): LockedSaga | nul
   // A step that the declaration has gained since has not been asked for.
   const { steps } = beginning(course, row.state.startedMs)
   const state = { ...row.state, steps: { ...steps, ...row.state.steps } }
-  return { state, input: row.input, correlationId: row.correlation_id, traceparent: row.traceparent }
+  return { atMs: row.at_ms, state, input: row.input, correlationId: row.correlation_id, traceparent: row.traceparent }
 }
 
 /** So many lines may repeat what the log says already: one of a saga that waits for days would have no end. */
@@ -88,7 +94,8 @@ export async function update(
   { sagaId, event, state, commands, repeats }: Decided,
 ): Promise<void> {
   const dueMs = dueAt(course, state)
-  const { atMs: _at, ...told } = event
+  const { atMs, ...told } = event
+  const at = new Date(atMs)
   await tx.query(updateSaga, [
     course.name,
     sagaId,
@@ -96,8 +103,8 @@ export async function update(
     state.stuck,
     JSON.stringify(state),
     dueMs === null ? null : new Date(dueMs),
-    hasEnded(state) ? tx.at : null,
-    tx.at,
+    hasEnded(state) ? at : null,
+    at,
     JSON.stringify(told),
     commands.map(({ step, does, attempt }) => `${does} ${step}${attempt > 1 ? ` (attempt ${attempt})` : ''}`),
     repeats,
@@ -105,33 +112,35 @@ export async function update(
 }
 
 const selectDue = statement(`
-  select saga_id, correlation_id, traceparent from kit.sagas where saga = $1 and due_at <= $2 order by due_at limit $3`)
+  select saga_id, correlation_id, traceparent from kit.sagas where saga = $1 and due_at <= statement_timestamp()
+  order by due_at limit $2`)
 
 /** A saga that somebody has to look at. */
 export type DueSaga = { readonly saga_id: string; readonly correlation_id: string; readonly traceparent: string | null }
 
 /** Sagas whose time has come, the longest due first. */
-export async function due(database: AnyDatabase, saga: string, now: Date, limit: number): Promise<readonly DueSaga[]> {
-  return database.query<DueSaga>(selectDue, [saga, now, limit])
+export async function due(database: AnyDatabase, saga: string, limit: number): Promise<readonly DueSaga[]> {
+  return database.query<DueSaga>(selectDue, [saga, limit])
 }
 
-const postponeSaga = statement(
-  `update kit.sagas set due_at = $3 where saga = $1 and saga_id = $2 and due_at is not null`,
-)
+const postponeSaga = statement(`
+  update kit.sagas set due_at = clock_timestamp() + $3::float * interval '1 ms'
+  where saga = $1 and saga_id = $2 and due_at is not null`)
 
 /** Looks at a saga later, where looking at it failed, so that it does not stand before the others. */
-export async function postpone(database: AnyDatabase, saga: string, sagaId: string, until: Date): Promise<void> {
-  await database.query(postponeSaga, [saga, sagaId, until])
+export async function postpone(database: AnyDatabase, saga: string, sagaId: string, forMs: number): Promise<void> {
+  await database.query(postponeSaga, [saga, sagaId, forMs])
 }
 
 const deleteEnded = statement(`
   delete from kit.sagas where ctid = any(array(
-    select ctid from kit.sagas where saga = $1 and ended_at < $2 limit 1000))
+    select ctid from kit.sagas where saga = $1 and ended_at < statement_timestamp() - $2::float * interval '1 ms'
+    limit 1000))
   returning 1`)
 
-/** Forgets sagas that ended before a time, with their logs. */
-export async function prune(database: AnyDatabase, saga: string, before: Date): Promise<void> {
-  while ((await database.query(deleteEnded, [saga, before])).length > 0);
+/** Forgets sagas that ended so long ago, with their logs. */
+export async function prune(database: AnyDatabase, saga: string, keepMs: number): Promise<void> {
+  while ((await database.query(deleteEnded, [saga, keepMs])).length > 0);
 }
 
 const selectUnfinished = statement(`

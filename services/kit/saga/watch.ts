@@ -35,13 +35,13 @@ export async function watchSagas(
   const waking = await every(pollMs, app, async () => {
     // After an outage all are due at once. Where nothing of a page was had, another replica is at it.
     for (let woken = atOnceMax; woken > 0 && !closed; ) {
-      const found = await due(database, course.name, new Date(), atOnceMax)
+      const found = await due(database, course.name, atOnceMax)
       woken = 0
       for (const each of found) if (await wakeOne(app, sagas, each)) woken += 1
       if (found.length < atOnceMax) return
     }
   })
-  const pruning = await every(pruneEveryMs, app, () => prune(database, course.name, new Date(Date.now() - keepMs)))
+  const pruning = await every(pruneEveryMs, app, () => prune(database, course.name, keepMs))
   const saga = course.name
   const forgetAge = gauge(metric.sagaAge, 's', async () => {
     const { oldestSeconds } = await unfinished(database, saga)
@@ -76,7 +76,7 @@ async function wakeOne(
     // That says nothing of this saga: the next turn is soon enough.
     if (isPassing(error)) throw error
     log.error('A saga that is due could not be looked at; it is tried again.', { saga: course.name, sagaId, error })
-    await postpone(database, course.name, sagaId, new Date(Date.now() + afterFailureMs))
+    await postpone(database, course.name, sagaId, afterFailureMs)
     return false
   }
 }

@@ -32,8 +32,16 @@ export function asDatabaseError(thrown: unknown): unknown {
 
 /** Whether two transactions were in each other's way, so that the server ended this one: a serialization failure or a deadlock. */
 export function isConflict(thrown: unknown): boolean {
-  const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined
-  return code === '40001' || code === '40P01'
+  return hasCode(thrown, '40001') || hasCode(thrown, '40P01')
+}
+
+/** Whether the server cancelled the statement: it ran for longer than it may, or somebody asked for it. */
+export function isCancelled(thrown: unknown): boolean {
+  return hasCode(thrown, '57014')
+}
+
+function hasCode(thrown: unknown, code: string): boolean {
+  return thrown instanceof Error && 'code' in thrown && thrown.code === code
 }
 
 /** Whether trying the same again later may help: the store is away, or two transactions were in each other's way. */

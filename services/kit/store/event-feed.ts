@@ -2,7 +2,7 @@ import { type Bell, createBell } from '../app/bell.ts'
 import type { App } from '../app/lifecycle.ts'
 import { pause } from '../app/pause.ts'
 import { currentSignal, runAsMessage } from '../context.ts'
-import { ServiceError } from '../errors.ts'
+import { invalidArgument, ServiceError } from '../errors.ts'
 import type { AnyDatabase } from './database.ts'
 import { type EventRing, eventRing, isBefore } from './event-ring.ts'
 import {
@@ -35,7 +35,7 @@ export type EventFeed<M> = {
    * Tells the events after a position, and then what happens, as it happens. A reader takes a page at a time, no faster
    * than it is asked: a slow one costs a page of memory, and nobody waits for it. Ends when the request under way does.
    * @throws ServiceError `unavailable` when the process stops: go on elsewhere after the last position; `overloaded` at
-   * too many followers
+   * too many followers; `invalid-argument` of `after` where the log ends before it: it never gave out such a position
    */
   follow(options: FollowOptions): AsyncIterable<Followed<M>>
   /** How many follow now. */
@@ -132,6 +132,7 @@ async function* read<M>(
   bell: Bell,
   signal: AbortSignal,
 ): AsyncIterable<Followed<M>> {
+  await expectReached(database, ring, after)
   const until = untilNow ? await logNewest(database, streamId) : undefined
   let position = after
   let toldMs = performance.now()
@@ -156,6 +157,17 @@ async function* read<M>(
     } else if (page.length === 0) await bell.wait(aliveEveryMs - quietMs)
   }
   throw signal.reason
+}
+
+/**
+ * A position beyond the log's end is another log's, or from before a backup was restored: whoever goes on after it would hear nothing of
+ * what comes up to there, and believe that nothing was missed.
+ */
+async function expectReached<M>(database: AnyDatabase, ring: EventRing<M>, after: LogPosition): Promise<void> {
+  const known = ring.end() ?? logStart
+  if (!isBefore(known, after) || !isBefore(await logNewest(database), after)) return
+  const message = 'The log ends before it: it is not of this log, or of what a restored one has lost. Begin anew'
+  throw invalidArgument('The request is wrong', { field: 'after', code: 'out-of-range', message })
 }
 
 function stops(): ServiceError {

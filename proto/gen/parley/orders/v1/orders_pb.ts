@@ -548,7 +548,8 @@ export type StreamOrderUpdatesRequest = Message<"parley.orders.v1.StreamOrderUpd
   orderId: string;
 
   /**
-   * A position of an earlier answer, which is not told again; empty for all that ever happened.
+   * A position of an earlier answer, which is not told again; empty for all that ever happened. One that lies beyond the
+   * end of the log is refused with INVALID_ARGUMENT: it is another log's, or of what a restored one has lost.
    *
    * @generated from field: string after_position = 2;
    */
