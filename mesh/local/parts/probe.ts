@@ -59,6 +59,8 @@ function overTls(
   use: (socket: TLSSocket, end: (answer: boolean) => void) => void,
 ): Promise<boolean> {
   return new Promise((resolve) => {
+    // A signal that has aborted tells nobody again, and a server may hold its answer back for ever.
+    if (signal.aborted) return resolve(false)
     const socket = connect({ host: address, port, ...tls }, () => use(socket, end))
     const end = (answer: boolean): void => {
       signal.removeEventListener('abort', abort)
