@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -209,6 +210,18 @@ async function upOf(run: SupervisedRun) {
   await until(() => events.some(({ kind }) => kind === 'ready'), 'the run is ready')
   return { control: controlOf(join(dir, 's/control.sock')), done, events }
 }
+
+test('a run goes down though somebody has connected to its socket and says nothing', async () => {
+  const { control, done } = await upOf(runOf([]))
+  const silent = connect(join(dir, 's/control.sock'))
+  try {
+    await once(silent, 'connect')
+    await control.down()
+    expect(await done).toBe(true)
+  } finally {
+    silent.destroy()
+  }
+})
 
 test('certificates are rotated one time after the other, and a failure is told to whoever asked', async () => {
   const seen: string[] = []
