@@ -165,6 +165,15 @@ test('stop takes a service and its sidecar away and they stay away; start brings
   await expect(supervisor.stopOne('order')).rejects.toThrow('There is no order in this run. There are: kafka, orders.')
 })
 
+test('a restart that is under way when everything is stopped starts nothing', async () => {
+  supervisor = new Supervisor([shell('orders', runs)])
+  await supervisor.start()
+  const restart = expect(supervisor.restartOne('orders')).rejects.toThrow('The run is being stopped')
+  await supervisor.stopAll()
+  await restart
+  expect(stateOf('orders')).toBe('stopped')
+})
+
 test('what does not heed the signal is killed after its grace', async () => {
   supervisor = new Supervisor([shell('deaf', 'trap "" TERM; touch $READY; while :; do sleep 0.1; done')])
   await supervisor.start()
