@@ -1,6 +1,8 @@
-import { createServer, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { KubeConfig } from '@kubernetes/client-node'
 import { service } from '#graph/service.ts'
 import { command } from '#graph/start.ts'
 import { system } from '#graph/system.ts'
@@ -8,6 +10,8 @@ import { derive } from '#plan/derive.ts'
 import { adminsOnCluster } from './admins.ts'
 import { type FakeApiServer, startFakeApiServer } from './api-server-fixture.ts'
 import { openConnection } from './connection.ts'
+import { requestInside } from './inside.ts'
+import { acceptWebSocket } from './port-forward-fixture.ts'
 
 /** The admin addresses of services, through an API server that forwards ports to a service of this process. */
 const address = '127.68.200.1'
@@ -86,6 +90,29 @@ describe('a service on a cluster', () => {
     })
     pod('orders-2', 'orders', true)
     await expect(ask('orders', { timeoutMs: 200 })('GET', '/hang')).rejects.toMatchObject({ code: 'UNREACHABLE' })
+  })
+
+  test.each([
+    ['the request for its port', () => {}],
+    ['the word that it is no longer asked', acceptWebSocket],
+  ])('leaves nothing open where the API server never answers %s', async (_, answer) => {
+    const gone = Promise.withResolvers<void>()
+    const silent = createServer().on('upgrade', (request: IncomingMessage, socket: Duplex) => {
+      socket.resume().on('error', gone.resolve).on('end', gone.resolve)
+      answer(request, socket)
+      gone.promise.then(() => socket.destroy())
+    })
+    await new Promise<void>((resolve) => silent.listen(0, address, resolve))
+    const { port } = silent.address() as AddressInfo
+    const config = new KubeConfig()
+    config.loadFromClusterAndUser(
+      { name: 'c', server: `http://${address}:${port}`, skipTLSVerify: true },
+      { name: 'u' },
+    )
+    const asking = requestInside(config, { namespace: 'n', name: 'p' }, 9464, { method: 'GET', path: '/' }, 100)
+    await expect(asking).rejects.toThrow('timeout')
+    await gone.promise
+    silent.close()
   })
 
   test('that Parley’s kit does not start is not asked: it may have no such address', () => {

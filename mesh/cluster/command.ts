@@ -50,6 +50,10 @@ export const runProgram: Runner = (program, args, options = {}) =>
     // What it did not read is told by how it ends.
     child.stdin.on('error', () => {})
     child.stdin.end(input)
+    child.on('exit', () => {
+      // What a program started lives on with its pipes when we ended it, and has nothing more to say to us.
+      if (child.killed) for (const name of ['stdout', 'stderr'] as const) child[name].destroy()
+    })
     child.on('close', (code, killedBy) => {
       clearTimeout(timer)
       if (!missing)

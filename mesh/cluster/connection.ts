@@ -1,5 +1,6 @@
 import http from 'node:http'
 import https from 'node:https'
+import { text as textOf } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { KubeConfig } from '@kubernetes/client-node'
 import { ClusterError, WrongContext } from './failure.ts'
@@ -168,7 +169,9 @@ async function send(
       url,
       { ...options, ...(agent && { agent }), ...(signal && { signal }), method, headers },
       (answer) => {
-        readAll(answer).then((text) => resolve(responseOf(answer, text)), reject)
+        textOf(answer)
+          .then((text) => resolve(responseOf(answer, text)))
+          .catch(reject)
       },
     )
     asked.setTimeout(timeoutMs, () => {
@@ -177,12 +180,6 @@ async function send(
     asked.on('error', reject)
     asked.end(payload)
   })
-}
-
-async function readAll(answer: http.IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = []
-  for await (const chunk of answer) chunks.push(chunk)
-  return Buffer.concat(chunks).toString('utf8')
 }
 
 function responseOf(answer: http.IncomingMessage, text: string): Timed {

@@ -39,15 +39,18 @@ export async function requestInside(
     })
     time.addEventListener('abort', () => reject(time.reason))
   })
-  const opening = new PortForward(config).portForward(pod.namespace, pod.name, [port], output, trouble, input)
+  const over = new AbortController()
+  const forward = new PortForward(whileNot(over.signal, config))
+  const opening = forward.portForward(pod.namespace, pod.name, [port], output, trouble, input)
   try {
     const socket = socketOf(await Promise.race([opening, failed]))
     if (socket) socket.onclose = () => output.end()
     const payload = body === undefined ? undefined : JSON.stringify(body)
     return await Promise.race([exchange({ method, path, createConnection: () => stream }, payload), failed])
   } finally {
-    // One that opens too late is closed too.
-    opening.then((opened) => socketOf(opened)?.close()).catch(() => {})
+    // A server may never answer: neither the request to open, nor the word that an open one ends.
+    over.abort()
+    opening.then((opened) => socketOf(opened)?.terminate()).catch(() => {})
     stream.destroy()
   }
 }
@@ -67,6 +70,16 @@ export async function askInside(
     // Forwarding is a right of its own, and a pod may be gone: then it is not known.
     return null
   }
+}
+
+/** The same config, whose requests end with a signal: the library itself waits without an end for a socket to open. */
+function whileNot(over: AbortSignal, config: KubeConfig): KubeConfig {
+  const ending: KubeConfig = Object.create(config)
+  ending.applyToHTTPSOptions = async (options) => {
+    await config.applyToHTTPSOptions(options)
+    Object.assign(options, { signal: over })
+  }
+  return ending
 }
 
 type Opened = Awaited<ReturnType<PortForward['portForward']>>

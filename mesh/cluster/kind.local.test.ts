@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { afterAll, beforeEach, describe, expect, test } from '@jest/globals'
 import type { Operators } from '#cdk8s/operators.ts'
 import { type FakeApiServer, startFakeApiServer } from './api-server-fixture.ts'
-import type { Runner, Said } from './command.ts'
+import { type Runner, runProgram, type Said } from './command.ts'
 import { openConnection } from './connection.ts'
 import { deliverImage } from './image.ts'
 import { ensureKind, type KindCluster, kindExists } from './kind.ts'
@@ -121,6 +121,16 @@ test('the image is tagged by what it contains, so that equal sources restart no 
     'docker tag sha256:0123456789abcdef parley/services:0123456789ab',
     'kind load docker-image parley/services:0123456789ab',
   ])
+})
+
+test('a program that has run for too long is not waited for, nor is what it started', async () => {
+  const { code, stdout, stderr } = await runProgram('sh', ['-c', 'sleep 30 & echo $!; wait'], { timeoutMs: 1_000 })
+  expect({ code, stdout, stderr }).toEqual({
+    code: 1,
+    stdout: expect.stringMatching(/^[1-9]\d+\n$/),
+    stderr: 'ended by SIGTERM\n',
+  })
+  process.kill(Number(stdout), 'SIGKILL')
 })
 
 describe('operators', () => {

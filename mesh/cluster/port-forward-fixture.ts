@@ -12,8 +12,10 @@ export function forwardPorts(server: Server, inside: Inside): void {
     const { pathname, searchParams } = new URL(request.url ?? '', 'http://server')
     const pod = pathname.match(/\/pods\/([^/]+)\/portforward$/)?.[1]
     const port = Number(searchParams.get('ports'))
+    // Who asked may leave at any time.
+    socket.on('error', () => socket.destroy())
     if (pod === undefined) return void socket.end('HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n')
-    accept(request, socket)
+    acceptWebSocket(request, socket)
     socket.on('end', () => socket.end())
     const portBytes = Buffer.from([port & 255, port >> 8])
     for (const channel of [data, trouble]) socket.write(frame(channel, portBytes))
@@ -29,7 +31,8 @@ const binary = 2
 const close = 8
 const closing = Buffer.from([0x80 | close, 0])
 
-function accept({ headers }: IncomingMessage, socket: Duplex): void {
+/** Says yes to a request for a WebSocket, and nothing more. */
+export function acceptWebSocket({ headers }: IncomingMessage, socket: Duplex): void {
   const key = createHash('sha1').update(`${headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
   const protocol = headers['sec-websocket-protocol']?.split(',')[0]?.trim()
   const lines = ['HTTP/1.1 101 Switching Protocols', 'Upgrade: websocket', 'Connection: Upgrade']
@@ -54,7 +57,6 @@ function tunnel(socket: Duplex, pod: Socket): void {
   pod.on('close', () => socket.end(closing))
   pod.on('error', () => socket.end())
   socket.on('close', () => pod.destroy())
-  socket.on('error', () => pod.destroy())
 }
 
 function frame(channel: number, bytes: Buffer): Buffer {

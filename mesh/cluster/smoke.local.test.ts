@@ -13,12 +13,14 @@ afterEach(() => void server?.close())
 const lifetimeMs = 60_000
 let asked = 0
 
-async function placedAt(dnsName: string): Promise<string> {
+/** The first answers are `cut` in their middle. */
+async function placedAt(dnsName: string, { cut = 0, timeoutMs = 4_500 } = {}): Promise<string> {
   const authority = await newAuthority('edge', lifetimeMs)
   const own = { name: 'edge', spiffe: null, dnsNames: [dnsName], addresses: [] }
   asked = 0
   server = createServer(await issue(authority, own, lifetimeMs), ({ method }, response) => {
     asked += 1
+    if (asked <= cut) return response.writeHead(201).write('{', () => response.destroy())
     response
       .writeHead(method === 'POST' ? 201 : 200)
       .end(JSON.stringify({ orderId: 'o-1', state: { name: 'shipped' } }))
@@ -31,7 +33,7 @@ async function placedAt(dnsName: string): Promise<string> {
     address: '127.85.1.7',
     port,
     authority: authority.cert,
-    signal: AbortSignal.timeout(1_500),
+    signal: AbortSignal.timeout(timeoutMs),
     say: () => {},
   })
   return orderId
@@ -45,7 +47,11 @@ test('an order is placed at an edge whose certificate is for its host', async ()
   expect(await placedAt('localhost')).toBe('o-1')
 })
 
+test('an answer that is cut in its middle is asked for again', async () => {
+  expect(await placedAt('localhost', { cut: 1 })).toBe('o-1')
+})
+
 test('nothing is sent to one whose certificate is for another, though the same authority signed it', async () => {
-  await expect(placedAt('other.example')).rejects.toMatchObject({ code: 'INTERRUPTED' })
+  await expect(placedAt('other.example', { timeoutMs: 1_500 })).rejects.toMatchObject({ code: 'INTERRUPTED' })
   expect(asked).toBe(0)
 })

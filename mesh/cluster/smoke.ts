@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { request as httpsRequest } from 'node:https'
+import { text as textOf } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Plan } from '#plan/plan.ts'
 import type { Connection } from './connection.ts'
@@ -71,7 +72,8 @@ export async function placeSmokeOrder(target: SmokeTarget): Promise<Smoke> {
         ? String(JSON.parse(answer.text).orderId)
         : `${answer.status} ${answer.text}`.slice(0, 300)
     },
-    (said) => !/^\d{3} /.test(said),
+    // A status, or 0 where nobody answered, is no order's number.
+    (said) => !/^\d+ /.test(said),
   )
   target.say(`Order ${orderId} is accepted; waiting until it is shipped`)
   await poll(
@@ -131,10 +133,9 @@ function ask(
         ...(authority && { ca: authority }),
         ...(signal && { signal }),
       },
-      async (answer) => {
-        const chunks: Buffer[] = []
-        for await (const chunk of answer) chunks.push(chunk)
-        resolve({ status: answer.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') })
+      (answer) => {
+        // An answer may be cut in its middle, which the request itself is not told of.
+        textOf(answer).then((text) => resolve({ status: answer.statusCode ?? 0, text }), reject)
       },
     )
     request.on('timeout', () => request.destroy(new Error('no answer within 10 s')))

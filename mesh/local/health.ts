@@ -19,6 +19,8 @@ export function accepts(
   signal: AbortSignal,
 ): Promise<boolean> {
   return new Promise((resolve) => {
+    // A signal that has aborted tells nobody again.
+    if (signal.aborted) return resolve(false)
     const socket = connect(target)
     const end = (accepted: boolean) => (): void => {
       signal.removeEventListener('abort', abort)

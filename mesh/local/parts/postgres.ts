@@ -125,13 +125,19 @@ function text(error: unknown): string {
 /** What a client meets while the server is not there yet, or starts and recovers. */
 const notYet: ReadonlySet<string | undefined> = new Set([undefined, 'ENOENT', 'ECONNREFUSED', 'ECONNRESET', '57P03'])
 
+const answerMsMax = 900
+
 async function answers(layout: Layout): Promise<boolean> {
   const { socketDir, port } = layout.postgres
   const client = new pg.Client({
     ...{ host: socketDir, port, user: administrator, database: 'postgres' },
     password: await password(layout, 'postgres', administrator),
-    connectionTimeoutMillis: 900,
+    connectionTimeoutMillis: answerMsMax,
+    // A server that logs in and stands still would otherwise be waited for without an end.
+    query_timeout: answerMsMax,
   })
+  // One that ends between two words is told by what was asked of it.
+  client.on('error', () => {})
   try {
     await client.connect()
     await client.query('SELECT 1')

@@ -61,6 +61,8 @@ function overTls(
   // A signal that has aborted aborts no more, and a server may accept and say nothing for ever.
   if (signal.aborted) return Promise.resolve(false)
   return new Promise((resolve) => {
+    // A signal that has aborted tells nobody again, and a server may hold its answer back for ever.
+    if (signal.aborted) return resolve(false)
     const socket = connect({ host: address, port, ...tls }, () => use(socket, end))
     const end = (answer: boolean): void => {
       signal.removeEventListener('abort', abort)

@@ -1,5 +1,6 @@
 import { chmodSync, rmSync } from 'node:fs'
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { RunFailure } from './failure.ts'
 import type { RunStatus } from './status.ts'
 import { UnknownProcess } from './supervisor.ts'
@@ -22,11 +23,17 @@ export type Control = {
  * name, 409 a failure of the run, each with a `message`.
  */
 export async function openControl(socket: string, control: Control): Promise<{ close(): Promise<void> }> {
+  const silent = new Set<Socket>()
   const server = createServer((incoming, response) => {
+    silent.delete(incoming.socket)
     answer(incoming, control).then(
       (body) => reply(response, 200, body),
       (error: unknown) => reply(response, statusOf(error), { message: messageOf(error) }),
     )
+  })
+  server.on('connection', (socket) => {
+    silent.add(socket)
+    socket.once('close', () => silent.delete(socket))
   })
   // Who claimed the run owns its sockets: one that lies there is a leftover.
   rmSync(socket, { force: true })
@@ -39,7 +46,8 @@ export async function openControl(socket: string, control: Control): Promise<{ c
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve())
-        server.closeIdleConnections()
+        // Whoever asked something is answered. Who connected and says nothing would keep the run from its end for ever.
+        for (const socket of silent) socket.destroy()
       }),
   }
 }

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -164,6 +165,15 @@ test('stop takes a service and its sidecar away and they stay away; start brings
   await expect(supervisor.stopOne('order')).rejects.toThrow('There is no order in this run. There are: kafka, orders.')
 })
 
+test('a restart that is under way when everything is stopped starts nothing', async () => {
+  supervisor = new Supervisor([shell('orders', runs)])
+  await supervisor.start()
+  const restart = expect(supervisor.restartOne('orders')).rejects.toThrow('The run is being stopped')
+  await supervisor.stopAll()
+  await restart
+  expect(stateOf('orders')).toBe('stopped')
+})
+
 test('what does not heed the signal is killed after its grace', async () => {
   supervisor = new Supervisor([shell('deaf', 'trap "" TERM; touch $READY; while :; do sleep 0.1; done')])
   await supervisor.start()
@@ -209,6 +219,18 @@ async function upOf(run: SupervisedRun) {
   await until(() => events.some(({ kind }) => kind === 'ready'), 'the run is ready')
   return { control: controlOf(join(dir, 's/control.sock')), done, events }
 }
+
+test('a run goes down though somebody has connected to its socket and says nothing', async () => {
+  const { control, done } = await upOf(runOf([]))
+  const silent = connect(join(dir, 's/control.sock'))
+  try {
+    await once(silent, 'connect')
+    await control.down()
+    expect(await done).toBe(true)
+  } finally {
+    silent.destroy()
+  }
+})
 
 test('certificates are rotated one time after the other, and a failure is told to whoever asked', async () => {
   const seen: string[] = []

@@ -23,6 +23,7 @@ export class UnknownProcess extends Error {
 export class Supervisor {
   readonly lives: readonly Life[]
   readonly #waiters = new Set<() => void>()
+  #isEnding = false
 
   constructor(specs: readonly ProcessSpec[], options: SupervisorOptions = {}) {
     const problems = orderProblems(specs)
@@ -48,7 +49,7 @@ export class Supervisor {
    * @throws RunFailure for the first process that does not become ready; the others are left as they are
    */
   async start(signal: AbortSignal = new AbortController().signal): Promise<void> {
-    for (const life of this.lives) life.begin()
+    this.#begin(this.lives)
     await this.#untilReady(this.lives, signal)
   }
 
@@ -56,7 +57,7 @@ export class Supervisor {
   async startOne(name: string): Promise<void> {
     const members = this.#find(name)
     this.#refuseMissingNeeds(name, members)
-    for (const life of members) life.begin()
+    this.#begin(members)
     await this.#untilReady(members)
   }
 
@@ -73,12 +74,13 @@ export class Supervisor {
     const members = this.#find(name).filter((life) => !applicationOnly || life.spec.name === name)
     this.#refuseMissingNeeds(name, members)
     await endInOrder(members)
-    for (const life of members) life.begin()
+    this.#begin(members)
     await this.#untilReady(members)
   }
 
-  /** Stops everything: services, then sidecars, then parts. Never fails; what does not end is killed. */
+  /** Stops everything for good: services, then sidecars, then parts. Never fails; what does not end is killed. */
   async stopAll(): Promise<void> {
+    this.#isEnding = true
     await endInOrder(this.lives)
   }
 
@@ -88,6 +90,12 @@ export class Supervisor {
       this.lives.filter((life) => life.usable).map(async (life) => life.spec.reload?.()),
     )
     return results.flatMap((result) => (result.status === 'rejected' ? [String(result.reason)] : []))
+  }
+
+  /** A restart that is under way when everything is stopped would leave behind what it starts. */
+  #begin(lives: readonly Life[]): void {
+    if (this.#isEnding) throw new RunFailure('The run is being stopped: nothing is started any more.')
+    for (const life of lives) life.begin()
   }
 
   #find(name: string): Life[] {
