@@ -1,4 +1,3 @@
-import { type AddressInfo, createServer } from 'node:net'
 import { describe, expect, test } from '@jest/globals'
 import { serviceEnvironment, standInEnvironment } from '#local/environment.ts'
 import { layoutOf } from '#local/layout.ts'
@@ -9,7 +8,6 @@ import { aclsOf } from './kafka-admin.ts'
 import type { PartTools } from './part.ts'
 import { needsOf, partsOf } from './parts.ts'
 import { postgresAccess, postgresConfig } from './postgres.ts'
-import { answersTls } from './probe.ts'
 import { prometheusConfig } from './prometheus.ts'
 import { rabbitmqConfig } from './rabbitmq.ts'
 import { definitionsOf, permissionsOf } from './rabbitmq-definitions.ts'
@@ -203,17 +201,4 @@ describe('the environment of a process', () => {
     expect([PARLEY_LISTEN, PARLEY_WEB]).toEqual(['tcp:127.85.1.201:8080', 'tcp:127.0.0.1:8025'])
     expect(Object.keys(rest).filter((name) => /^(KAFKA|PG|AMQP|OTEL)/.test(name))).toEqual([])
   })
-})
-
-test('a probe whose time is up before it begins answers at once, and opens nothing', async () => {
-  let connections = 0
-  const silent = createServer((socket) => {
-    connections += 1
-    socket.on('error', () => undefined)
-  })
-  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
-  const at = { address: '127.0.0.1', port: (silent.address() as AddressInfo).port }
-  expect(await answersTls(at, {}, Buffer.from('hello'), () => true, AbortSignal.abort())).toBe(false)
-  await new Promise<unknown>((resolve) => silent.close(resolve))
-  expect(connections).toBe(0)
 })

@@ -58,8 +58,6 @@ function overTls(
   signal: AbortSignal,
   use: (socket: TLSSocket, end: (answer: boolean) => void) => void,
 ): Promise<boolean> {
-  // A signal that has aborted aborts no more, and a server may accept and say nothing for ever.
-  if (signal.aborted) return Promise.resolve(false)
   return new Promise((resolve) => {
     // A signal that has aborted tells nobody again, and a server may hold its answer back for ever.
     if (signal.aborted) return resolve(false)
