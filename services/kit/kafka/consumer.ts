@@ -55,6 +55,9 @@ export const membership = {
   fetchBytesMax: 8_388_608,
 } as const
 
+/** How long a question that no member asks may take: the libraries' own attempts add up to minutes where a broker hangs. */
+export const answerLimitMs = 10_000
+
 const reopen = { firstMs: 100, maxMs: 2_000 } as const
 const troubleEveryMs = 5_000
 const defaultDrainMs = 5_000

@@ -1,11 +1,11 @@
 import { connect as connectTcp, isIP } from 'node:net'
 import { connect as connectTls, type SecureContext } from 'node:tls'
 import kafkajs, { type ISocketFactory, type LogEntry, type RetryOptions } from 'kafkajs'
-import { membership, startConsumer } from './consumer.ts'
+import { answerLimitMs, membership, startConsumer } from './consumer.ts'
 import { createRefusal, kafkaError, type Refusal } from './failure.ts'
 import { mendKafkajs } from './kafkajs-mends.ts'
 import { type KafkajsClient, KafkajsSession } from './kafkajs-session.ts'
-import { settledWithin } from './limit.ts'
+import { answeredWithin, settledWithin } from './limit.ts'
 import { partitionOf } from './partitioner.ts'
 import { type Kafka, KafkaError, type KafkaOptions, type OutgoingRecord, type PartitionOffset } from './port.ts'
 import { createProducer, type ProducerSession } from './producer.ts'
@@ -42,7 +42,7 @@ export function connectKafkajs(options: KafkaOptions): Kafka {
       const client = createClient(options, secureContext, membership.sessionTimeoutMs, retry, refusal)
       const admin = client.kafka.admin()
       try {
-        return await refusal.unless(beginningsOf(admin, topics))
+        return await answeredWithin(answerLimitMs, refusal.unless(beginningsOf(admin, topics)), doing)
       } catch (error) {
         throw kafkaError(error, doing)
       } finally {

@@ -1,6 +1,7 @@
 import { type BaseOptions, Consumer, ListOffsetTimestamps, ProduceAcks, Producer } from '@platformatic/kafka'
-import { membership, type SessionSink, startConsumer } from './consumer.ts'
+import { answerLimitMs, membership, type SessionSink, startConsumer } from './consumer.ts'
 import { createRefusal, kafkaError, type Refusal } from './failure.ts'
+import { answeredWithin } from './limit.ts'
 import { partitionOf } from './partitioner.ts'
 import { endClients, PlatformaticSession } from './platformatic-session.ts'
 import type { ConsumeOptions, Kafka, KafkaOptions, OutgoingRecord, PartitionOffset } from './port.ts'
@@ -86,7 +87,7 @@ async function beginningsOf(base: Base, topics: readonly string[]): Promise<Part
   watch(reader, refusal, sockets)
   try {
     const asked = reader.listOffsets({ topics: [...topics], timestamp: ListOffsetTimestamps.EARLIEST })
-    const found = [...(await refusal.unless(asked))]
+    const found = [...(await answeredWithin(answerLimitMs, refusal.unless(asked), doing))]
     return found.flatMap(([topic, offsets]) => offsets.map((offset, partition) => ({ topic, partition, offset })))
   } catch (error) {
     throw kafkaError(error, doing)
