@@ -60,3 +60,20 @@ it('repeats a refused commit, but not for a partition that is another member’s
   await commits.flush(1_000)
   expect(sent).toEqual(['1:5'])
 })
+
+it('lets go of a commit that is refused after the last flush has given up', async () => {
+  let sends = 0
+  const commits = new Commits(
+    async () => {
+      sends += 1
+      await sleep(40)
+      throw new Error('the broker is away')
+    },
+    () => undefined,
+  )
+  commits.own([at(0, 0n)])
+  commits.mark(at(0, 1n))
+  await commits.flush(10)
+  await sleep(200)
+  expect(sends).toBe(1)
+})

@@ -24,6 +24,7 @@ export class Commits {
   #sending: Promise<void> | undefined
   readonly #hurry = createBell()
   #flushing = false
+  #ended = false
   readonly #gatherMs: number
 
   constructor(
@@ -47,12 +48,12 @@ export class Commits {
     for (const key of this.#pending.keys()) if (!this.#owned.has(key)) this.#pending.delete(key)
   }
 
-  /** Waits until nothing is left to commit, or the limit has passed. */
+  /** Waits until nothing is left to commit, or the limit has passed. A commit that is refused after it is not tried again. */
   async flush(limitMs: number): Promise<void> {
     this.#flushing = true
     this.#hurry.ring()
     await settledWithin(limitMs, this.#sending ?? Promise.resolve())
-    this.#flushing = false
+    this.#ended = true
     this.#pending.clear()
   }
 
@@ -65,6 +66,8 @@ export class Commits {
         if (!this.#flushing) await this.#hurry.wait(this.#gatherMs)
       } catch (error) {
         this.#onRefused(error)
+        // The member closes and has no session any more: every further attempt would be refused, for good.
+        if (this.#ended) continue
         for (const [key, position] of batch) {
           if (this.#owned.has(key) && !this.#pending.has(key)) this.#pending.set(key, position)
         }

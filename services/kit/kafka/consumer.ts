@@ -2,7 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Commits } from './commits.ts'
 import { kafkaError } from './failure.ts'
 import { Lanes } from './lanes.ts'
-import { settledWithin } from './limit.ts'
 import {
   type ConsumeOptions,
   type Consumer,
@@ -20,7 +19,7 @@ export type ConsumerSession = {
   commit(offsets: readonly PartitionOffset[]): Promise<void>
   /** Stop (`true`) or go on fetching a partition. */
   hold(partition: TopicPartition, hold: boolean): void
-  /** Leaves the group at once, if it was joined. Opens no connection any more. */
+  /** Leaves the group at once, if it was joined, within `leaveLimitMs` whatever the broker does. Then nothing of it is left open. */
   close(): Promise<void>
 }
 
@@ -50,15 +49,19 @@ export const membership = {
    * was down it waits anew once that is back, and a member that kept its id goes on at once.
    */
   patienceMs: 60_000,
+  /** How long leaving may take. A broker that is gone has lost the member anyway. */
+  leaveLimitMs: 2_000,
   partitionBytesMax: 524_288,
   fetchBytesMax: 8_388_608,
 } as const
+
+/** How long a question that no member asks may take: the libraries' own attempts add up to minutes where a broker hangs. */
+export const answerLimitMs = 10_000
 
 const reopen = { firstMs: 100, maxMs: 2_000 } as const
 const troubleEveryMs = 5_000
 const defaultDrainMs = 5_000
 const flushLimitMs = 2_000
-const leaveLimitMs = 2_000
 
 /** Starts a consumer on sessions of a client library: see `Kafka.consume` for the contract. */
 export async function startConsumer(
@@ -142,8 +145,8 @@ class GroupConsumer implements Consumer {
     await this.#commits.flush(flushLimitMs)
     const session = this.#session
     this.#session = undefined
-    // A broker that is gone has lost this member anyway.
-    if (session !== undefined) await settledWithin(leaveLimitMs, session.close())
+    // That leaving failed says nothing to whoever closes: the group gives a lost member up by itself.
+    await session?.close().catch(() => undefined)
   }
 
   async #open(): Promise<void> {
@@ -196,9 +199,7 @@ class GroupConsumer implements Consumer {
     if (this.#session === session) this.#session = undefined
     this.#lanes.revoke()
     this.#commits.own([])
-    const closing = session.close()
-    closing.catch((cause: unknown) => this.#report(cause))
-    await settledWithin(leaveLimitMs, closing)
+    await session.close().catch((cause: unknown) => this.#report(cause))
   }
 
   /** After the first start a session is replaced whatever ended it: permissions and certificates get mended, too. */

@@ -1,9 +1,11 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { copyFileSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals'
 import kafkajs from 'kafkajs'
 import { until } from '../until-fixture.ts'
 import { type BrokerFixture, startBroker } from './broker-fixture.ts'
+import { membership } from './consumer.ts'
 import { mendKafkajs } from './kafkajs-mends.ts'
 import { partitionOf } from './partitioner.ts'
 import {
@@ -322,6 +324,25 @@ describe.each(clients)('%s', (adapter) => {
     const [p50, p95] = [0.5, 0.95].map((share) => tookMs.toSorted((a, b) => a - b)[Math.floor(60 * share)]?.toFixed(1))
     process.stdout.write(`${adapter}: publish to handler p50 ${p50} ms, p95 ${p95} ms\n`)
   })
+})
+
+it('begins no heartbeats for a member that is closed while its group tells it its partitions', async () => {
+  const { kafka, topic } = await setUp('platformatic', 1)
+  const closing = new AbortController()
+  let late = 0
+  const listen = (told: unknown) => {
+    const { client, operation } = told as { client: { groupId: string; closed: boolean }; operation: string }
+    if (client.groupId !== `g-${topic}`) return
+    if (operation === 'syncGroup') closing.abort()
+    if (operation === 'heartbeat' && client.closed) late += 1
+  }
+  const channels = ['group', 'heartbeat'].map((name) => `tracing:plt:kafka:consumer:${name}:start`)
+  for (const channel of channels) subscribe(channel, listen)
+  await consume(kafka, topic, { signal: closing.signal })
+  expect(closing.signal.aborted).toBe(true)
+  await sleep(3 * membership.heartbeatMs)
+  for (const channel of channels) unsubscribe(channel, listen)
+  expect(late).toBe(0)
 })
 
 describe('a broker that is killed and started again', () => {

@@ -8,8 +8,8 @@ export type KafkajsClient = {
   readonly kafka: kafkajs.Kafka
   readonly retry: RetryOptions
   readonly refusal: Refusal
-  /** Opens no connection any more. */
-  close(): void
+  /** Opens no connection any more, waits for the library's own end within the limit, and gives up the connections left. */
+  end(disconnect: () => Promise<void>, limitMs?: number): Promise<void>
 }
 
 /** A group membership on kafkajs. */
@@ -67,8 +67,7 @@ export class KafkajsSession implements ConsumerSession {
   }
 
   async close(): Promise<void> {
-    this.#client.close()
-    await this.#consumer.disconnect()
+    await this.#client.end(() => this.#consumer.disconnect())
   }
 
   async #join(): Promise<void> {

@@ -1,13 +1,15 @@
 import { connect as connectTcp, isIP } from 'node:net'
 import { connect as connectTls, type SecureContext } from 'node:tls'
 import kafkajs, { type ISocketFactory, type LogEntry, type RetryOptions } from 'kafkajs'
-import { membership, startConsumer } from './consumer.ts'
+import { answerLimitMs, membership, startConsumer } from './consumer.ts'
 import { createRefusal, kafkaError, type Refusal } from './failure.ts'
 import { mendKafkajs } from './kafkajs-mends.ts'
 import { type KafkajsClient, KafkajsSession } from './kafkajs-session.ts'
+import { answeredWithin, settledWithin } from './limit.ts'
 import { partitionOf } from './partitioner.ts'
-import type { Kafka, KafkaOptions, OutgoingRecord, PartitionOffset } from './port.ts'
+import { type Kafka, KafkaError, type KafkaOptions, type OutgoingRecord, type PartitionOffset } from './port.ts'
 import { createProducer, type ProducerSession } from './producer.ts'
+import { createSockets, type Sockets } from './sockets.ts'
 import { tlsSource } from './tls.ts'
 
 const defaultDeliveryTimeoutMs = 10_000
@@ -38,12 +40,13 @@ export function connectKafkajs(options: KafkaOptions): Kafka {
       const doing = `Asking where ${topics.join(', ')} begin`
       const refusal = createRefusal(doing)
       const client = createClient(options, secureContext, membership.sessionTimeoutMs, retry, refusal)
+      const admin = client.kafka.admin()
       try {
-        return await refusal.unless(beginningsOf(client.kafka.admin(), topics))
+        return await answeredWithin(answerLimitMs, refusal.unless(beginningsOf(admin, topics)), doing)
       } catch (error) {
         throw kafkaError(error, doing)
       } finally {
-        client.close()
+        await client.end(() => admin.disconnect())
       }
     },
   }
@@ -58,6 +61,7 @@ function createClient(
   refusal: Refusal,
 ): KafkajsClient {
   const closed = new AbortController()
+  const sockets = createSockets()
   const onLog = ({ level, log }: LogEntry) => {
     // Why there is no coordinator (no permission for the group?) kafkajs tells to its debug log only.
     if (log.message === 'Tried to find group coordinator') refusal.observe(log.error)
@@ -68,7 +72,7 @@ function createClient(
     // No broker is the one answer after which kafkajs stops to retry.
     brokers: () => (closed.signal.aborted ? [] : [...options.brokers]),
     ssl: secureContext !== undefined,
-    socketFactory: socketFactory(secureContext, refusal, closed.signal),
+    socketFactory: socketFactory(secureContext, refusal, closed.signal, sockets),
     connectionTimeout: 3_000,
     requestTimeout,
     retry,
@@ -76,13 +80,26 @@ function createClient(
     logLevel: kafkajs.logLevel.ERROR,
     logCreator: () => onLog,
   })
-  return { kafka, retry, refusal, close: () => closed.abort() }
+  return {
+    kafka,
+    retry,
+    refusal,
+    async end(disconnect, limitMs = membership.leaveLimitMs) {
+      closed.abort()
+      const disconnected = disconnect()
+      const inTime = await settledWithin(limitMs, disconnected)
+      // An error, for it is told to whoever waits for an answer, and ends the timers of the connection.
+      sockets.destroy(new KafkaError('CLOSED', 'The client was closed before the broker had answered.'))
+      if (inTime) await disconnected
+    },
+  }
 }
 
 function socketFactory(
   secureContext: (() => SecureContext) | undefined,
   refusal: Refusal,
   closed: AbortSignal,
+  sockets: Sockets,
 ): ISocketFactory {
   return ({ host, port, onConnect }) => {
     closed.throwIfAborted()
@@ -94,6 +111,7 @@ function socketFactory(
     socket.setNoDelay(true)
     socket.setKeepAlive(true, 60_000)
     socket.on('error', refusal.observe)
+    sockets.add(socket)
     return socket
   }
 }
@@ -111,15 +129,11 @@ async function openProducer(client: KafkajsClient, deliveryTimeoutMs: number): P
       return record.message.partition ?? partitionOf(String(record.message.key), record.partitionMetadata.length)
     },
   })
-  const close = async () => {
-    client.close()
-    await producer.disconnect()
-  }
+  const close = () => client.end(() => producer.disconnect())
   const abandon = () => {
     abandoned = true
-    client.close()
     // The connection is given up because it failed: that it also fails to close says nothing new.
-    producer.disconnect().catch(() => undefined)
+    client.end(() => producer.disconnect(), 0).catch(() => undefined)
   }
   try {
     await client.refusal.unless(producer.connect())
@@ -134,17 +148,13 @@ async function openProducer(client: KafkajsClient, deliveryTimeoutMs: number): P
 }
 
 async function beginningsOf(admin: kafkajs.Admin, topics: readonly string[]): Promise<PartitionOffset[]> {
-  try {
-    await admin.connect()
-    const found = await Promise.all(
-      topics.map(async (topic) =>
-        (await admin.fetchTopicOffsets(topic)).map(({ partition, low }) => ({ topic, partition, offset: BigInt(low) })),
-      ),
-    )
-    return found.flat()
-  } finally {
-    await admin.disconnect()
-  }
+  await admin.connect()
+  const found = await Promise.all(
+    topics.map(async (topic) =>
+      (await admin.fetchTopicOffsets(topic)).map(({ partition, low }) => ({ topic, partition, offset: BigInt(low) })),
+    ),
+  )
+  return found.flat()
 }
 
 function topicMessages(records: readonly OutgoingRecord[]) {

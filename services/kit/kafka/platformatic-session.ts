@@ -1,8 +1,10 @@
-import { type Consumer, type GroupAssignment, ListOffsetTimestamps } from '@platformatic/kafka'
+import { type Consumer, type GroupAssignment, ListOffsetTimestamps, type Producer } from '@platformatic/kafka'
 import { type ConsumerSession, membership, type SessionSink } from './consumer.ts'
 import { kafkaError, type Refusal } from './failure.ts'
 import { keyOf } from './lanes.ts'
+import { settledWithin } from './limit.ts'
 import type { ConsumeOptions, IncomingRecord, PartitionOffset, TopicPartition } from './port.ts'
+import type { Sockets } from './sockets.ts'
 
 /**
  * A broker answers the requests of one connection in their order. With a connection each, a fetch that waits for records
@@ -18,6 +20,7 @@ export class PlatformaticSession implements ConsumerSession {
   readonly #group: Consumer
   readonly #reader: Consumer
   readonly #committer: Consumer
+  readonly #sockets: Sockets
   readonly #refusal: Refusal
   readonly #options: ConsumeOptions
   readonly #sink: SessionSink
@@ -25,8 +28,10 @@ export class PlatformaticSession implements ConsumerSession {
   #positions = new Map<string, PartitionOffset>()
   #wake = Promise.withResolvers<void>()
   #closed = false
+  #ended: Promise<void> | undefined
 
-  constructor(clients: SessionClients, refusal: Refusal, options: ConsumeOptions, sink: SessionSink) {
+  constructor(clients: SessionClients, sockets: Sockets, refusal: Refusal, options: ConsumeOptions, sink: SessionSink) {
+    this.#sockets = sockets
     this.#group = clients.group
     this.#reader = clients.reader
     this.#committer = clients.committer
@@ -58,16 +63,28 @@ export class PlatformaticSession implements ConsumerSession {
     this.#wake = Promise.withResolvers<void>()
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#ended ??= this.#close()
+    return this.#ended
+  }
+
+  async #close(): Promise<void> {
     this.#closed = true
     this.#positions = new Map()
     this.#wake.resolve()
-    try {
-      // Closing leaves the group first.
-      await this.#group.close(true)
-    } finally {
-      await Promise.all([this.#reader.close(true), this.#committer.close(true)])
-    }
+    const left = this.#leave()
+    // Told below, where it is known in time: a broker that is gone has lost this member anyway.
+    left.catch(() => undefined)
+    const told = this.#group.isConnected() && (await settledWithin(membership.leaveLimitMs, left))
+    // Otherwise closing leaves once more, and stays open where that is refused.
+    this.#group.memberId = null
+    await endClients([this.#group, this.#reader, this.#committer], this.#sockets)
+    if (told) await left
+  }
+
+  /** Closing would leave, too, but lets a join under way go on: once that is answered its heartbeats begin, and fail for good. */
+  async #leave(): Promise<void> {
+    await this.#group.leaveGroup(true)
   }
 
   async #assign(member: string, assignments: readonly GroupAssignment[]): Promise<void> {
@@ -205,6 +222,14 @@ export class PlatformaticSession implements ConsumerSession {
   #metadata() {
     return this.#reader.metadata({ topics: [...this.#options.topics] })
   }
+}
+
+/** Closes clients whatever their broker does. */
+export async function endClients(clients: readonly (Consumer | Producer)[], sockets: Sockets): Promise<void> {
+  // Closing waits for a broker to take what was written, and forgets connections that were opened beside one that failed.
+  const closing = Promise.all(clients.map((client) => client.close(true)))
+  sockets.destroy()
+  await closing
 }
 
 type FetchResponse = Awaited<ReturnType<Consumer['fetch']>>

@@ -1,10 +1,12 @@
 import { type BaseOptions, Consumer, ListOffsetTimestamps, ProduceAcks, Producer } from '@platformatic/kafka'
-import { membership, type SessionSink, startConsumer } from './consumer.ts'
+import { answerLimitMs, membership, type SessionSink, startConsumer } from './consumer.ts'
 import { createRefusal, kafkaError, type Refusal } from './failure.ts'
+import { answeredWithin } from './limit.ts'
 import { partitionOf } from './partitioner.ts'
-import { PlatformaticSession } from './platformatic-session.ts'
+import { endClients, PlatformaticSession } from './platformatic-session.ts'
 import type { ConsumeOptions, Kafka, KafkaOptions, OutgoingRecord, PartitionOffset } from './port.ts'
 import { createProducer, type ProducerSession } from './producer.ts'
+import { createSockets, type Sockets } from './sockets.ts'
 import { tlsSource } from './tls.ts'
 
 const defaultDeliveryTimeoutMs = 10_000
@@ -57,7 +59,8 @@ function openProducer(base: Base, deliveryTimeoutMs: number): ProducerSession {
     idempotent: true,
     acks: ProduceAcks.ALL,
   })
-  watch(producer, refusal)
+  const sockets = createSockets()
+  watch(producer, refusal, sockets)
   const write = async (records: readonly OutgoingRecord[]) => {
     const topics = [...new Set(records.map(({ topic }) => topic))]
     const metadata = await producer.metadata({ topics })
@@ -69,9 +72,9 @@ function openProducer(base: Base, deliveryTimeoutMs: number): ProducerSession {
     lastFailure: refusal.last,
     abandon() {
       // Closing ends a retry under way. That a connection which failed also fails to close says nothing new.
-      producer.close(true).catch(() => undefined)
+      endClients([producer], sockets).catch(() => undefined)
     },
-    close: () => producer.close(true),
+    close: () => endClients([producer], sockets),
   }
 }
 
@@ -80,15 +83,16 @@ async function beginningsOf(base: Base, topics: readonly string[]): Promise<Part
   const refusal = createRefusal(doing)
   // It joins no group: only a consumer of this library can ask.
   const reader = new Consumer({ ...base(membership.sessionTimeoutMs, 4, refusal), groupId: 'none' })
-  watch(reader, refusal)
+  const sockets = createSockets()
+  watch(reader, refusal, sockets)
   try {
     const asked = reader.listOffsets({ topics: [...topics], timestamp: ListOffsetTimestamps.EARLIEST })
-    const found = [...(await refusal.unless(asked))]
+    const found = [...(await answeredWithin(answerLimitMs, refusal.unless(asked), doing))]
     return found.flatMap(([topic, offsets]) => offsets.map((offset, partition) => ({ topic, partition, offset })))
   } catch (error) {
     throw kafkaError(error, doing)
   } finally {
-    await reader.close(true)
+    await endClients([reader], sockets)
   }
 }
 
@@ -110,6 +114,8 @@ function createSession(base: Base, consume: ConsumeOptions, sink: SessionSink) {
     sessionTimeout: membership.sessionTimeoutMs,
     rebalanceTimeout: membership.rebalanceTimeoutMs,
     heartbeatInterval: membership.heartbeatMs,
+    // Nobody listens for heartbeats that stall, but a join that ends with the client has the library wait for one so long.
+    heartbeatStallTimeout: membership.heartbeatMs,
     // The name kafkajs uses, so that a group may change its client member by member.
     protocols: [{ name: 'RoundRobinAssigner', version: 1 }],
   }
@@ -119,12 +125,19 @@ function createSession(base: Base, consume: ConsumeOptions, sink: SessionSink) {
     // Without retries: the library would answer a refused commit with a join of its own.
     committer: new Consumer({ ...options, retries: 0 }),
   }
-  for (const client of Object.values(clients)) watch(client, refusal)
-  return new PlatformaticSession(clients, refusal, consume, sink)
+  const sockets = createSockets()
+  for (const client of Object.values(clients)) watch(client, refusal, sockets)
+  return new PlatformaticSession(clients, sockets, refusal, consume, sink)
 }
 
 /** With TLS 1.3 a broker refuses a certificate after the handshake: only the connection itself learns why it ended. */
-function watch(client: Producer | Consumer, refusal: Refusal): void {
+function watch(client: Producer | Consumer, refusal: Refusal, sockets: Sockets): void {
+  client.connections.on('connecting', ({ connection }) => {
+    // Its socket is made right after this event.
+    queueMicrotask(() => {
+      if (connection.socket) sockets.add(connection.socket)
+    })
+  })
   client.on('client:broker:connect', ({ connection }) => {
     connection.on('error', refusal.observe)
   })

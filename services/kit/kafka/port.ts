@@ -25,7 +25,7 @@ export type Kafka = {
    * trusted certificate). Once it has started, a lost session is replaced by a new one, whatever the reason.
    */
   consume(options: ConsumeOptions): Promise<Consumer>
-  /** Where the logs of these topics begin now: what came before was deleted. Rejects with a {@link KafkaError}. */
+  /** Where the logs of these topics begin now: what came before was deleted. Rejects with a {@link KafkaError}, after 10 s at most. */
   beginnings(topics: readonly string[]): Promise<readonly PartitionOffset[]>
 }
 
