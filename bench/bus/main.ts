@@ -12,7 +12,7 @@ import { postgres } from '#graph/store.ts'
 import { consumes, topic } from '#graph/topic.ts'
 import { testApp } from '#kit/app/app-fixture.ts'
 import type { KafkaConfiguration } from '#kit/app/configuration.ts'
-import { type BrokerFixture, startBroker } from '#kit/kafka/broker-fixture.ts'
+import { type BrokerFixture, createTopics, startBroker } from '#kit/kafka/broker-fixture.ts'
 import { mendKafkajs } from '#kit/kafka/kafkajs-mends.ts'
 import { consumer } from '#kit/messaging/consumer.ts'
 import { startMessaging } from '#kit/messaging/messaging.ts'
@@ -47,7 +47,7 @@ async function main(): Promise<void> {
     throw error
   })
   try {
-    await createTopics(broker)
+    await makeTopics(broker)
     const { caFile, certFile, keyFile } = broker.identity('admin')
     const tls = { authorityFile: caFile, certFile, keyFile }
     const lines = await measure(server, { brokers: broker.brokers, tls, client: 'kafkajs' })
@@ -155,7 +155,7 @@ async function publishAll(bus: Bus): Promise<void> {
   await Promise.all(effects)
 }
 
-async function createTopics(broker: BrokerFixture): Promise<void> {
+async function makeTopics(broker: BrokerFixture): Promise<void> {
   const { caFile, certFile, keyFile } = broker.identity('admin')
   const ssl = { ca: [readFileSync(caFile)], cert: readFileSync(certFile), key: readFileSync(keyFile) }
   mendKafkajs()
@@ -164,7 +164,7 @@ async function createTopics(broker: BrokerFixture): Promise<void> {
   await admin.connect()
   const names = [orderEvents.name, deadLetterTopic(orderEvents.name, shipping.name)]
   const topics = names.map((name) => ({ topic: name, numPartitions: partitions, replicationFactor: 1 }))
-  await admin.createTopics({ topics, waitForLeaders: true })
+  await createTopics(admin, ...topics)
   await admin.disconnect()
 }
 

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs'
 import kafkajs from 'kafkajs'
 import { deadLetterTopic } from '#graph/names.ts'
 import { testApp } from '#kit/app/app-fixture.ts'
-import { type BrokerFixture, startBroker } from '#kit/kafka/broker-fixture.ts'
+import { type BrokerFixture, createTopics, startBroker } from '#kit/kafka/broker-fixture.ts'
 import { mendKafkajs } from '#kit/kafka/kafkajs-mends.ts'
 import type { OutgoingRecord, Producer } from '#kit/kafka/port.ts'
 import { connect } from '#kit/kafka/select.ts'
@@ -183,7 +183,7 @@ async function openTopics(broker: BrokerFixture): Promise<Producer> {
   await admin.connect()
   const names = [orderEvents.name, facts.name, deadLetterTopic(orderEvents.name, tally.name)]
   const topics = names.map((name) => ({ topic: name, numPartitions: partitions, replicationFactor: 1 }))
-  await admin.createTopics({ topics, waitForLeaders: true })
+  await createTopics(admin, ...topics)
   await admin.disconnect()
   const wire = await connect({ clientId: 'bench', brokers: broker.brokers, tls, onError: () => undefined })
   return wire.producer()

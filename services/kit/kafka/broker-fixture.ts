@@ -4,6 +4,8 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type kafkajs from 'kafkajs'
+import { until } from '../until-fixture.ts'
 import type { TlsFiles } from './port.ts'
 
 /** One real broker (KRaft, mutual TLS, ACLs) in a scratch directory, for tests. */
@@ -63,6 +65,19 @@ export async function startBroker(): Promise<BrokerFixture> {
       rmSync(directory, { recursive: true, force: true })
     },
   }
+}
+
+/**
+ * Creates topics, and waits until the broker shows them: the controller answers before the broker knows. kafkajs's own wait takes
+ * "no such topic" for the end.
+ */
+export async function createTopics(admin: kafkajs.Admin, ...topics: kafkajs.ITopicConfig[]): Promise<void> {
+  await admin.createTopics({ topics, waitForLeaders: false })
+  const shown = async () => {
+    const known = new Set(await admin.listTopics())
+    return topics.every(({ topic }) => known.has(topic))
+  }
+  await until(shown, 'the broker shows the topics', 10_000, 20)
 }
 
 function javaArguments(directory: string): string[] {

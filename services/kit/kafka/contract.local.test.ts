@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals'
 import kafkajs from 'kafkajs'
 import { until } from '../until-fixture.ts'
-import { type BrokerFixture, startBroker } from './broker-fixture.ts'
+import { type BrokerFixture, createTopics, startBroker } from './broker-fixture.ts'
 import { membership } from './consumer.ts'
 import { mendKafkajs } from './kafkajs-mends.ts'
 import { partitionOf } from './partitioner.ts'
@@ -37,9 +37,7 @@ beforeAll(async () => {
   broker = await startBroker()
   admin = new kafkajs.Kafka({ ...clientOptions('admin'), logLevel: kafkajs.logLevel.NOTHING }).admin()
   await admin.connect()
-  await admin.createTopics({
-    topics: ['forbidden', 'read-only'].map((topic) => ({ topic, numPartitions: 1 })),
-  })
+  await createTopics(admin, ...['forbidden', 'read-only'].map((topic) => ({ topic, numPartitions: 1 })))
   const { AclOperationTypes: can, AclResourceTypes: on, ResourcePatternTypes: by } = kafkajs
   const grant = (resourceType: number, resourceName: string, operation: number, resourcePatternType = by.PREFIXED) => ({
     ...{ resourceType, resourceName, resourcePatternType, operation, host: '*', principal: 'User:app' },
@@ -443,7 +441,7 @@ async function setUp(adapter: KafkaClient, numPartitions: number) {
   const topic = `t-${adapter}-${names}`
   // As the mesh makes topics.
   const configEntries = [{ name: 'message.timestamp.type', value: 'LogAppendTime' }]
-  await admin.createTopics({ topics: [{ topic, numPartitions, configEntries }], waitForLeaders: true })
+  await createTopics(admin, { topic, numPartitions, configEntries })
   const kafka = await connectAs('app', adapter)
   const { send } = producer(kafka)
   const committed = async (groupId: string) => {

@@ -10,7 +10,7 @@ import { OrderCancelledSchema, OrderConfirmedSchema, OrderPlacedSchema } from '#
 import { type TestApp, testApp } from '../app/app-fixture.ts'
 import type { KafkaConfiguration, PostgresConfiguration } from '../app/configuration.ts'
 import { runAsMessage } from '../context.ts'
-import { type BrokerFixture, startBroker } from '../kafka/broker-fixture.ts'
+import { type BrokerFixture, createTopics, startBroker } from '../kafka/broker-fixture.ts'
 import type { IncomingRecord, Kafka } from '../kafka/port.ts'
 import { connect } from '../kafka/select.ts'
 import { type Database, openDatabase, statement } from '../store/database.ts'
@@ -64,7 +64,7 @@ beforeAll(async () => {
     tls: { caFile, certFile, keyFile },
     onError: () => undefined,
   })
-  await createTopics()
+  await makeTopics()
   const sourceApp = testApp(orders, { kafka, postgres: server.create('orders') })
   source = openDatabase(sourceApp)
   await migrate(source)
@@ -95,14 +95,14 @@ afterAll(async () => {
   await Promise.all([server?.stop(), broker?.stop()])
 }, 30_000)
 
-async function createTopics(): Promise<void> {
+async function makeTopics(): Promise<void> {
   const tls = broker.identity('admin')
   const { readFileSync } = await import('node:fs')
   const ssl = { ca: [readFileSync(tls.caFile)], cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile) }
   const admin = new kafkajs.Kafka({ brokers: [...broker.brokers], ssl, logLevel: kafkajs.logLevel.NOTHING }).admin()
   await admin.connect()
   const topics = ['orders', dead].map((topic) => ({ topic, numPartitions: 3, replicationFactor: 1 }))
-  await admin.createTopics({ topics, waitForLeaders: true })
+  await createTopics(admin, ...topics)
   await admin.disconnect()
 }
 

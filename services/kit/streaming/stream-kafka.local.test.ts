@@ -6,7 +6,7 @@ import kafkajs from 'kafkajs'
 import { deadLetterTopic } from '#graph/names.ts'
 import { type TestApp, testApp } from '../app/app-fixture.ts'
 import type { KafkaConfiguration, PostgresConfiguration } from '../app/configuration.ts'
-import { type BrokerFixture, startBroker } from '../kafka/broker-fixture.ts'
+import { type BrokerFixture, createTopics, startBroker } from '../kafka/broker-fixture.ts'
 import type { Consumer as Member, Producer } from '../kafka/port.ts'
 import { connect } from '../kafka/select.ts'
 import { type Messaging, startMessaging } from '../messaging/messaging.ts'
@@ -59,7 +59,7 @@ beforeAll(async () => {
   admin = new kafkajs.Kafka({ brokers: [...broker.brokers], ssl, logLevel: kafkajs.logLevel.NOTHING }).admin()
   await admin.connect()
   const topics = [orderEvents.name, facts.name, dead].map((topic) => ({ topic, numPartitions: partitions }))
-  await admin.createTopics({ topics, waitForLeaders: true })
+  await createTopics(admin, ...topics)
   const wire = await connect({
     ...{ clientId: 'test', brokers: broker.brokers, tls: { caFile, certFile, keyFile } },
     onError: () => undefined,
