@@ -3,7 +3,7 @@
  * Everything is durable: outbox and inbox in Postgres with fsync, a quorum queue on one RabbitMQ node over TLS, confirms both ways. Batch size 1.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { asks, queue, sends, works } from '#graph/queue.ts'
+import { asks, type QueueNode, queue, sends, works } from '#graph/queue.ts'
 import { service } from '#graph/service.ts'
 import { postgres } from '#graph/store.ts'
 import { testApp } from '#kit/app/app-fixture.ts'
@@ -40,17 +40,17 @@ async function main(): Promise<void> {
   const server = await startPostgres()
   try {
     const load = `${perSecond}/s for ${seconds} s after 2 s of the same`
-    const tasks = await onBroker(emails.name, (rabbitmq) => measureTasks(server, rabbitmq))
+    const tasks = await onBroker(emails, (rabbitmq) => measureTasks(server, rabbitmq))
     print(`5 · Message queue: tasks, ${load}`, tasks)
-    const questions = await onBroker(quotes.name, (rabbitmq) => measureQuestions(server, rabbitmq))
+    const questions = await onBroker(quotes, (rabbitmq) => measureQuestions(server, rabbitmq))
     print(`6 · Request–reply over a queue: questions, ${load}`, questions)
   } finally {
     await server.stop()
   }
 }
 
-async function onBroker(name: string, measure: (rabbitmq: RabbitmqFixture) => Promise<Line[]>): Promise<Line[]> {
-  const rabbitmq = await startRabbitmq(name, 5)
+async function onBroker(queue: QueueNode, measure: (rabbitmq: RabbitmqFixture) => Promise<Line[]>): Promise<Line[]> {
+  const rabbitmq = await startRabbitmq(queue)
   try {
     return await measure(rabbitmq)
   } finally {

@@ -24,6 +24,8 @@ export const dataKinds: ReadonlySet<string> = new Set([
   'rabbitmq.com/RabbitmqCluster',
   'rabbitmq.com/Vhost',
   'rabbitmq.com/Queue',
+  // Without its policy what waits in a queue for its next attempt would end instead of coming back.
+  'rabbitmq.com/Policy',
 ])
 
 /** An object in the namespace of the system; of a kind that holds data one that is kept. */

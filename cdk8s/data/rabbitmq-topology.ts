@@ -1,4 +1,5 @@
-import { deadLetterQueue, replyExchange, replyQueuePrefix, retryQueue } from '#graph/names.ts'
+import { deadLetterQueue, replyExchange, replyQueuePrefix } from '#graph/names.ts'
+import { retriesOf } from '#plan/messaging.ts'
 import type { PlannedQueue } from '#plan/plan.ts'
 import { type ServiceSlice, usesQueues } from '#plan/slices.ts'
 import { dataNames, type Site } from '#providers/cluster.ts'
@@ -47,11 +48,13 @@ function maySend({ name }: PlannedQueue): Reach {
   return { configure: [], write: [escaped(name)], read: [] }
 }
 
-function mayWork({ name, deadLetterQueue: dead, replies }: PlannedQueue): Reach {
+function mayWork(queue: PlannedQueue): Reach {
+  const { name, deadLetterQueue: dead, replies } = queue
+  const retries = retriesOf(queue).map((retry) => escaped(retry.name))
   const dying = dead ? [escaped(dead)] : []
   const answers = replies ? [escaped(replyExchange(name))] : []
-  // It fetches its own dead letters into its database; what failed waits in the retry queue.
-  return { configure: [], write: [escaped(retryQueue(name)), ...dying, ...answers], read: [escaped(name), ...dying] }
+  // It fetches its own dead letters into its database; what failed waits in the retry queues.
+  return { configure: [], write: [...retries, ...dying, ...answers], read: [escaped(name), ...dying] }
 }
 
 function mayAsk({ name }: PlannedQueue, service: string): Reach {
@@ -98,15 +101,18 @@ function topology(site: Site): (queue: PlannedQueue) => readonly Manifest[] {
 type QueuePolicy = { readonly name: string; readonly definition: Readonly<Record<string, string | number>> }
 
 function policiesOf(queue: PlannedQueue): readonly QueuePolicy[] {
-  const { name, deadLetterQueue: dead, lengthMax, deliveryLimit, backoff } = queue
+  const { name, deadLetterQueue: dead, lengthMax, deliveryLimit } = queue
   const bounded = { 'max-length': lengthMax, overflow: 'reject-publish' }
   // The broker keeps a message until its dead letter is stored; only with `reject-publish` can it.
   const deadTo = (to: string) => ({ 'dead-letter-exchange': to, 'dead-letter-strategy': 'at-least-once' })
   return [
     // The limit counts redeliveries; the plan counts deliveries.
     { name, definition: { ...bounded, 'delivery-limit': deliveryLimit - 1, ...(dead ? deadTo(dead) : {}) } },
-    // A message without an expiration of its own waits the longest backoff.
-    { name: retryQueue(name), definition: { ...bounded, 'message-ttl': backoff.maxMs, ...deadTo(name) } },
+    // A task's own expiration, which the worker draws, is at most this.
+    ...retriesOf(queue).map((retry) => ({
+      name: retry.name,
+      definition: { ...bounded, 'message-ttl': retry.waitMs, ...deadTo(name) },
+    })),
     // RabbitMQ 4 drops what was delivered more than 20 times, and a dead letter has nowhere else to go.
     ...(dead ? [{ name: deadLetterQueue(name), definition: { ...bounded, 'delivery-limit': 1_000_000 } }] : []),
   ]

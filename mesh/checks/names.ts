@@ -1,4 +1,4 @@
-import { resolveConsume } from '#graph/defaults.ts'
+import { resolveConsume, resolveRedelivery } from '#graph/defaults.ts'
 import { deadLetterQueue, deadLetterTopic, retryQueue } from '#graph/names.ts'
 import type { SystemNode } from '#graph/system.ts'
 import { allEdges, byName } from './edges.ts'
@@ -134,10 +134,11 @@ function messagingNames(system: SystemNode): Name[] {
       allEdges(system, kind).flatMap(({ service, edge: { queue } }) => {
         const owners = [serviceOwner(service)]
         const path = `queue ${queue.name}`
+        const { name: retry } = retryQueue(queue.name, resolveRedelivery(queue.redelivery), 1)
         return [
           { path, name: queue.name, kind: 'channel' as const, owners },
           { path, name: deadLetterQueue(queue.name), kind: 'derived' as const, owners },
-          { path, name: retryQueue(queue.name), kind: 'derived' as const, owners },
+          { path, name: retry, kind: 'derived' as const, owners },
         ]
       }),
     ),

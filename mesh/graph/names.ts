@@ -1,3 +1,5 @@
+import type { Redelivery } from './policy.ts'
+
 /** The names that follow from a declaration. The plan and the kit use the same functions, so they cannot disagree. */
 
 /** The topic to which a group of consumers puts what it could not handle. */
@@ -15,9 +17,28 @@ export function deadLetterQueue(queue: string): string {
   return `${queue}.dead-letter`
 }
 
-/** The queue in which a task waits for its next attempt. */
-export function retryQueue(queue: string): string {
-  return `${queue}.retry`
+/** A queue in which tasks wait for their next attempt, each at most `waitMs`. */
+export type RetryQueue = { readonly name: string; readonly waitMs: number }
+
+/**
+ * The queue in which a task waits that has failed `attempt` times. Each wait has a queue of its own, as RabbitMQ looks at the
+ * head of a queue alone: in one queue for all, a short wait would last as long as the longest before it. The last, in which
+ * tasks wait however often they fail, has the same name whatever the figures are, so that one is always there.
+ */
+export function retryQueue(queue: string, redelivery: Required<Redelivery>, attempt: number): RetryQueue {
+  const { baseMs, maxMs } = redelivery.backoff
+  const step = Math.min(attempt, retrySteps(redelivery))
+  const name = step < retrySteps(redelivery) ? `${queue}.retry-${step}` : `${queue}.retry`
+  return { name, waitMs: Math.min(maxMs, baseMs * 2 ** (step - 1)) }
+}
+
+/** All retry queues of a queue, the shortest wait first: one for each doubling up to the ceiling that the attempts can reach. */
+export function retryQueues(queue: string, redelivery: Required<Redelivery>): readonly RetryQueue[] {
+  return Array.from({ length: retrySteps(redelivery) }, (_, index) => retryQueue(queue, redelivery, index + 1))
+}
+
+function retrySteps({ attempts, backoff: { baseMs, maxMs } }: Required<Redelivery>): number {
+  return Math.max(1, Math.min(attempts - 1, 1 + Math.ceil(Math.log2(maxMs / baseMs))))
 }
 
 /** The exclusive queue on which an asking replica gets its answers begins with this; permissions are given by it. */

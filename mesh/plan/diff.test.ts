@@ -57,6 +57,17 @@ describe('whom a change breaks', () => {
     else expect(found?.breaks).toBeNull()
   })
 
+  test('fewer waits between attempts refuse what replicas of the worker put into those that are gone', () => {
+    const attempts = (deliveryLimit: number) => ({
+      ...plan,
+      queues: plan.queues.map((queue) => (queue.name === 'emails' ? { ...queue, deliveryLimit } : queue)),
+    })
+    expect(diffPlans(attempts(5), attempts(3))[0]?.breaks).toBe(
+      'replicas of notifications that still put tasks into emails.retry-2, emails.retry-3 are refused: roll notifications out first',
+    )
+    expect(diffPlans(attempts(3), attempts(5))[0]?.breaks).toBeNull()
+  })
+
   test('a route that is gone breaks clients outside', () => {
     const exposures = plan.exposures.map((one) => ({ ...one, methods: one.methods.slice(1) }))
     expect(diffPlans(plan, { ...plan, exposures })[0]?.breaks).toBe(

@@ -1,5 +1,6 @@
 /** What differs between two plans of one system, in words for a review: what changed, and whom it breaks. */
 import { compareText } from './freeze.ts'
+import { retriesOf } from './messaging.ts'
 import type { LinkRoute, Plan, PlannedExposure, PlannedQueue, PlannedTopic } from './plan.ts'
 
 /** One difference. `breaks` says whom it breaks and how, null where nobody is. */
@@ -210,7 +211,15 @@ const queues: Sort<PlannedQueue> = {
     ...before.senders
       .filter((sender) => !after.senders.includes(sender))
       .map((sender) => `replicas of ${sender} that still send to it are refused: roll ${sender} out first`),
+    goneRetries(before, after),
   ],
+}
+
+function goneRetries(before: PlannedQueue, after: PlannedQueue): string | null {
+  const now = retriesOf(after).map(({ name }) => name)
+  const gone = retriesOf(before).flatMap(({ name }) => (now.includes(name) ? [] : [name]))
+  if (gone.length === 0) return null
+  return `replicas of ${before.worker} that still put tasks into ${gone.join(', ')} are refused: roll ${before.worker} out first`
 }
 
 const questions: Sort<{ from: string; deadlineMs: number; inFlightMax: number }> = {

@@ -1,7 +1,7 @@
 import type { DescMessage } from '@bufbuild/protobuf'
 import { resolveConsume, resolveRedelivery } from '#graph/defaults.ts'
 import type { Environment } from '#graph/environment.ts'
-import { deadLetterQueue, deadLetterTopic } from '#graph/names.ts'
+import { deadLetterQueue, deadLetterTopic, type RetryQueue, retryQueues } from '#graph/names.ts'
 import type { QueueNode } from '#graph/queue.ts'
 import type { SystemNode } from '#graph/system.ts'
 import { sortedBy } from './freeze.ts'
@@ -93,6 +93,11 @@ export function deriveWebhooks(system: SystemNode): PlannedWebhook[] {
     })),
   )
   return sortedBy(webhooks, (webhook) => webhook.name)
+}
+
+/** The queues in which tasks of a queue wait for their next attempt, the shortest wait first. */
+export function retriesOf({ name, deliveryLimit: attempts, backoff }: PlannedQueue): readonly RetryQueue[] {
+  return retryQueues(name, { attempts, backoff })
 }
 
 type QueueEdge = ReturnType<typeof edgesOf<'sends' | 'works' | 'asks'>>[number]

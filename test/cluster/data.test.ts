@@ -1,6 +1,7 @@
 /** Who may do what to topics, groups, queues and databases, by evaluators of the rendered users, ACLs and rules. */
 import { describe, expect, test } from '@jest/globals'
-import { replyExchange, replyQueuePrefix, retryQueue } from '#graph/names.ts'
+import { replyExchange, replyQueuePrefix } from '#graph/names.ts'
+import { retriesOf } from '#plan/messaging.ts'
 import type { Plan } from '#plan/plan.ts'
 import type { Manifest } from '#providers/manifest.ts'
 import { type KafkaResource, kafkaAllows, kafkaTopics, kafkaUsers } from '../evaluators/kafka.ts'
@@ -150,6 +151,7 @@ function rightsOf(
 ): readonly string[] {
   const found = queues.find(({ name }) => name === queue)
   const dead = found?.deadLetterQueue ? [found.deadLetterQueue] : []
+  const retries = found ? retriesOf(found) : []
   const own = `${replyQueuePrefix(service)}1`
   switch (operation) {
     case 'send':
@@ -157,7 +159,7 @@ function rightsOf(
     case 'work':
       return [
         ...[queue, ...dead].map((name) => `${service} read ${name}`),
-        ...[retryQueue(queue), ...dead].map((name) => `${service} write ${name}`),
+        ...[...retries.map(({ name }) => name), ...dead].map((name) => `${service} write ${name}`),
         ...(found?.replies ? [`${service} write ${replyExchange(queue)}`] : []),
       ]
     case 'ask':

@@ -166,9 +166,11 @@ describe('a queue', () => {
         expect(task.body).toBe('bad')
         channel.basicNack({ deliveryTag: task.deliveryTag, requeue: false })
         expect((await get(channel, 'jobs.dead-letter')).body).toBe('bad')
-        await put(channel, 'jobs.retry', 'jobs', 'again', { expiration: '200' })
+        await put(channel, 'jobs.retry', 'jobs', 'later')
+        await put(channel, 'jobs.retry-1', 'jobs', 'sooner')
         expect(await channel.basicGet({ queue: 'jobs' })).toBeUndefined()
-        expect((await get(channel, 'jobs')).body).toBe('again')
+        expect((await get(channel, 'jobs')).body).toBe('sooner')
+        expect((await get(channel, 'jobs')).body).toBe('later')
       })
     })
   })
@@ -252,6 +254,20 @@ describe('later', () => {
     await withRabbitmq('beta', (worker) =>
       withChannel(worker, async (channel) => expect((await get(channel, 'jobs')).body).toBe('kept')),
     )
+  }, 20_000)
+
+  test('a task that waits for its next attempt comes back, though its wait is no longer declared', async () => {
+    const slow = { deliveryLimit: 4, backoff: { baseMs: 1_000, maxMs: 4_000 } }
+    const queues = plan.queues.map((queue) => (queue.name === 'jobs' ? { ...queue, ...slow } : queue))
+    await provision(partsOf({ ...plan, queues }, layout, tools))
+    await withRabbitmq('beta', async (worker) => {
+      await drain(worker, 'jobs')
+      await withChannel(worker, (channel) => put(channel, 'jobs.retry-2', 'jobs', 'waits'))
+      await provision(parts)
+      const log = await readFile(join(layout.logsDir, 'rabbitmq.log'), 'utf8')
+      expect(log).toContain('the queue jobs.retry-2 is not declared any more and holds 1 messages')
+      await withChannel(worker, async (channel) => expect((await get(channel, 'jobs')).body).toBe('waits'))
+    })
   }, 20_000)
 
   test('a topic that would lose partitions is refused with both numbers', async () => {

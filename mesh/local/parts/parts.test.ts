@@ -92,7 +92,9 @@ describe('RabbitMQ', () => {
       {
         user: 'beta',
         configure: '^$',
-        write: '^(jobs\\.retry|jobs\\.dead-letter|quotes\\.retry|quotes\\.dead-letter|quotes\\.reply)$',
+        write:
+          '^(jobs\\.retry-1|jobs\\.retry|jobs\\.dead-letter|' +
+          'quotes\\.retry-1|quotes\\.retry-2|quotes\\.retry-3|quotes\\.retry|quotes\\.dead-letter|quotes\\.reply)$',
         read: '^(jobs|jobs\\.dead-letter|quotes|quotes\\.dead-letter)$',
       },
     ])
@@ -104,7 +106,7 @@ describe('RabbitMQ', () => {
 
   test('each queue is a quorum queue behind an exchange of its name; limits are policies, which can change', () => {
     const definitions = definitionsOf(plan, { parley_admin: 'a', alpha: 'b', beta: 'c' })
-    const jobs = ['jobs', 'jobs.retry', 'jobs.dead-letter']
+    const jobs = ['jobs', 'jobs.retry-1', 'jobs.retry', 'jobs.dead-letter']
     expect(definitions.queues.map(({ name }) => name)).toEqual(expect.arrayContaining(jobs))
     expect(definitions.exchanges.map(({ name }) => name)).toEqual(expect.arrayContaining([...jobs, 'quotes.reply']))
     const policy = (name: string) => definitions.policies.find((one) => one.name === name)
@@ -117,7 +119,12 @@ describe('RabbitMQ', () => {
         'dead-letter-exchange': 'jobs.dead-letter',
       },
     })
-    expect(policy('jobs.retry')?.definition).toMatchObject({ 'message-ttl': 400, 'dead-letter-exchange': 'jobs' })
+    // One queue for each wait: its head is the first whose wait is over.
+    for (const [name, ms] of Object.entries({ 'jobs.retry-1': 200, 'jobs.retry': 400 }))
+      expect(policy(name)?.definition).toEqual({
+        ...{ 'max-length': 100, overflow: 'reject-publish', 'message-ttl': ms },
+        ...{ 'dead-letter-exchange': 'jobs', 'dead-letter-strategy': 'at-least-once' },
+      })
     // RabbitMQ 4 drops what was delivered 20 times where nobody says otherwise, and there is no dead letter of a dead letter.
     expect(policy('jobs.dead-letter')?.definition['delivery-limit']).toBe(1_000_000)
     expect(JSON.stringify(definitions)).toBe(

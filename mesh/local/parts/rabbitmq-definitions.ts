@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { deadLetterQueue, replyExchange, replyQueuePrefix, retryQueue } from '#graph/names.ts'
+import { deadLetterQueue, replyExchange, replyQueuePrefix } from '#graph/names.ts'
+import { retriesOf } from '#plan/messaging.ts'
 import type { Plan, PlannedQueue } from '#plan/plan.ts'
 import { administrator } from '../secrets.ts'
 
@@ -11,11 +12,11 @@ import { administrator } from '../secrets.ts'
  *                       │                ▼
  *                       │            exchange emails.dead-letter ──► queue emails.dead-letter
  *                       │ expired
- *     worker ──► exchange emails.retry ──► queue emails.retry      (a message's own expiration is its wait)
+ *     worker ──► exchange emails.retry-1 ──► queue emails.retry-1      (as many as there are waits; the last: emails.retry)
  *
  * Each queue has an exchange of its own name, so that "may write this exchange" means "may send to this queue". Nobody
  * may write the default exchange, which reaches every queue. A worker puts a task that failed into the retry exchange
- * and then acknowledges it; one that is beyond help into the dead-letter exchange, with its reason. What kills its worker
+ * of its wait and then acknowledges it; one that is beyond help into the dead-letter exchange, with its reason. What kills its worker
  * comes back by itself, and the broker counts: past the delivery limit it becomes a dead letter too.
  *
  * Where a queue has replies: the asker declares an exclusive queue `<asker>.reply.<id>`, binds it to the exchange
@@ -126,8 +127,9 @@ function reachOf(service: string, name: string, operation: 'send' | 'work' | 'as
     case 'work': {
       const dead = queue?.deadLetterQueue ? [escaped(queue.deadLetterQueue)] : []
       const answers = queue?.replies ? [escaped(replyExchange(name))] : []
-      // It fetches its own dead letters into its database; what failed waits in the retry queue.
-      return { configure: [], write: [escaped(retryQueue(name)), ...dead, ...answers], read: [escaped(name), ...dead] }
+      const retries = queue ? retriesOf(queue).map((retry) => escaped(retry.name)) : []
+      // It fetches its own dead letters into its database; what failed waits in the retry queues.
+      return { configure: [], write: [...retries, ...dead, ...answers], read: [escaped(name), ...dead] }
     }
     case 'ask':
       // To bind a queue is to write the queue and to read the exchange.
@@ -142,7 +144,7 @@ function reachOf(service: string, name: string, operation: 'send' | 'work' | 'as
 const deadDeliveriesMax = 1_000_000
 
 function queuesOf(queue: PlannedQueue): { name: string; policy: Record<string, string | number> }[] {
-  const { name, deadLetterQueue: dead, lengthMax, deliveryLimit, backoff } = queue
+  const { name, deadLetterQueue: dead, lengthMax, deliveryLimit } = queue
   const bounded = { 'max-length': lengthMax, overflow: 'reject-publish' }
   // The broker keeps a message until its dead letter is stored; only with `reject-publish` can it.
   const deadTo = (exchange: string) => ({
@@ -152,8 +154,11 @@ function queuesOf(queue: PlannedQueue): { name: string; policy: Record<string, s
   return [
     // The limit counts redeliveries; the plan counts deliveries.
     { name, policy: { ...bounded, 'delivery-limit': deliveryLimit - 1, ...(dead ? deadTo(dead) : {}) } },
-    // A message without an expiration of its own waits the longest backoff.
-    { name: retryQueue(name), policy: { ...bounded, 'message-ttl': backoff.maxMs, ...deadTo(name) } },
+    // A task's own expiration, which the worker draws, is at most this.
+    ...retriesOf(queue).map((retry) => ({
+      name: retry.name,
+      policy: { ...bounded, 'message-ttl': retry.waitMs, ...deadTo(name) },
+    })),
     ...(dead ? [{ name: deadLetterQueue(name), policy: { ...bounded, 'delivery-limit': deadDeliveriesMax } }] : []),
   ]
 }

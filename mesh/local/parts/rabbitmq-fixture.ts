@@ -29,15 +29,9 @@ export async function withChannel<T>(connection: Connection, use: (channel: Chan
 }
 
 /** Puts a text into an exchange and waits until the broker has stored it. */
-export async function put(
-  channel: Channel,
-  exchange: string,
-  routingKey = exchange,
-  body = 'x',
-  properties: { readonly expiration?: string } = {},
-): Promise<void> {
+export async function put(channel: Channel, exchange: string, routingKey = exchange, body = 'x'): Promise<void> {
   await channel.confirmSelect()
-  await channel.basicPublish({ exchange, routingKey, durable: true, ...properties }, body)
+  await channel.basicPublish({ exchange, routingKey, durable: true }, body)
 }
 
 /** The next message of a queue, which may take a moment to come. */

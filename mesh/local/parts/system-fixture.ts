@@ -11,7 +11,7 @@ import { OrderPlacedSchema as Event } from '#proto/parley/orders/v1/events_pb.ts
 const things = topic('things', { carries: [Event], key: 'orderId', partitions: 2 })
 const jobs = queue('jobs', {
   carries: [Task],
-  redelivery: { attempts: 3, backoff: { baseMs: 50, maxMs: 400 } },
+  redelivery: { attempts: 3, backoff: { baseMs: 200, maxMs: 800 } },
   lengthMax: 100,
 })
 const quotes = queue('quotes', { carries: [Task], replies: Task })

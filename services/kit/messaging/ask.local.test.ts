@@ -47,7 +47,7 @@ let answering: ReturnType<typeof testApp<typeof warehouse>>
 
 beforeAll(async () => {
   telemetry = await startTelemetry({ service: 'test', system: 'test', version: '0', environment: 'local' }, silentLog)
-  ;[server, rabbitmq] = await Promise.all([startPostgres(), startRabbitmq(questions.name, 3)])
+  ;[server, rabbitmq] = await Promise.all([startPostgres(), startRabbitmq(questions)])
   at = server.create('warehouse')
   database = openDatabase(testApp(warehouse, { postgres: at }))
   await migrate(database)

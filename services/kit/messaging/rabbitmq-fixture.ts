@@ -5,13 +5,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect } from 'node:tls'
-import { deadLetterQueue, replyExchange, replyQueuePrefix, retryQueue } from '#graph/names.ts'
+import { resolveRedelivery } from '#graph/defaults.ts'
+import { deadLetterQueue, replyExchange, replyQueuePrefix, retryQueues } from '#graph/names.ts'
+import type { QueueNode } from '#graph/queue.ts'
 import type { RabbitmqConfiguration } from '../app/configuration.ts'
 
-/** One real RabbitMQ node over TLS, with one queue and all that belongs to it, for tests. */
+/** One real RabbitMQ node over TLS, with some queues and all that belongs to them, for tests. */
 export type RabbitmqFixture = {
   readonly configuration: RabbitmqConfiguration
-  /** The same for the service `planning`, which may ask over the queue and no more. */
+  /** The same for the service `planning`, which may ask over the queues and no more. */
   readonly asking: RabbitmqConfiguration
   /** Ends the node as a crash would, until `start`. */
   crash(): Promise<void>
@@ -24,11 +26,11 @@ const startTimeoutMs = 40_000
 const asker = 'planning'
 const ports = { amqp: 5671, distribution: 25_672 }
 
-/** Starts a node whose user may do just what a worker and sender of the queue may; `deliveries` is its delivery limit. */
-export async function startRabbitmq(queue: string, deliveries: number): Promise<RabbitmqFixture> {
+/** Starts a node whose user may do just what a worker and sender of the queues may. */
+export async function startRabbitmq(...queues: readonly QueueNode[]): Promise<RabbitmqFixture> {
   const home = mkdtempSync(join(tmpdir(), 'parley-mq-'))
   const host = `127.88.${(process.pid >> 8) & 0xff}.${process.pid & 0xff || 1}`
-  const files = writeFiles(home, host, queue, deliveries)
+  const files = writeFiles(home, host, queues)
   let node: ChildProcess | undefined
   const start = async () => {
     const log = openSync(join(home, 'log'), 'a')
@@ -98,7 +100,7 @@ function environment(home: string, host: string): Record<string, string> {
   }
 }
 
-function writeFiles(home: string, host: string, queue: string, deliveries: number): { cert: string; password: string } {
+function writeFiles(home: string, host: string, queues: readonly QueueNode[]): { cert: string; password: string } {
   const [cert, key, password] = [join(home, 'cert.pem'), join(home, 'key.pem'), join(home, 'password')]
   const subject = ['-subj', '/CN=rabbitmq', '-addext', `subjectAltName=IP:${host}`, '-keyout', key, '-out', cert]
   const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1']
@@ -107,7 +109,7 @@ function writeFiles(home: string, host: string, queue: string, deliveries: numbe
   writeFileSync(password, 'secret\n', { mode: 0o600 })
   writeFileSync(join(home, '.erlang.cookie'), 'test', { mode: 0o400 })
   writeFileSync(join(home, 'plugins'), '[].\n')
-  writeFileSync(join(home, 'definitions.json'), JSON.stringify(definitions(queue, deliveries)))
+  writeFileSync(join(home, 'definitions.json'), JSON.stringify(definitions(queues)))
   const settings = [
     'listeners.tcp = none',
     `listeners.ssl.1 = ${host}:${ports.amqp}`,
@@ -124,20 +126,14 @@ function writeFiles(home: string, host: string, queue: string, deliveries: numbe
 }
 
 /** The topology as it is provisioned: an exchange for each queue, no permission to declare or to use the default exchange. */
-function definitions(queue: string, deliveries: number): object {
-  const [retry, dead] = [retryQueue(queue), deadLetterQueue(queue)]
+function definitions(queues: readonly QueueNode[]): object {
   const common = { vhost: 'test', durable: true, auto_delete: false }
-  const names = [queue, retry, dead]
-  const deadTo = (exchange: string) => ({ 'dead-letter-exchange': exchange, 'dead-letter-strategy': 'at-least-once' })
-  const bounded = { 'max-length': 100_000, overflow: 'reject-publish' }
-  const policies = [
-    { name: queue, definition: { ...bounded, ...deadTo(dead), 'delivery-limit': deliveries - 1 } },
-    { name: retry, definition: { ...bounded, ...deadTo(queue), 'message-ttl': 5_000 } },
-    { name: dead, definition: { ...bounded, 'delivery-limit': 1_000_000 } },
-  ]
+  const policies = queues.flatMap(policiesOf)
+  const names = policies.map(({ name }) => name)
   const pattern = (allowed: readonly string[]) => `^(${allowed.join('|')})$`
   const escaped = (name: string) => name.replaceAll('.', '\\.')
-  const [answers, replies] = [replyExchange(queue), `${escaped(replyQueuePrefix(asker))}.*`]
+  const asked = queues.map(({ name }) => name)
+  const [answers, replies] = [asked.map(replyExchange), `${escaped(replyQueuePrefix(asker))}.*`]
   const salt = Buffer.from('salt')
   const digest = createHash('sha256').update(salt).update('secret').digest()
   const password_hash = Buffer.concat([salt, digest]).toString('base64')
@@ -151,8 +147,13 @@ function definitions(queue: string, deliveries: number): object {
     vhosts: [{ name: 'test' }],
     users: [user('notifications'), user(asker)],
     permissions: [
-      may('notifications', '^$', [...names, answers].map(escaped), [queue, dead].map(escaped)),
-      may(asker, `^${replies}$`, [escaped(queue), replies], [escaped(answers), replies]),
+      may(
+        'notifications',
+        '^$',
+        [...names, ...answers].map(escaped),
+        [...asked, ...asked.map(deadLetterQueue)].map(escaped),
+      ),
+      may(asker, `^${replies}$`, [...asked.map(escaped), replies], [...answers.map(escaped), replies]),
     ],
     policies: policies.map((policy) => ({
       ...policy,
@@ -161,8 +162,8 @@ function definitions(queue: string, deliveries: number): object {
       'apply-to': 'queues',
       priority: 1,
     })),
-    exchanges: [...names, answers].map((name) => ({
-      ...{ ...common, name, type: name === answers ? 'direct' : 'fanout', internal: false, arguments: {} },
+    exchanges: [...names, ...answers].map((name) => ({
+      ...{ ...common, name, type: answers.includes(name) ? 'direct' : 'fanout', internal: false, arguments: {} },
     })),
     queues: names.map((name) => ({ ...common, name, arguments: { 'x-queue-type': 'quorum' } })),
     bindings: names.map((name) => ({
@@ -174,6 +175,20 @@ function definitions(queue: string, deliveries: number): object {
       arguments: {},
     })),
   }
+}
+
+function policiesOf({ name, redelivery }: QueueNode): { name: string; definition: object }[] {
+  const resolved = resolveRedelivery(redelivery)
+  const bounded = { 'max-length': 100_000, overflow: 'reject-publish' }
+  const deadTo = (exchange: string) => ({ 'dead-letter-exchange': exchange, 'dead-letter-strategy': 'at-least-once' })
+  return [
+    { name, definition: { ...bounded, ...deadTo(deadLetterQueue(name)), 'delivery-limit': resolved.attempts - 1 } },
+    ...retryQueues(name, resolved).map((retry) => ({
+      name: retry.name,
+      definition: { ...bounded, ...deadTo(name), 'message-ttl': retry.waitMs },
+    })),
+    { name: deadLetterQueue(name), definition: { ...bounded, 'delivery-limit': 1_000_000 } },
+  ]
 }
 
 /** The node is of use once it speaks AMQP: the TLS listener opens last. */

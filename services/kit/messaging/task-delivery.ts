@@ -24,7 +24,7 @@ export type RunningWorker = {
   close(): Promise<void>
 }
 
-/** Counts the attempts of a task over its stays in the retry queue. */
+/** Counts the attempts of a task over its stays in the retry queues. */
 const attemptsHeader = 'parley-attempts'
 const storeWaitMs = 500
 
@@ -128,17 +128,18 @@ async function failed(
   thrown: unknown,
 ): Promise<ConsumerStatus> {
   const { worker, publisher, log } = work
-  const { attempts, backoff } = worker.redelivery
   const queue = worker.queue.name
   if (worker.queue.replies && isAnswer(thrown)) return answerError(work, task, thrown)
-  if (isPermanent(thrown) || attempt >= attempts) return bury(work, task, reasonOf(thrown, attempt), thrown)
-  const ceilingMs = Math.min(backoff.maxMs, backoff.baseMs * 2 ** (attempt - 1))
-  const expirationMs = ceilingMs * (0.5 + Math.random() / 2)
+  if (isPermanent(thrown) || attempt >= worker.redelivery.attempts)
+    return bury(work, task, reasonOf(thrown, attempt), thrown)
+  const retry = retryQueue(queue, worker.redelivery, attempt)
+  // Tasks that failed together come back apart. One may wait for the longer draw of another before it, up to the queue's own wait.
+  const expirationMs = retry.waitMs * (0.5 + Math.random() / 2)
   const waits = worker.queue.replies ? waitsMs(headers, envelope.time, Date.now()) : undefined
   if (waits === 0) return expired(work, envelope.id)
   if (waits !== undefined && waits <= expirationMs) return answerError(work, task, thrown)
   log.warn('A task failed and will be tried again.', { queue, id: envelope.id, attempt, error: thrown })
-  const target = { exchange: retryQueue(queue), routingKey: queue, messageId: envelope.id, expirationMs }
+  const target = { exchange: retry.name, routingKey: queue, messageId: envelope.id, expirationMs }
   return handOver(work, publisher, { ...target, headers: { ...headers, [attemptsHeader]: String(attempt) } }, task)
 }
 
@@ -212,7 +213,7 @@ async function handOver(
   }
 }
 
-/** How often it went to the retry queue. The header is the sender's at first, who may write what they like: none has more attempts. */
+/** How often it went to a retry queue. The header is the sender's at first, who may write what they like: none has more attempts. */
 function retriesBefore({ [attemptsHeader]: told = '' }: Readonly<Record<string, string>>): number {
   return /^\d{1,9}$/.test(told) ? Number(told) : 0
 }

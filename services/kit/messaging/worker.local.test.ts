@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals'
-import { Connection } from 'rabbitmq-client'
-import { works } from '#graph/queue.ts'
+import { Connection, type Envelope } from 'rabbitmq-client'
+import { queue, works } from '#graph/queue.ts'
 import { service } from '#graph/service.ts'
 import { postgres } from '#graph/store.ts'
 import { SendEmailSchema } from '#proto/parley/notifications/v1/tasks_pb.ts'
@@ -26,6 +26,10 @@ jest.setTimeout(60_000)
 type Handle = (emailId: string, attempt: number) => Promise<void> | void
 
 const send = sender(notifications, emails)
+const reminders = queue('reminders', {
+  carries: [SendEmailSchema],
+  redelivery: { attempts: 9, backoff: { baseMs: 50, maxMs: 6_400 } },
+})
 let server: PostgresFixture
 let rabbitmq: RabbitmqFixture
 let at: PostgresConfiguration
@@ -34,7 +38,7 @@ let running: Messaging | undefined
 let app: TestApp<typeof notifications>
 
 beforeAll(async () => {
-  ;[server, rabbitmq] = await Promise.all([startPostgres(), startRabbitmq(emails.name, 3)])
+  ;[server, rabbitmq] = await Promise.all([startPostgres(), startRabbitmq(emails, reminders)])
   at = server.create('notifications')
   database = openDatabase(testApp(notifications, { postgres: at }))
   await migrate(database)
@@ -89,6 +93,23 @@ function connect(): Connection {
   return connection
 }
 
+/** Puts a message into the broker as the same user. */
+async function put(envelope: Envelope, body: string | object = Buffer.alloc(0)): Promise<void> {
+  const connection = connect()
+  const publisher = connection.createPublisher({ confirm: true })
+  await publisher.send(envelope, body)
+  await publisher.close()
+  await connection.close()
+}
+
+/** A task as a sender puts it in, with its note of the attempts that failed. */
+function taskOf(exchange: string, id: string, attempts: number | string) {
+  const about = { id, type: SendEmailSchema.typeName, source: '/x', subject: '', correlationId: '' }
+  const headers = { ...encodeEnvelope({ ...about, time: new Date(), dataVersion: '1' }, 'amqp') }
+  const properties = { messageId: id, contentType: protobufType, durable: true }
+  return { exchange, ...properties, headers: { ...headers, 'parley-attempts': String(attempts) } }
+}
+
 /** What the owner of the queue says of its dead letters, once there are so many. */
 async function dead(count: number): Promise<ReadonlyMap<string, Letter>> {
   let letters: readonly Letter[] = []
@@ -138,14 +159,7 @@ describe('a worker', () => {
       throw new RangeError('no such mailbox')
     })
     await ask('hopeless')
-    const connection = connect()
-    const publisher = connection.createPublisher({ confirm: true })
-    await publisher.send(
-      { exchange: emails.name, messageId: 'foreign', contentType: 'application/json', durable: true },
-      { a: 1 },
-    )
-    await publisher.close()
-    await connection.close()
+    await put({ exchange: emails.name, messageId: 'foreign', contentType: 'application/json', durable: true }, { a: 1 })
     const letters = await dead(2)
     expect(letters.get('hopeless')).toMatchObject({
       code: 'ATTEMPTS_USED_UP',
@@ -163,15 +177,11 @@ describe('a worker', () => {
 
   test('gives each of two up whose ids AMQP would cut off to the same', async () => {
     await start(() => undefined)
-    const connection = connect()
-    const publisher = connection.createPublisher({ confirm: true })
     const long = randomBytes(3_000).toString('base64')
     for (const end of ['a', 'b']) {
       const headers = { 'cloudEvents:id': long + end, 'cloudEvents:specversion': '1.0' }
-      await publisher.send({ exchange: emails.name, durable: true, headers }, Buffer.from(end))
+      await put({ exchange: emails.name, durable: true, headers }, Buffer.from(end))
     }
-    await publisher.close()
-    await connection.close()
     expect([...(await dead(2)).values()].map(({ code }) => code)).toEqual([
       'ENVELOPE_CONTENT_TYPE_UNKNOWN',
       'ENVELOPE_CONTENT_TYPE_UNKNOWN',
@@ -182,22 +192,31 @@ describe('a worker', () => {
     await start(() => {
       throw new Error('no')
     })
-    const connection = connect()
-    const publisher = connection.createPublisher({ confirm: true })
-    for (const attempts of ['-1000', 'many']) {
-      const about = { id: attempts, type: SendEmailSchema.typeName, source: '/x', subject: '', correlationId: '' }
-      const headers = { ...encodeEnvelope({ ...about, time: new Date(), dataVersion: '1' }, 'amqp') }
-      const properties = { messageId: attempts, contentType: protobufType, durable: true }
-      await publisher.send(
-        { exchange: emails.name, ...properties, headers: { ...headers, 'parley-attempts': attempts } },
-        Buffer.alloc(0),
-      )
-    }
-    await publisher.close()
-    await connection.close()
+    for (const attempts of ['-1000', 'many']) await put(taskOf(emails.name, attempts, attempts))
     const letters = await dead(2)
     expect(letters.get('-1000')).toMatchObject({ code: 'ATTEMPTS_USED_UP', attempts: 3 })
     expect(letters.get('many')).toMatchObject({ code: 'ATTEMPTS_USED_UP', attempts: 3 })
+  })
+
+  test('a task that failed once comes back at once, though one that failed often waits long', async () => {
+    const own = service('notifications', { owns: [postgres()], edges: [works(reminders)] })
+    const seen: string[] = []
+    const SendEmail = async (_task: object, _tx: object, { id, attempt }: Meta) => {
+      seen.push(`${id} ${attempt}`)
+      if (attempt !== 2) throw new Error('not now')
+    }
+    running = await startMessaging(testApp(own, { rabbitmq: rabbitmq.configuration, postgres: at }), {
+      database,
+      workers: [worker(own, reminders, database, { SendEmail })],
+    })
+    await put(taskOf(reminders.name, 'often', 7))
+    await until(() => seen.includes('often 8'), 'it waits for its last attempt')
+    await sleep(50)
+    const beganMs = performance.now()
+    await put(taskOf(reminders.name, 'once', 0))
+    await until(() => seen.includes('once 2'), 'it is tried again')
+    expect(performance.now() - beganMs).toBeLessThan(1_000)
+    expect(seen).toEqual(['often 8', 'once 1', 'once 2'])
   })
 
   test('a task that was given up has one effect, though it is replayed twice at once and lies in the queue twice', async () => {
@@ -240,15 +259,13 @@ describe('a worker', () => {
   test('what the broker itself gave up is kept, with its reason', async () => {
     await start(() => undefined)
     await running?.close()
+    await put({ exchange: emails.name, messageId: 'killer', durable: true }, 'kills whoever takes it')
     const connection = connect()
-    const publisher = connection.createPublisher({ confirm: true })
-    await publisher.send({ exchange: emails.name, messageId: 'killer', durable: true }, 'kills whoever takes it')
     for (let delivery = 1; delivery <= 3; delivery += 1) {
       const channel = await connection.acquire()
       await until(async () => (await channel.basicGet({ queue: emails.name })) !== undefined, `delivery ${delivery}`)
       await channel.close()
     }
-    await publisher.close()
     await connection.close()
     await start(() => undefined)
     expect((await dead(1)).get('killer')).toMatchObject({

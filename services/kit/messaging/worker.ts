@@ -22,7 +22,7 @@ type Tasks = QueueNode<string, DescMessage, null>
 /**
  * Says how a service does the tasks of a queue that it declared to work: one handler for each kind, by name, in the same
  * forms as a consumer's. Replicas compete for the tasks; a task has its effect once, in no particular order. Where a
- * handler throws, the task waits in the retry queue and is tried again as the queue declares, and then becomes a dead letter.
+ * handler throws, the task waits in a retry queue and is tried again as the queue declares, and then becomes a dead letter.
  */
 export function worker<const S extends ServiceNode, const Q extends QueueOf<S, 'works'> & Tasks, Tables>(
   node: S,
