@@ -71,6 +71,9 @@ const breaker = { failures: 5, openMs: 5_000 }
 const toOrders = { breaker, limits: { concurrentMax: 500, pendingMax: 100 } }
 const toCatalog = { deadlineMs: 200, retry: { attempts: 2, perTryTimeoutMs: 90 }, breaker, fallback: true }
 
+// Nobody notices whether an e-mail or a webhook leaves a tenth of a second later, and so one fetch brings the events of several orders.
+const unhurried = { gatherMs: 100 }
+
 // Who talks to whom. Nothing else is possible.
 export const gateway = service('gateway', {
   exposes: [ordersApi],
@@ -163,8 +166,8 @@ export const shipping = service('shipping', {
 export const notifications = service('notifications', {
   owns: [postgres()],
   edges: [
-    consumes(orderEvents, [OrderConfirmed, OrderCancelled, OrderShipped]),
-    consumes(customerEvents, [CustomerRegistered]),
+    consumes(orderEvents, [OrderConfirmed, OrderCancelled, OrderShipped], unhurried),
+    consumes(customerEvents, [CustomerRegistered], unhurried),
     sends(emails),
     works(emails, { prefetch: 10 }),
     reaches(mail, { breaker }),
@@ -189,7 +192,10 @@ export const fulfilment = service('fulfilment', {
 export const webhooks = service('webhooks', {
   exposes: [webhooksApi],
   owns: [postgres()],
-  edges: [consumes(orderEvents, [OrderPlaced, OrderConfirmed, OrderShipped, OrderCancelled]), delivers(orderWebhooks)],
+  edges: [
+    consumes(orderEvents, [OrderPlaced, OrderConfirmed, OrderShipped, OrderCancelled], unhurried),
+    delivers(orderWebhooks),
+  ],
 })
 
 export const analytics = service('analytics', {

@@ -106,8 +106,12 @@ function edgeFigures(service: ServiceNode, edge: NonNullable<ServiceNode['spec']
     }
     case 'consumes': {
       const there = at(`← topic ${edge.topic.name}`)
-      const { concurrency, redelivery } = resolveConsume(service.name, edge.policy)
-      return [whole(there, 'bound', 'concurrency', concurrency, [1, 1_000]), ...redeliveryFigures(there, redelivery)]
+      const { concurrency, gatherMs, redelivery } = resolveConsume(service.name, edge.policy)
+      return [
+        whole(there, 'bound', 'concurrency', concurrency, [1, 1_000]),
+        whole(there, 'bound', 'gatherMs', gatherMs, [0, 1_000]),
+        ...redeliveryFigures(there, redelivery),
+      ]
     }
     case 'works': {
       const there = at(`← queue ${edge.queue.name}`)

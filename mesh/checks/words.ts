@@ -45,6 +45,7 @@ export const callWords: WordsOf<CallPolicy> = {
 export const consumeWords: WordsOf<ConsumePolicy> = {
   group: true,
   concurrency: true,
+  gatherMs: true,
   redelivery: redeliveryWords,
   deadLetter: true,
   idempotent: true,

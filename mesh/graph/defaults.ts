@@ -63,6 +63,7 @@ export function resolveConsume(
   return {
     group: policy.group ?? service,
     concurrency: policy.concurrency ?? 3,
+    gatherMs: policy.gatherMs ?? 0,
     redelivery: resolveRedelivery(policy.redelivery),
     deadLetter: policy.deadLetter ?? true,
     idempotent: policy.idempotent ?? true,

@@ -39,6 +39,11 @@ export type ConsumePolicy = {
   readonly group?: string
   /** Partitions handled at once by one replica. Default: 3. */
   readonly concurrency?: number
+  /**
+   * How long events gather before they are fetched where some were fetched just now, 1,000 ms at most: for effects that nobody waits
+   * for. Of several edges of a group the shortest counts. Default: 0.
+   */
+  readonly gatherMs?: number
   /** Attempts before an event becomes a dead letter. Default: 5, 100 ms to 5 s. */
   readonly redelivery?: Redelivery
   /** Where an event goes whose attempts are used up. `false` drops it, which a check refuses. Default: true. */

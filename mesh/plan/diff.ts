@@ -178,9 +178,10 @@ function missedBy(plan: Plan, topic: string, message: string): string | null {
 const subscriptions: Sort<Plan['subscriptions'][number]> = {
   what: 'subscription',
   items: (plan) => plan.subscriptions.map((each) => [`${each.service} ← ${each.topic} (${each.group})`, each]),
-  fields: ({ messages, concurrency, attempts, backoff, deadLetterTopic, idempotent, replayable }) => ({
+  fields: ({ messages, concurrency, gatherMs, attempts, backoff, deadLetterTopic, idempotent, replayable }) => ({
     messages,
     concurrency,
+    gatherMs,
     attempts,
     backoff,
     deadLetterTopic,

@@ -60,6 +60,7 @@ export function deriveSubscriptions(system: SystemNode): Subscription[] {
         group: policy.group,
         messages: names(edge.messages),
         concurrency: policy.concurrency,
+        gatherMs: policy.gatherMs,
         ...policy.redelivery,
         deadLetterTopic: policy.deadLetter ? deadLetterTopic(edge.topic.name, policy.group) : null,
         idempotent: policy.idempotent,

@@ -189,6 +189,7 @@ export type Subscription = {
   readonly group: string
   readonly messages: readonly string[]
   readonly concurrency: number
+  readonly gatherMs: number
   readonly attempts: number
   readonly backoff: Backoff
   /** The topic for what could not be handled; null drops it. */

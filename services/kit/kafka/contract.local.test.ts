@@ -81,6 +81,22 @@ describe.each(clients)('%s', (adapter) => {
     expect(Math.abs(Date.now() - (seen[0]?.timestampMs ?? 0))).toBeLessThan(60_000)
   })
 
+  it('hands over all that a fetch brought, and lets records gather before the next one', async () => {
+    const { kafka, topic, send } = await setUp(adapter, 2)
+    await send({ ...record(topic, 'k', 'a'), partition: 0 }, { ...record(topic, 'k', 'A'), partition: 1 })
+    const handled: { value: string; atMs: number }[] = []
+    const handle = async ({ records }: Batch) => {
+      handled.push({ value: records.map(({ value }) => value).join(''), atMs: performance.now() })
+    }
+    const { seen } = await consume(kafka, topic, { handle, gatherMs: 1_000 })
+    await until(() => seen.length === 2, 'the first ones are seen')
+    const [first, second] = handled
+    expect((second?.atMs ?? 0) - (first?.atMs ?? 0)).toBeLessThan(500)
+    for (const value of ['b', 'c', 'd']) await send({ ...record(topic, 'k', value), partition: 0 })
+    await until(() => seen.length === 5, 'all are seen')
+    expect(handled.slice(2).map(({ value }) => value)).toEqual(['bcd'])
+  })
+
   it('tells when a record was written by the clock of the broker, not of its producer', async () => {
     const { kafka, topic } = await setUp(adapter, 1)
     const fast = new kafkajs.Kafka({ ...clientOptions('admin'), logLevel: kafkajs.logLevel.NOTHING }).producer()

@@ -1,4 +1,5 @@
 import kafkajs, { type IHeaders, type KafkaMessage, type RetryOptions } from 'kafkajs'
+import { pause } from '../app/pause.ts'
 import { type ConsumerSession, membership, type SessionSink } from './consumer.ts'
 import type { Refusal } from './failure.ts'
 import { keyOf } from './lanes.ts'
@@ -12,6 +13,9 @@ export type KafkajsClient = {
   end(disconnect: () => Promise<void>, limitMs?: number): Promise<void>
 }
 
+/** Partitions of one fetch that are handed over before the wait for the next one; any beyond come after it. */
+const handedOverMax = 32
+
 /** A group membership on kafkajs. */
 export class KafkajsSession implements ConsumerSession {
   readonly #client: KafkajsClient
@@ -20,6 +24,8 @@ export class KafkajsSession implements ConsumerSession {
   readonly #sink: SessionSink
   /** Newly assigned partitions of which it is not known yet where they begin, with the first offset that was passed over meanwhile. */
   #beginning = new Map<string, string | undefined>()
+  readonly #closing = new AbortController()
+  #gathering: Promise<void> | undefined
 
   constructor(client: KafkajsClient, options: ConsumeOptions, sink: SessionSink) {
     this.#client = client
@@ -67,6 +73,7 @@ export class KafkajsSession implements ConsumerSession {
   }
 
   async close(): Promise<void> {
+    this.#closing.abort()
     await this.#client.end(() => this.#consumer.disconnect())
   }
 
@@ -85,18 +92,30 @@ export class KafkajsSession implements ConsumerSession {
     await consumer.subscribe({ topics: [...this.#options.topics], fromBeginning: this.#options.from === 'earliest' })
     await consumer.run({
       autoCommit: false,
+      partitionsConsumedConcurrently: this.#options.gatherMs ? handedOverMax : 1,
       // Only hands over: were the handler awaited here, one slow partition would stop the fetches of all.
       eachBatch: async ({ batch, isStale }) => {
         if (isStale()) return
         const key = keyOf(batch)
         if (!this.#beginning.has(key)) {
-          return this.#sink.offer(batch, batch.messages.map(incoming), BigInt(batch.highWatermark))
+          this.#sink.offer(batch, batch.messages.map(incoming), BigInt(batch.highWatermark))
+          if (batch.offsetLag() === '0') await this.#gather()
+          return
         }
         const passedOver = this.#beginning.get(key) ?? batch.messages[0]?.offset
         this.#beginning.set(key, passedOver)
       },
     })
     await joined.promise
+  }
+
+  /** The next fetch begins when all that the last one brought is handed over: one wait for all of it. */
+  async #gather(): Promise<void> {
+    const { gatherMs } = this.#options
+    if (!gatherMs) return
+    this.#gathering ??= pause(gatherMs, this.#closing.signal)
+    await this.#gathering
+    this.#gathering = undefined
   }
 
   #assign(member: string, assignment: Readonly<Record<string, number[]>>): void {

@@ -181,10 +181,18 @@ export class PlatformaticSession implements ConsumerSession {
       })
       .catch((error: unknown) => this.#outOfRange(error, names, positions))
     if (response === undefined || this.#positions !== positions) return
-    this.#deliver(response, names, positions)
+    const caughtUp = this.#deliver(response, names, positions)
+    const { gatherMs } = this.#options
+    if (caughtUp && gatherMs) await Promise.race([this.#wake.promise, pause(gatherMs)])
   }
 
-  #deliver(response: FetchResponse, names: ReadonlyMap<string, string>, positions: Map<string, PartitionOffset>) {
+  /** Answers whether it brought the last record of a partition. */
+  #deliver(
+    response: FetchResponse,
+    names: ReadonlyMap<string, string>,
+    positions: Map<string, PartitionOffset>,
+  ): boolean {
+    let caughtUp = false
     for (const { topicId, partitions } of response.responses) {
       const topic = names.get(topicId)
       if (topic === undefined) continue
@@ -193,7 +201,9 @@ export class PlatformaticSession implements ConsumerSession {
         const from = positions.get(key)?.offset
         const last = batches?.at(-1)
         if (from === undefined || batches == null || last === undefined) continue
-        positions.set(key, { topic, partition, offset: last.firstOffset + BigInt(last.lastOffsetDelta) + 1n })
+        const offset = last.firstOffset + BigInt(last.lastOffsetDelta) + 1n
+        positions.set(key, { topic, partition, offset })
+        caughtUp ||= offset >= highWatermark
         this.#sink.offer(
           { topic, partition },
           batches.flatMap((batch) => incoming(batch, from)),
@@ -201,6 +211,7 @@ export class PlatformaticSession implements ConsumerSession {
         )
       }
     }
+    return caughtUp
   }
 
   /** The records at an offset were deleted (retention): the partition goes on where `from` says. Other errors pass. */
@@ -273,6 +284,6 @@ function refusedPartitions(error: unknown, names: ReadonlyMap<string, string>): 
   )
 }
 
-function pause(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, membership.fetchWaitMs))
+function pause(ms: number = membership.fetchWaitMs): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
 }

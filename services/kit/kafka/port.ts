@@ -83,6 +83,11 @@ export type ConsumeOptions = {
   readonly batchMax?: number
   /** The wait before a failed batch is handled again: doubles from `firstMs` to `maxMs`, with jitter. Default 200 and 10 000. */
   readonly backoff?: { readonly firstMs: number; readonly maxMs: number }
+  /**
+   * How long records gather at the broker after a fetch that reached the end of a partition, 1,000 at most; what comes after a
+   * silence is fetched at once. For effects that nobody waits for: a fetch costs the broker and this process more than a record. Default 0.
+   */
+  readonly gatherMs?: number
   /** Gives up a start under way: `consume` then resolves with a consumer that is closed. */
   readonly signal?: AbortSignal
   /**

@@ -62,6 +62,13 @@ test('a broker that refuses the service is told of aloud, also where an interfac
   await groups.close()
 })
 
+test('a group gathers for as long as the most impatient of its edges', () => {
+  const made = shippingConsumer({} as Database<EffectTables>, () => undefined)
+  const gathering = (gatherMs: number) => ({ ...made, policy: { ...made.policy, gatherMs } })
+  expect(memberships.map(({ gatherMs }) => gatherMs)).toEqual([0])
+  expect(membershipsOf([gathering(100), gathering(40)], silentLog).map(({ gatherMs }) => gatherMs)).toEqual([40])
+})
+
 test('closing gives up a group that is being joined', async () => {
   const groups = startGroups(testApp(serving), away().kafka, memberships)
   await groups.close()

@@ -84,6 +84,7 @@ function optionsOf(group: string, consumers: readonly Consumer[], log: Log): Mem
     from: 'earliest',
     partitionsAtOnce: consumers.reduce((sum, { policy }) => sum + policy.concurrency, 0),
     batchMax: 100,
+    gatherMs: Math.min(...consumers.map(({ policy }) => policy.gatherMs)),
     backoff: backoffOf(consumers),
     handle: deliverTo({
       group,

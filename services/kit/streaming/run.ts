@@ -29,6 +29,8 @@ type StreamApp = Pick<App, 'log' | 'operate'>
 const batchMax = 500
 /** More than there are partitions, for a gathering one holds its place. */
 const partitionsAtOnce = 64
+/** Results wait for slow partitions anyway; far less than makes a partition idle. */
+const fetchGatherMsMax = 200
 const turnEveryMs = 1_000
 const pruneEveryMs = 60_000
 const afterFailureMs = 2_000
@@ -76,6 +78,7 @@ function membershipOf(
     from: 'earliest',
     partitionsAtOnce,
     batchMax,
+    gatherMs: Math.min(fetchGatherMsMax, stream.windows.idleMs / 50),
     backoff: {
       firstMs: Math.min(...backoffs.map(({ baseMs }) => baseMs)),
       maxMs: Math.max(...backoffs.map(({ maxMs }) => maxMs)),
