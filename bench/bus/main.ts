@@ -3,17 +3,14 @@
  * and to the commit of what the handler did. All of it is durable: both transactions wait for Postgres' disk, the record for all
  * replicas in sync of a Kafka over mutual TLS (here there is one). Publisher and consumer are two services in one process.
  */
-import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import kafkajs from 'kafkajs'
 import { deadLetterTopic } from '#graph/names.ts'
 import { service } from '#graph/service.ts'
 import { postgres } from '#graph/store.ts'
 import { consumes, topic } from '#graph/topic.ts'
 import { testApp } from '#kit/app/app-fixture.ts'
 import type { KafkaConfiguration } from '#kit/app/configuration.ts'
-import { type BrokerFixture, createTopics, startBroker } from '#kit/kafka/broker-fixture.ts'
-import { mendKafkajs } from '#kit/kafka/kafkajs-mends.ts'
+import { type BrokerFixture, createTopics, startBroker, superUser } from '#kit/kafka/broker-fixture.ts'
 import { consumer } from '#kit/messaging/consumer.ts'
 import { startMessaging } from '#kit/messaging/messaging.ts'
 import { publisher } from '#kit/messaging/publisher.ts'
@@ -156,11 +153,7 @@ async function publishAll(bus: Bus): Promise<void> {
 }
 
 async function makeTopics(broker: BrokerFixture): Promise<void> {
-  const { caFile, certFile, keyFile } = broker.identity('admin')
-  const ssl = { ca: [readFileSync(caFile)], cert: readFileSync(certFile), key: readFileSync(keyFile) }
-  mendKafkajs()
-  const client = new kafkajs.Kafka({ brokers: [...broker.brokers], ssl, logLevel: kafkajs.logLevel.NOTHING })
-  const admin = client.admin()
+  const admin = superUser(broker).admin()
   await admin.connect()
   const names = [orderEvents.name, deadLetterTopic(orderEvents.name, shipping.name)]
   const topics = names.map((name) => ({ topic: name, numPartitions: partitions, replicationFactor: 1 }))

@@ -2,12 +2,9 @@
  * A stream processor, as analytics is one: of each event it keeps a state by key, adds it to its window and publishes an enriched one,
  * all in one transaction for a batch of a partition, with the partition's offset. Real Kafka over mutual TLS and real Postgres, both durable.
  */
-import { readFileSync } from 'node:fs'
-import kafkajs from 'kafkajs'
 import { deadLetterTopic } from '#graph/names.ts'
 import { testApp } from '#kit/app/app-fixture.ts'
-import { type BrokerFixture, createTopics, startBroker } from '#kit/kafka/broker-fixture.ts'
-import { mendKafkajs } from '#kit/kafka/kafkajs-mends.ts'
+import { type BrokerFixture, createTopics, startBroker, superUser } from '#kit/kafka/broker-fixture.ts'
 import type { OutgoingRecord, Producer } from '#kit/kafka/port.ts'
 import { connect } from '#kit/kafka/select.ts'
 import { startMessaging } from '#kit/messaging/messaging.ts'
@@ -175,17 +172,18 @@ async function sendBacklog(producer: Producer): Promise<void> {
 }
 
 async function openTopics(broker: BrokerFixture): Promise<Producer> {
-  const tls = broker.identity('admin')
-  const ssl = { ca: [readFileSync(tls.caFile)], cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile) }
-  mendKafkajs()
-  const client = new kafkajs.Kafka({ brokers: [...broker.brokers], ssl, logLevel: kafkajs.logLevel.NOTHING })
-  const admin = client.admin()
+  const admin = superUser(broker).admin()
   await admin.connect()
   const names = [orderEvents.name, facts.name, deadLetterTopic(orderEvents.name, tally.name)]
   const topics = names.map((name) => ({ topic: name, numPartitions: partitions, replicationFactor: 1 }))
   await createTopics(admin, ...topics)
   await admin.disconnect()
-  const wire = await connect({ clientId: 'bench', brokers: broker.brokers, tls, onError: () => undefined })
+  const wire = await connect({
+    clientId: 'bench',
+    brokers: broker.brokers,
+    tls: broker.identity('admin'),
+    onError: () => undefined,
+  })
   return wire.producer()
 }
 

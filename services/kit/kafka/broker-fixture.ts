@@ -4,8 +4,9 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type kafkajs from 'kafkajs'
+import kafkajs from 'kafkajs'
 import { until } from '../until-fixture.ts'
+import { mendKafkajs } from './kafkajs-mends.ts'
 import type { TlsFiles } from './port.ts'
 
 /** One real broker (KRaft, mutual TLS, ACLs) in a scratch directory, for tests. */
@@ -65,6 +66,14 @@ export async function startBroker(): Promise<BrokerFixture> {
       rmSync(directory, { recursive: true, force: true })
     },
   }
+}
+
+/** kafkajs as the broker's super user, for what the port does not offer. */
+export function superUser({ brokers, identity }: BrokerFixture): kafkajs.Kafka {
+  mendKafkajs()
+  const { caFile, certFile, keyFile } = identity('admin')
+  const ssl = { ca: [readFileSync(caFile)], cert: readFileSync(certFile), key: readFileSync(keyFile) }
+  return new kafkajs.Kafka({ brokers: [...brokers], ssl, logLevel: kafkajs.logLevel.NOTHING })
 }
 
 /**

@@ -1,12 +1,11 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { copyFileSync, readFileSync } from 'node:fs'
+import { copyFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals'
 import kafkajs from 'kafkajs'
 import { until } from '../until-fixture.ts'
-import { type BrokerFixture, createTopics, startBroker } from './broker-fixture.ts'
+import { type BrokerFixture, createTopics, startBroker, superUser } from './broker-fixture.ts'
 import { membership } from './consumer.ts'
-import { mendKafkajs } from './kafkajs-mends.ts'
 import { partitionOf } from './partitioner.ts'
 import {
   type Batch,
@@ -33,9 +32,8 @@ const untilEnd: Consumer[] = []
 const problems: KafkaError[] = []
 
 beforeAll(async () => {
-  mendKafkajs()
   broker = await startBroker()
-  admin = new kafkajs.Kafka({ ...clientOptions('admin'), logLevel: kafkajs.logLevel.NOTHING }).admin()
+  admin = superUser(broker).admin()
   await admin.connect()
   await createTopics(admin, ...['forbidden', 'read-only'].map((topic) => ({ topic, numPartitions: 1 })))
   const { AclOperationTypes: can, AclResourceTypes: on, ResourcePatternTypes: by } = kafkajs
@@ -99,7 +97,7 @@ describe.each(clients)('%s', (adapter) => {
 
   it('tells when a record was written by the clock of the broker, not of its producer', async () => {
     const { kafka, topic } = await setUp(adapter, 1)
-    const fast = new kafkajs.Kafka({ ...clientOptions('admin'), logLevel: kafkajs.logLevel.NOTHING }).producer()
+    const fast = superUser(broker).producer()
     await fast.connect()
     await fast.send({ topic, messages: [{ value: 'early', timestamp: String(Date.now() + 1_800_000) }] })
     await fast.disconnect()
@@ -498,10 +496,4 @@ async function consume(kafka: Kafka, topic: string, options: Partial<ConsumeOpti
 
 function record(topic: string, key: string, value = 'x', headers: Record<string, string> = {}): OutgoingRecord {
   return { topic, key, value: Buffer.from(value), headers }
-}
-
-function clientOptions(name: string): kafkajs.KafkaConfig {
-  const { caFile, certFile, keyFile } = broker.identity(name)
-  const [ca, cert, key] = [caFile, certFile, keyFile].map((file) => readFileSync(file, 'utf8'))
-  return { clientId: name, brokers: [...broker.brokers], ssl: { ca: ca ?? '', cert: cert ?? '', key: key ?? '' } }
 }

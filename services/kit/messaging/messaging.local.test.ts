@@ -4,13 +4,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals'
 import { SpanKind } from '@opentelemetry/api'
 import type { NodeSDKConfiguration } from '@opentelemetry/sdk-node'
-import kafkajs from 'kafkajs'
 import { deadLetterTopic } from '#graph/names.ts'
 import { OrderCancelledSchema, OrderConfirmedSchema, OrderPlacedSchema } from '#proto/parley/orders/v1/events_pb.ts'
 import { type TestApp, testApp } from '../app/app-fixture.ts'
 import type { KafkaConfiguration, PostgresConfiguration } from '../app/configuration.ts'
 import { runAsMessage } from '../context.ts'
-import { type BrokerFixture, createTopics, startBroker } from '../kafka/broker-fixture.ts'
+import { type BrokerFixture, createTopics, startBroker, superUser } from '../kafka/broker-fixture.ts'
 import type { IncomingRecord, Kafka } from '../kafka/port.ts'
 import { connect } from '../kafka/select.ts'
 import { type Database, openDatabase, statement } from '../store/database.ts'
@@ -96,10 +95,7 @@ afterAll(async () => {
 }, 30_000)
 
 async function makeTopics(): Promise<void> {
-  const tls = broker.identity('admin')
-  const { readFileSync } = await import('node:fs')
-  const ssl = { ca: [readFileSync(tls.caFile)], cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile) }
-  const admin = new kafkajs.Kafka({ brokers: [...broker.brokers], ssl, logLevel: kafkajs.logLevel.NOTHING }).admin()
+  const admin = superUser(broker).admin()
   await admin.connect()
   const topics = ['orders', dead].map((topic) => ({ topic, numPartitions: 3, replicationFactor: 1 }))
   await createTopics(admin, ...topics)

@@ -1,12 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals'
-import kafkajs from 'kafkajs'
+import type kafkajs from 'kafkajs'
 import { deadLetterTopic } from '#graph/names.ts'
 import { type TestApp, testApp } from '../app/app-fixture.ts'
 import type { KafkaConfiguration, PostgresConfiguration } from '../app/configuration.ts'
-import { type BrokerFixture, createTopics, startBroker } from '../kafka/broker-fixture.ts'
+import { type BrokerFixture, createTopics, startBroker, superUser } from '../kafka/broker-fixture.ts'
 import type { Consumer as Member, Producer } from '../kafka/port.ts'
 import { connect } from '../kafka/select.ts'
 import { type Messaging, startMessaging } from '../messaging/messaging.ts'
@@ -55,8 +54,7 @@ beforeAll(async () => {
   postgres = server.create('tally')
   database = openDatabase(testApp(tally, { postgres }))
   await migrate(database)
-  const ssl = { ca: [readFileSync(caFile)], cert: readFileSync(certFile), key: readFileSync(keyFile) }
-  admin = new kafkajs.Kafka({ brokers: [...broker.brokers], ssl, logLevel: kafkajs.logLevel.NOTHING }).admin()
+  admin = superUser(broker).admin()
   await admin.connect()
   const topics = [orderEvents.name, facts.name, dead].map((topic) => ({ topic, numPartitions: partitions }))
   await createTopics(admin, ...topics)
